@@ -1,0 +1,58 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The layout and its import rules are described in docs/architecture.md; arrows point up this file only.
+let package = Package(
+  name: "RouteGrad",
+  products: [
+    .library(name: "RouteGrad", targets: ["RouteGrad"]),
+    .library(
+      name: "RoutingEstimators", targets: ["RoutingCore", "RoutingEstimators"]),
+    .executable(name: "routegrad", targets: ["routegrad-tool"]),
+    .executable(name: "routegrad-bench", targets: ["routegrad-bench"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+  ],
+  targets: [
+    // MARK: C
+    .systemLibrary(name: "CGSL", providers: [.apt(["libgsl-dev"]), .brew(["gsl"])]),
+    .target(name: "CKernels"),
+    .target(name: "CShippedProblems"),
+
+    // MARK: Mathematics, without GSL and without input or output
+    .target(name: "RoutingCore", dependencies: ["CKernels"]),
+    .target(name: "RoutingEstimators", dependencies: ["RoutingCore"]),
+
+    // MARK: Exact expectations, on GSL
+    .target(name: "GSLNumerics", dependencies: ["CGSL"]),
+    .target(name: "RoutingExpectations", dependencies: ["RoutingEstimators", "GSLNumerics"]),
+
+    // MARK: Files and reports
+    .target(name: "RoutingReports", dependencies: ["RoutingExpectations", "CShippedProblems"]),
+    .target(name: "RouteGrad", dependencies: ["RoutingReports"]),
+
+    // MARK: Programs
+    .executableTarget(
+      name: "routegrad-tool",
+      dependencies: [
+        "RouteGrad", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+    .executableTarget(
+      name: "routegrad-bench",
+      dependencies: [
+        "RouteGrad", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+
+    // MARK: Tests
+    .target(name: "_TestSupport", dependencies: ["RouteGrad"], path: "Tests/_TestSupport"),
+    .testTarget(name: "_TestSupportTests", dependencies: ["_TestSupport"]),
+    .testTarget(name: "RoutingCoreTests", dependencies: ["RoutingCore", "CKernels", "_TestSupport"]),
+    .testTarget(name: "RoutingEstimatorsTests", dependencies: ["RoutingEstimators", "_TestSupport"]),
+    .testTarget(name: "GSLNumericsTests", dependencies: ["GSLNumerics", "_TestSupport"]),
+    .testTarget(
+      name: "RoutingExpectationsTests", dependencies: ["RoutingExpectations", "_TestSupport"]),
+    .testTarget(name: "RoutingReportsTests", dependencies: ["RoutingReports", "_TestSupport"]),
+    .testTarget(name: "ToolTests", dependencies: ["routegrad-tool", "_TestSupport"]),
+  ]
+)

@@ -1,0 +1,54 @@
+/// A running sum that carries its own rounding error (Neumaier's variant of Kahan summation).
+///
+/// The value is within one rounding of the exact sum of the terms, plus `n² ε²` times the sum of their
+/// magnitudes, so the order of the terms does not matter to working precision.
+///
+/// *Edge cases*: an infinite or NaN term makes the value non-finite, as plain summation would.
+///
+/// *Source*: A. Neumaier, ZAMM 54 (1974), 39–51.
+public struct CompensatedSum: Sendable {
+  private var total = 0.0
+  private var correction = 0.0
+
+  /// An empty sum, of value 0.
+  public init() {}
+
+  /// The sum of the terms added so far.
+  public var value: Double { total + correction }
+
+  /// Adds one term.
+  @inlinable
+  public static func += (sum: inout CompensatedSum, term: Double) { sum.add(term) }
+
+  /// Adds one term.
+  public mutating func add(_ term: Double) {
+    let next = total + term
+    if total.magnitude >= term.magnitude {
+      correction += (total - next) + term
+    } else {
+      correction += (term - next) + total
+    }
+    // An infinite total would turn the correction into NaN and hide which way the sum overflowed.
+    if !next.isFinite { correction = 0 }
+    total = next
+  }
+}
+
+/// The compensated inner product `Σ_j a_j b_j` over the common length of two vectors.
+///
+/// - Precondition: `a` and `b` have the same length.
+public func dot(_ a: some Collection<Double>, _ b: some Collection<Double>) -> Double {
+  precondition(a.count == b.count, "dot needs vectors of one length, got \(a.count) and \(b.count)")
+  var sum = CompensatedSum()
+  for (x, y) in zip(a, b) { sum += x * y }
+  return sum.value
+}
+
+/// The Euclidean norm `‖v‖`, scaled by the largest magnitude so that squares neither overflow nor underflow.
+public func norm(_ v: [Double]) -> Double {
+  let largest = v.reduce(0) { Swift.max($0, $1.magnitude) }
+  guard largest > 0, largest.isFinite else { return largest }
+  var sum = CompensatedSum()
+  for x in v { sum += (x / largest) * (x / largest) }
+  return largest * sum.value.squareRoot()
+}

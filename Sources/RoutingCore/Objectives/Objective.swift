@@ -1,0 +1,86 @@
+/// A differentiable function of one vector: the objective f of a categorical problem, read at one-hots of length N, or
+/// the loss g of a mixture problem, read at the scaled output `ω ⊙ y` of length d.
+///
+/// A conforming type gives the value and the gradient at a point. What estimators use on mixtures are values and slopes
+/// along rays from the origin, which follow from those two; a type overrides ``rays(_:)`` where the nodes of a ray
+/// share work.
+public protocol Objective: Sendable {
+  /// The length of the vectors that this function takes.
+  var dimension: Int { get }
+
+  /// The value at `point`.
+  ///
+  /// - Parameter point: `[dimension]`.
+  func value(at point: [Double]) -> Double
+
+  /// The gradient at `point`, `[dimension]`.
+  ///
+  /// - Parameter point: `[dimension]`.
+  func gradient(at point: [Double]) -> [Double]
+
+  /// Values at the ends, and slopes at the nodes, of many rays at once.
+  func rays(_ bundle: RayBundle) -> RaySamples
+}
+
+/// Rays from the origin, one for each expert: `t ↦ t · π_i · r_i` for `0 ≤ t ≤ 1`, with direction `r_i = ω ⊙ f_i`.
+public struct RayBundle: Sendable {
+  /// `r_i`, row-major `[experts][dimension]`.
+  public var directions: [Double]
+  /// `π_i`, `[experts]`.
+  public var multipliers: [Double]
+  /// The nodes c at which slopes are asked for.
+  public var nodes: [Double]
+
+  /// The number of rays.
+  public var experts: Int { multipliers.count }
+
+  /// Collects rays.
+  ///
+  /// - Precondition: `directions` holds a whole number of entries for every multiplier.
+  public init(directions: [Double], multipliers: [Double], nodes: [Double]) {
+    precondition(
+      !multipliers.isEmpty && directions.count % multipliers.count == 0,
+      "\(directions.count) entries are not \(multipliers.count) directions of one length")
+    self.directions = directions
+    self.multipliers = multipliers
+    self.nodes = nodes
+  }
+}
+
+/// What a function does along a bundle of rays.
+public struct RaySamples: Sendable, Equatable {
+  /// The value at the end of each ray, `g(π_i r_i)`, `[experts]`.
+  public var values: [Double]
+  /// The slope at each node, `∇g(c π_i r_i)·r_i`, row-major `[nodes][experts]`. It is the derivative along the
+  /// unscaled direction: multiply by `π_i` for the derivative in t.
+  public var slopes: [Double]
+
+  /// Collects samples.
+  public init(values: [Double], slopes: [Double]) {
+    self.values = values
+    self.slopes = slopes
+  }
+
+  /// The slopes at the node with index `k`, `[experts]`.
+  public func slopes(atNode k: Int) -> ArraySlice<Double> {
+    slopes[k * values.count..<(k + 1) * values.count]
+  }
+}
+
+extension Objective {
+  /// Values and slopes from ``value(at:)`` and ``gradient(at:)``, one evaluation for each expert and node.
+  public func rays(_ bundle: RayBundle) -> RaySamples {
+    var values = [Double](repeating: 0, count: bundle.experts)
+    var slopes = [Double](repeating: 0, count: bundle.experts * bundle.nodes.count)
+    for i in 0..<bundle.experts {
+      let direction = bundle.directions[i * dimension..<(i + 1) * dimension]
+      let multiplier = bundle.multipliers[i]
+      values[i] = value(at: direction.map { multiplier * $0 })
+      for (k, node) in bundle.nodes.enumerated() {
+        let position = node * multiplier
+        slopes[k * bundle.experts + i] = dot(gradient(at: direction.map { position * $0 }), direction)
+      }
+    }
+    return RaySamples(values: values, slopes: slopes)
+  }
+}

@@ -1,0 +1,129 @@
+/// Everything that can happen when an estimator is run once on a problem: the one list from which its exact moments, its
+/// samples and its conditional gradients are read.
+public struct OutcomeDistribution: Sendable {
+  /// π of the first draw.
+  public let distribution: RoutingDistribution
+  /// π' of a second draw, by the first draw; empty for estimators that draw once.
+  public let followUps: [Int: RoutingDistribution]
+  /// The outcomes; with ``samples`` above 1, the pairs (i, j) in row-major order over the support.
+  public let outcomes: [Outcome]
+  /// K. With K = 1 each outcome is a sample. With K ≥ 2 the estimator draws K independent experts, and its sample is the
+  /// average of the pairs' gradients h(i, j) over the ordered pairs of distinct draws (a U-statistic).
+  public let samples: Int
+
+  /// A list of outcomes whose probabilities sum to one.
+  public init(
+    distribution: RoutingDistribution, followUps: [Int: RoutingDistribution] = [:], outcomes: [Outcome]
+  ) {
+    self.distribution = distribution
+    self.followUps = followUps
+    self.outcomes = outcomes
+    self.samples = 1
+  }
+
+  /// The average over the pairs of K independent draws, given by its symmetric kernel.
+  ///
+  /// - Parameters:
+  ///   - distribution: π.
+  ///   - samples: K ≥ 2.
+  ///   - kernel: h(i, j) = h(j, i), for experts i and j of the support.
+  public init(
+    distribution: RoutingDistribution, samples: Int, multiplier: ((Int) -> Double)?,
+    kernel: (Int, Int) -> OutcomeGradient
+  ) {
+    precondition(samples >= 2, "an average over pairs needs two samples, got \(samples)")
+    let p = distribution.probabilities
+    self.distribution = distribution
+    self.followUps = [:]
+    self.samples = samples
+    self.outcomes = distribution.support.flatMap { i in
+      distribution.support.map { j in
+        Outcome(
+          choice: [i, j], probability: p[i] * p[j], multiplier: multiplier.map { [$0(i), $0(j)] },
+          gradient: kernel(i, j))
+      }
+    }
+  }
+
+  /// The number of experts.
+  public var experts: Int { distribution.experts }
+
+  /// The number of outcomes of one run, or nil if it passes Int's range.
+  public var count: Int? {
+    guard samples > 2 else { return outcomes.count }
+    var count = 1
+    for _ in 0..<samples {
+      let (product, overflow) = count.multipliedReportingOverflow(by: distribution.support.count)
+      guard !overflow else { return nil }
+      count = product
+    }
+    return count
+  }
+
+  /// The gradient sample of an outcome, written out, `[experts]`.
+  public func gradient(of outcome: Outcome) -> [Double] {
+    var vector = [Double](repeating: 0, count: experts)
+    add(outcome.gradient, choice: outcome.choice.first, to: &vector)
+    return vector
+  }
+
+  private func add(_ gradient: OutcomeGradient, choice: Int?, to vector: inout [Double]) {
+    switch gradient {
+    case .score(let weight):
+      guard let choice else { preconditionFailure("a score outcome has a choice") }
+      add(ScoreTerm(choice: choice, weight: weight), to: &vector)
+    case .scores(let terms): for term in terms { add(term, to: &vector) }
+    case .dense(let values): for k in vector.indices { vector[k] += values[k] }
+    }
+  }
+
+  private func add(_ term: ScoreTerm, to vector: inout [Double]) {
+    let drawn = term.after.flatMap { followUps[$0] } ?? distribution
+    for k in drawn.support where k != term.choice { vector[k] -= term.weight * drawn.probabilities[k] }
+    vector[term.choice] += term.weight * drawn.complements[term.choice]
+  }
+}
+
+// MARK: - Runs of several draws, written out
+
+extension OutcomeDistribution {
+  /// The largest number of outcomes that ``enumerated()`` writes out.
+  public static let enumerationLimit = 1 << 20
+
+  /// Every outcome of one run; for more than two draws, all the K-tuples.
+  ///
+  /// - Throws: ``Unavailable`` if there are more than ``enumerationLimit`` of them.
+  public func enumerated() throws(Unavailable) -> [Outcome] {
+    guard samples > 2 else { return outcomes }
+    guard let count, count <= Self.enumerationLimit else {
+      throw Unavailable(
+        "has \(distribution.support.count)^\(samples) outcomes, more than the \(Self.enumerationLimit) written out")
+    }
+    let width = distribution.support.count
+    return (0..<count).map { index in
+      var places = [Int](repeating: 0, count: samples)
+      var rest = index
+      for k in places.indices.reversed() { (rest, places[k]) = rest.quotientAndRemainder(dividingBy: width) }
+      return run(places: places)
+    }
+  }
+
+  /// The outcome of K draws at the given places of the support.
+  func run(places: [Int]) -> Outcome {
+    let support = distribution.support
+    var gradient = [Double](repeating: 0, count: experts)
+    var multiplier: [Double]? = outcomes.first?.multiplier == nil ? nil : []
+    for (a, i) in places.enumerated() {
+      if multiplier != nil, let own = outcomes[i * support.count + i].multiplier { multiplier?.append(own[0]) }
+      for (b, j) in places.enumerated() where a != b {
+        let pair = outcomes[i * support.count + j]
+        add(pair.gradient, choice: pair.choice.first, to: &gradient)
+      }
+    }
+    let pairs = Double(samples * (samples - 1))
+    return Outcome(
+      choice: places.map { support[$0] },
+      probability: places.reduce(1) { $0 * distribution.probabilities[support[$1]] },
+      multiplier: multiplier, gradient: .dense(gradient.map { $0 / pairs }))
+  }
+}

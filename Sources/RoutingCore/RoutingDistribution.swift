@@ -1,0 +1,125 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+/// The distribution `π = softmax(θ)` over the experts that a sampling space keeps, from which one expert is drawn.
+///
+/// *Numerics*: `θ_i − max θ` is formed with its rounding error, so every `π_i` that is a normal number is within a few
+/// ulps, for logits of any size; `1 − π_i` is formed as the sum of the others where it is small, so
+/// `θ = (0, −40)` keeps all its digits. `exp` underflows to 0 for experts about 745 below the maximum.
+///
+/// *Edge cases*: experts outside the support have probability exactly 0; with one expert in the support its
+/// probability is exactly 1 and its complement exactly 0. Ties in the argmax go to the lowest index, as decided on
+/// the logits.
+public struct RoutingDistribution: Sendable, Equatable {
+  /// The experts with a share, in increasing order.
+  public let support: [Int]
+  /// `π`, `[experts]`.
+  public let probabilities: [Double]
+  /// `1 − π`, `[experts]`.
+  public let complements: [Double]
+  /// The most probable expert: the lowest index with the largest logit among the support.
+  public let argmax: Int
+
+  /// The number of experts, kept or not.
+  public var experts: Int { probabilities.count }
+
+  /// The softmax of `logits / temperature` over the experts that `space` keeps.
+  ///
+  /// The mask is a function of the logits themselves, not of the tempered ones, and is held constant in every
+  /// derivative.
+  ///
+  /// - Parameters:
+  ///   - logits: `[experts]`, at least one, all finite.
+  ///   - space: the mask.
+  ///   - excluded: an expert that may not be drawn (see ``SamplingSpace/support(of:excluding:)``).
+  ///   - temperature: τ > 0.
+  /// - Complexity: O(experts).
+  public init(
+    logits: [Double], space: SamplingSpace = .none, excluding excluded: Int? = nil, temperature: Double = 1
+  ) {
+    precondition(!logits.isEmpty, "a routing distribution needs at least one expert")
+    precondition(temperature > 0, "a temperature is positive, got \(temperature)")
+    let support =
+      space == .none && excluded == nil
+      ? Array(logits.indices) : space.support(of: logits, excluding: excluded)
+    var argmax = support[0]
+    for i in support where logits[i] > logits[argmax] { argmax = i }
+
+    var probabilities = [Double](repeating: 0, count: logits.count)
+    var others = 0.0
+    for i in support where i != argmax {
+      probabilities[i] = Self.exponential(of: logits[i], minus: logits[argmax], over: temperature)
+      others += probabilities[i]
+    }
+    let total = 1 + others
+    for i in support where i != argmax { probabilities[i] /= total }
+    probabilities[argmax] = 1 / total
+    var complements = probabilities.map { 1 - $0 }
+    complements[argmax] = others / total
+
+    self.support = support
+    self.probabilities = probabilities
+    self.complements = complements
+    self.argmax = argmax
+  }
+
+  /// `exp((a − b)/τ)` for `a ≤ b`, with the rounding errors of the difference and of the quotient carried along.
+  private static func exponential(of a: Double, minus b: Double, over temperature: Double) -> Double {
+    let difference = a - b
+    guard difference.isFinite else { return 0 }
+    let shift = difference - a
+    let differenceError = (a - (difference - shift)) - (b + shift)
+    guard temperature != 1 else { return exp(difference) * (1 + differenceError) }
+    let quotient = difference / temperature
+    let quotientError = difference.addingProduct(-quotient, temperature)
+    guard quotientError.isFinite else { return 0 }
+    return exp(quotient) * (1 + (differenceError + quotientError) / temperature)
+  }
+}
+
+// MARK: - The Jacobian of the softmax
+
+extension RoutingDistribution {
+  /// `J(π) w`, that is `Σ_i w_i ∂π_i`: coordinate k is `π_k Σ_j π_j (w_k − w_j)`.
+  ///
+  /// *Numerics*: `w` is centred at the argmax, where the differences that matter are formed without cancellation; the
+  /// sum is compensated. The coordinates sum to zero to rounding.
+  ///
+  /// - Parameter weights: `[experts]`; what stands outside the support is ignored.
+  /// - Complexity: O(experts).
+  public func jacobianProduct(_ weights: [Double]) -> [Double] {
+    centredProduct(probabilities: probabilities, weights: weights, centre: argmax, support: support)
+  }
+}
+
+/// `J(p) w` for a probability vector p, with w centred at the index `centre` where p is largest.
+///
+/// With `v = w − w_c` coordinate k is `p_k (v_k − Σ_j p_j v_j)`; for k = c the first term is exactly 0, and for k ≠ c,
+/// where `p_k ≤ ½`, it is at least half its own size after the subtraction of `p_k v_k`.
+package func centredProduct(
+  probabilities p: [Double], weights w: [Double], centre c: Int, support: [Int]
+) -> [Double] {
+  var mean = CompensatedSum()
+  for j in support where j != c { mean += p[j] * (w[j] - w[c]) }
+  var product = [Double](repeating: 0, count: p.count)
+  for k in support { product[k] = p[k] * ((w[k] - w[c]) - mean.value) }
+  return product
+}
+
+// MARK: - Averages
+
+extension RoutingDistribution {
+  /// `Σ_i π_i v_i` over rows `v_i` of one length; rows outside the support are not looked at.
+  package func mean(of rows: [ArraySlice<Double>]) -> [Double] {
+    var sums = [CompensatedSum](repeating: CompensatedSum(), count: rows[argmax].count)
+    for i in support {
+      for (j, value) in rows[i].enumerated() { sums[j] += probabilities[i] * value }
+    }
+    return sums.map(\.value)
+  }
+}

@@ -1,0 +1,135 @@
+/// One parameter of an estimator: its name, what it may be, and what it is if nothing is said.
+public struct ParameterDeclaration: Sendable {
+  /// The key on the command line and in files.
+  public var name: String
+  /// What it may be.
+  public var range: Range
+  /// Its value where none is given; nil if it has none.
+  public var standard: ParameterValue?
+
+  /// What a parameter may be.
+  public enum Range: Sendable {
+    /// A finite number.
+    case number
+    /// A finite number above 0.
+    case positive
+    /// A whole number from `minimum` to `maximum`.
+    case integer(ClosedRange<Int>)
+    /// One of these words.
+    case word([String])
+    /// `true` or `false`.
+    case flag
+  }
+
+  /// Declares a parameter.
+  public init(_ name: String, _ range: Range, standard: ParameterValue?) {
+    self.name = name
+    self.range = range
+    self.standard = standard
+  }
+
+  /// What is expected, for people.
+  public var expectation: String {
+    switch range {
+    case .number: "a finite number"
+    case .positive: "a finite number above 0"
+    case .integer(let bounds):
+      bounds.upperBound == .max
+        ? "a whole number of at least \(bounds.lowerBound)"
+        : "a whole number from \(bounds.lowerBound) to \(bounds.upperBound)"
+    case .word(let words): words.joined(separator: ", ")
+    case .flag: "true or false"
+    }
+  }
+
+  /// Reads a value, or nil if it is not within the range.
+  func read(_ text: String) -> ParameterValue? {
+    switch range {
+    case .number: Double(text).flatMap { $0.isFinite ? .number($0) : nil }
+    case .positive: Double(text).flatMap { $0.isFinite && $0 > 0 ? .number($0) : nil }
+    case .integer(let bounds): Int(text).flatMap { bounds.contains($0) ? .integer($0) : nil }
+    case .word(let words): words.contains(text) ? .word(text) : nil
+    case .flag: Bool(text).map { .flag($0) }
+    }
+  }
+}
+
+/// The value of a parameter.
+public enum ParameterValue: Sendable, Equatable, CustomStringConvertible {
+  case number(Double)
+  case integer(Int)
+  case word(String)
+  case flag(Bool)
+
+  /// As it stands on the command line.
+  public var description: String {
+    switch self {
+    case .number(let x): x == x.rounded() && x.magnitude < 1e15 ? "\(Int(x))" : "\(x)"
+    case .integer(let n): "\(n)"
+    case .word(let word): word
+    case .flag(let flag): "\(flag)"
+    }
+  }
+}
+
+/// Parameters by name, in a fixed order.
+public struct ParameterValues: Sendable, Equatable, CustomStringConvertible, ExpressibleByDictionaryLiteral {
+  /// Names and values.
+  public private(set) var entries: [(name: String, value: ParameterValue)] = []
+
+  /// No values.
+  public init() {}
+
+  public init(dictionaryLiteral elements: (String, ParameterValue)...) {
+    entries = elements.map { ($0.0, $0.1) }
+  }
+
+  /// Whether there are none.
+  public var isEmpty: Bool { entries.isEmpty }
+
+  /// The value with a name.
+  public subscript(name: String) -> ParameterValue? {
+    get { entries.first { $0.name == name }?.value }
+    set {
+      entries.removeAll { $0.name == name }
+      if let newValue { entries.append((name, newValue)) }
+    }
+  }
+
+  /// `key=value,…`.
+  public var description: String { entries.map { "\($0.name)=\($0.value)" }.joined(separator: ",") }
+
+  public static func == (a: ParameterValues, b: ParameterValues) -> Bool {
+    a.entries.elementsEqual(b.entries) { $0 == $1 }
+  }
+
+  func number(_ name: String) -> Double {
+    guard case .number(let x) = self[name] else { preconditionFailure("\(name) is no declared number") }
+    return x
+  }
+
+  func integer(_ name: String) -> Int {
+    guard case .integer(let n) = self[name] else { preconditionFailure("\(name) is no declared whole number") }
+    return n
+  }
+
+  func word(_ name: String) -> String {
+    guard case .word(let word) = self[name] else { preconditionFailure("\(name) is no declared word") }
+    return word
+  }
+
+  func flag(_ name: String) -> Bool {
+    guard case .flag(let flag) = self[name] else { preconditionFailure("\(name) is no declared flag") }
+    return flag
+  }
+}
+
+/// An estimator that was asked for and does not exist: an id nobody has, a parameter it does not take, or a value out of
+/// range.
+public struct InvalidEstimator: Error, Sendable, Equatable, CustomStringConvertible {
+  /// One line: what was asked for, and what was expected.
+  public let description: String
+
+  /// Says what was wrong.
+  public init(_ description: String) { self.description = description }
+}
