@@ -26,7 +26,7 @@ let package = Package(
 
     // MARK: Exact expectations, on GSL
     .target(name: "GSLNumerics", dependencies: ["CGSL"]),
-    .target(name: "RoutingExpectations", dependencies: ["RoutingEstimators", "GSLNumerics"]),
+    .target(name: "RoutingExpectations", dependencies: ["RoutingEstimators", "GSLNumerics", "CKernels"]),
 
     // MARK: Files and reports
     .target(name: "RoutingReports", dependencies: ["RoutingExpectations", "CShippedProblems"]),
@@ -45,7 +45,7 @@ let package = Package(
       ]),
 
     // MARK: Tests
-    .target(name: "_TestSupport", dependencies: ["RouteGrad"], path: "Tests/_TestSupport"),
+    .target(name: "_TestSupport", dependencies: ["RoutingExpectations"], path: "Tests/_TestSupport"),
     .testTarget(name: "_TestSupportTests", dependencies: ["_TestSupport"]),
     .testTarget(name: "RoutingCoreTests", dependencies: ["RoutingCore", "CKernels", "_TestSupport"]),
     .testTarget(name: "RoutingEstimatorsTests", dependencies: ["RoutingEstimators", "_TestSupport"]),

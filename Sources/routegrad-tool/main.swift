@@ -1,1 +1,13 @@
-print("stub")
+import ArgumentParser
+import RouteGrad
+
+// Errors are printed here and not by the parser, because their form and their exit statuses are a contract
+// (formats.md).
+Interruption.install()
+do {
+  try RouteGradCommand.requireKnownCommand(Array(CommandLine.arguments.dropFirst()))
+  var command = try RouteGradCommand.parseAsRoot()
+  try command.run()
+} catch {
+  Program.exit(with: error)
+}

@@ -17,7 +17,51 @@ void rg_log_cosh_rays(
     size_t experts, size_t width, const double *directions, const double *multipliers, const double *scales,
     const double *targets, size_t node_count, const double *nodes, double *values, double *slopes);
 
-/// `out_i = exp(x_i)` for finite `x_i <= 0` (below -708: 0).
-void rg_exp_nonpositive(size_t count, const double *x, double *out);
+/// `p = softmax(logits / temperature)` and `q = 1 - p`, all `[count]`; returns the lowest index of the largest logit. The
+/// rounding errors of differences and quotients are carried along, q is the sum of the others where it is small.
+size_t rg_softmax(size_t count, const double *logits, double temperature, double *p, double *q);
+
+/// The moments of `s (I_D - p)`, D ~ p, for each row of means a and variances v of s given D; q = 1 - p. a, v, mean and
+/// variance are `[rows][experts]`, row-major; the total variances `[rows]`.
+void rg_score_moments(
+    size_t rows, size_t experts, size_t argmax, const double *p, const double *q, const double *a, const double *v,
+    double *mean, double *variance, double *total);
+
+/// For the experts `first ..< first + count`: mean a and variance v, given the expert, of `p_i sum_k w_k slopes_k(i)`, w
+/// being the weights of a side that is tossed up with the given probabilities (summing to one).
+/// slopes: `[node_count][experts]`, weights: `[side_count][node_count]`, row-major.
+void rg_ray_weights(
+    size_t experts, size_t first, size_t count, const double *p, size_t node_count, const double *slopes,
+    size_t side_count, const double *probabilities, const double *weights, double *a, double *v);
+
+/// For every expert l, node m and s: with mu = rates_l m and w = (1 + V/mu)^{-exponent}, V ~ Exp(1), phi = E[e^{-s w}],
+/// r = E[w e^{-s w}]/phi, r2 = E[w^2 e^{-s w}]/phi, c = r2 - r^2; results `[n][s_count]`.
+///
+/// - log_rates: `[n]`;  twins: the lowest index with the same rate, `[n]`;  log_m: log m.
+/// - weights: of V = e^z at z = z_first + k step, summing to 1, `[z_count]`;  below: sums of those before k, `[z_count]`.
+/// - negligible: the share of a sum of w or of w^2 that a node may be left out for.
+/// - s: `0 <= s <= 700`, `[s_count]`, a multiple of 8;  workspace: `2 z_count` numbers.
+void rg_gumbel_tables(
+    size_t n, const double *log_rates, const size_t *twins, double log_m, double exponent, double negligible,
+    size_t z_count, double z_first, double step, const double *weights, const double *below, size_t s_count,
+    const double *s, double *workspace, double *log_phi, double *r, double *r2, double *c);
+
+/// Vectors over s that `rg_gumbel_moments` leaves for each expert in `scratch`, after three of the whole.
+enum { RG_GUMBEL_VECTORS = 10 };
+
+/// Adds to means `[n][n]` (row i: given i) and seconds `[n]` what one node of m contributes. log_phi, r, r2, c: `[n][s_count]`;
+/// u: `[n][n]`, centred so that `u_ii = 0`; square_weights, fourth_weights: of the exponential sums for S^-2 and S^-4, `[s_count]`;
+/// log_weight: of the node of m.
+/// scratch: `(3 + RG_GUMBEL_VECTORS n) s_count` numbers.
+void rg_gumbel_moments(
+    size_t n, size_t s_count, const double *rates, const double *u, const double *square_weights,
+    const double *fourth_weights, double log_weight, const double *log_phi, const double *r, const double *r2, const double *c, double *scratch,
+    double *means, double *seconds);
+
+/// Adds to the part above the diagonal of products `[n][n]` what the same node contributes, from the scratch that
+/// `rg_gumbel_moments` has left. workspace: `(8 n + 1) s_count` numbers.
+void rg_gumbel_products(
+    size_t n, size_t s_count, const double *u, const double *r, const double *c, const double *scratch,
+    double *workspace, double *products);
 
 #endif

@@ -41,20 +41,27 @@ public struct LogCosh: Objective {
     scales.indices.map { scales[$0] * tanh(scales[$0] * point[$0] - targets[$0]) }
   }
 
-  public func rays(_ bundle: RayBundle) -> RaySamples {
-    let experts = bundle.experts
-    let slopeCount = bundle.nodes.count * experts
-    var slopes = [Double]()
-    let values = [Double](unsafeUninitializedCapacity: experts) { values, valueCount in
-      slopes = [Double](unsafeUninitializedCapacity: slopeCount) { slopes, count in
-        rg_log_cosh_rays(
-          experts, dimension, bundle.directions, bundle.multipliers, scales, targets, bundle.nodes.count,
-          bundle.nodes, values.baseAddress, slopes.baseAddress)
-        count = slopeCount
+  public func rays(
+    directions: Span<Double>, multipliers: Span<Double>, nodes: Span<Double>, values: inout MutableSpan<Double>,
+    slopes: inout MutableSpan<Double>
+  ) {
+    precondition(
+      directions.count == multipliers.count * dimension
+        && values.count == multipliers.count && slopes.count == nodes.count * multipliers.count,
+      "rays of log-cosh: the lengths of the arguments disagree")
+    directions.withUnsafeBufferPointer { r in
+      multipliers.withUnsafeBufferPointer { p in
+        nodes.withUnsafeBufferPointer { c in
+          values.withUnsafeMutableBufferPointer { values in
+            slopes.withUnsafeMutableBufferPointer { slopes in
+              rg_log_cosh_rays(
+                p.count, dimension, r.baseAddress, p.baseAddress, scales, targets, c.count, c.baseAddress,
+                values.baseAddress, slopes.baseAddress)
+            }
+          }
+        }
       }
-      valueCount = experts
     }
-    return RaySamples(values: values, slopes: slopes)
   }
 
   /// `log cosh x`, to about 2 ulps.

@@ -2,8 +2,8 @@
 /// the loss g of a mixture problem, read at the scaled output `ω ⊙ y` of length d.
 ///
 /// A conforming type gives the value and the gradient at a point. What estimators use on mixtures are values and slopes
-/// along rays from the origin, which follow from those two; a type overrides ``rays(_:)`` where the nodes of a ray
-/// share work.
+/// along rays from the origin, which follow from those two; a type overrides
+/// ``rays(directions:multipliers:nodes:values:slopes:)`` where the nodes of a ray share work.
 public protocol Objective: Sendable {
   /// The length of the vectors that this function takes.
   var dimension: Int { get }
@@ -18,8 +18,17 @@ public protocol Objective: Sendable {
   /// - Parameter point: `[dimension]`.
   func gradient(at point: [Double]) -> [Double]
 
-  /// Values at the ends, and slopes at the nodes, of many rays at once.
-  func rays(_ bundle: RayBundle) -> RaySamples
+  /// Values at the ends, and slopes at the nodes, of many rays at once: ``rays(_:)`` in memory that exists.
+  ///
+  /// - Parameters:
+  ///   - directions: `r_i`, row-major `[experts][dimension]`.
+  ///   - multipliers: `π_i`, `[experts]`.
+  ///   - nodes: the nodes c.
+  ///   - values: room for `g(π_i r_i)`, `[experts]`.
+  ///   - slopes: room for `∇g(c π_i r_i)·r_i`, row-major `[nodes][experts]`.
+  func rays(
+    directions: Span<Double>, multipliers: Span<Double>, nodes: Span<Double>, values: inout MutableSpan<Double>,
+    slopes: inout MutableSpan<Double>)
 }
 
 /// Rays from the origin, one for each expert: `t ↦ t · π_i · r_i` for `0 ≤ t ≤ 1`, with direction `r_i = ω ⊙ f_i`.
@@ -68,19 +77,34 @@ public struct RaySamples: Sendable, Equatable {
 }
 
 extension Objective {
-  /// Values and slopes from ``value(at:)`` and ``gradient(at:)``, one evaluation for each expert and node.
+  /// Values at the ends, and slopes at the nodes, of many rays at once.
   public func rays(_ bundle: RayBundle) -> RaySamples {
+    precondition(
+      bundle.directions.count == bundle.experts * dimension,
+      "directions of a function of \(dimension) variables, got \(bundle.directions.count) for \(bundle.experts)")
     var values = [Double](repeating: 0, count: bundle.experts)
     var slopes = [Double](repeating: 0, count: bundle.experts * bundle.nodes.count)
-    for i in 0..<bundle.experts {
-      let direction = bundle.directions[i * dimension..<(i + 1) * dimension]
-      let multiplier = bundle.multipliers[i]
+    var valueSpan = values.mutableSpan
+    var slopeSpan = slopes.mutableSpan
+    rays(
+      directions: bundle.directions.span, multipliers: bundle.multipliers.span, nodes: bundle.nodes.span,
+      values: &valueSpan, slopes: &slopeSpan)
+    return RaySamples(values: values, slopes: slopes)
+  }
+
+  /// Values and slopes from ``value(at:)`` and ``gradient(at:)``, one evaluation for each expert and node.
+  public func rays(
+    directions: Span<Double>, multipliers: Span<Double>, nodes: Span<Double>, values: inout MutableSpan<Double>,
+    slopes: inout MutableSpan<Double>
+  ) {
+    for i in multipliers.indices {
+      let direction = (0..<dimension).map { directions[i * dimension + $0] }
+      let multiplier = multipliers[i]
       values[i] = value(at: direction.map { multiplier * $0 })
-      for (k, node) in bundle.nodes.enumerated() {
-        let position = node * multiplier
-        slopes[k * bundle.experts + i] = dot(gradient(at: direction.map { position * $0 }), direction)
+      for k in nodes.indices {
+        let position = nodes[k] * multiplier
+        slopes[k * multipliers.count + i] = dot(gradient(at: direction.map { position * $0 }), direction)
       }
     }
-    return RaySamples(values: values, slopes: slopes)
   }
 }

@@ -1,0 +1,5 @@
+// The umbrella: `import RouteGrad` brings in every public module.
+@_exported import RoutingCore
+@_exported import RoutingEstimators
+@_exported import RoutingExpectations
+@_exported import RoutingReports

@@ -1,0 +1,124 @@
+import RoutingCore
+import RoutingEstimators
+
+extension Assessment {
+  /// Assesses an estimator on a problem.
+  ///
+  /// - Throws: ``AssessmentError/unavailable(_:)`` where the estimator is not defined or lacks data,
+  ///   ``AssessmentError/overflow(_:)`` where a result is too large for Float64.
+  public init(
+    of estimator: any GradientEstimator, on problem: RoutedProblem, options: AssessmentOptions = AssessmentOptions()
+  ) throws(AssessmentError) {
+    let outcomes: OutcomeDistribution
+    do {
+      outcomes = try estimator.finiteOutcomes(on: problem)
+    } catch {
+      throw .unavailable(error)
+    }
+    let target = try? options.target.gradient(of: problem, draws: estimator.claims.draws)
+    let estimate: EstimatedMoments
+    var descent: Double?
+    if let sampling = options.sampling {
+      let run = MonteCarlo.moments(
+        of: outcomes, sampling: sampling, covariance: options.covariance, descentAlong: target)
+      estimate = run.estimate
+      descent = run.descentProbability
+    } else {
+      estimate = EstimatedMoments(
+        moments: outcomes.moments(covariance: options.covariance), method: .enumeration, outcomes: outcomes.count,
+        meanError: 0, varianceError: 0)
+      descent = target.flatMap { outcomes.descentProbability(along: $0) }
+    }
+    try self.init(
+      estimator: estimator, target: options.target, targetGradient: target, estimate: estimate,
+      descentProbability: descent, expertEvaluations: estimator.claims.expertEvaluations.count(on: problem))
+  }
+
+  /// Holds moments against a target.
+  ///
+  /// - Throws: ``AssessmentError/overflow(_:)`` if a number is not finite.
+  init(
+    estimator: any GradientEstimator, target: GradientTarget, targetGradient: [Double]?, estimate: EstimatedMoments,
+    descentProbability: Double?, expertEvaluations: Double
+  ) throws(AssessmentError) {
+    let moments = estimate.moments
+    func requireFinite(_ isFinite: Bool, _ quantity: String) throws(AssessmentError) {
+      if !isFinite { throw .overflow(Overflow(quantity: quantity)) }
+    }
+    try requireFinite(targetGradient?.allSatisfy(\.isFinite) ?? true, "the target \(target.rawValue)")
+    try requireFinite(moments.mean.allSatisfy(\.isFinite), "the mean of \(estimator.specification)")
+    try requireFinite(moments.isFinite, "the variance of \(estimator.specification)")
+
+    self.estimator = estimator
+    self.target = target
+    self.targetGradient = targetGradient
+    self.estimate = estimate
+    self.expertEvaluations = expertEvaluations
+
+    let meanNorm = norm(moments.mean)
+    let deviation = moments.totalVariance.squareRoot()
+    signalToNoise = Self.ratio(meanNorm, deviation).map { $0 * $0 }
+    guard let targetGradient else { return }
+    let targetNorm = norm(targetGradient)
+    let difference = zip(moments.mean, targetGradient).map { $0 - $1 }
+    var biasNorm = norm(difference)
+    if let samples = estimate.samples {
+      let noise = moments.totalVariance / Double(samples)
+      biasNorm = max(0, biasNorm * biasNorm - noise).squareRoot()
+    }
+    bias = difference
+    self.biasNorm = biasNorm
+    relativeBias = Self.ratio(biasNorm, targetNorm)
+    relativeStandardDeviation = Self.ratio(deviation, targetNorm)
+    let squared = biasNorm * biasNorm + moments.totalVariance
+    meanSquaredError = squared
+    if meanNorm > 0, targetNorm > 0 {
+      let alignment = min(
+        max(dot(moments.mean.map { $0 / meanNorm }, targetGradient.map { $0 / targetNorm }), -1), 1)
+      cosine = alignment
+      bestScale = alignment * (targetNorm / meanNorm)
+      let rest = zip(moments.mean, targetGradient).map { alignment * ($0 / meanNorm) - $1 / targetNorm }
+      scaledRelativeBias = norm(rest)
+    }
+    self.descentProbability = targetNorm > 0 ? descentProbability : nil
+    let derived = [
+      relativeBias, relativeStandardDeviation, meanSquaredError, bestScale, scaledRelativeBias, signalToNoise,
+    ]
+    try requireFinite(derived.allSatisfy { $0?.isFinite ?? true }, "a ratio of \(estimator.specification)")
+  }
+
+  private static func ratio(_ a: Double, _ b: Double) -> Double? { b > 0 ? a / b : nil }
+}
+
+extension GradientEstimator {
+  /// The outcomes on a problem.
+  ///
+  /// - Throws: `Unavailable` if there are not finitely many, or the estimator is not defined there.
+  public func finiteOutcomes(on problem: RoutedProblem) throws(Unavailable) -> OutcomeDistribution {
+    guard claims.kinds.contains(problem.kind) else {
+      throw Unavailable("needs a \(claims.kinds.map(\.rawValue).joined(separator: " or ")) problem")
+    }
+    guard let finite = self as? any FiniteOutcomeEstimator else {
+      throw Unavailable("has no finite list of outcomes")
+    }
+    return try finite.outcomes(of: problem)
+  }
+}
+
+extension OutcomeDistribution {
+  /// `P(ĝ·direction > 0)`, or nil if there are too many outcomes to write out.
+  public func descentProbability(along direction: [Double]) -> Double? {
+    guard let all = try? enumerated() else { return nil }
+    let drift = dot(distribution.probabilities, direction)
+    var sum = CompensatedSum()
+    for outcome in all {
+      // For multiples of the score, weight · (direction_D − π·direction) needs no vector.
+      let slope =
+        if case .score(let weight) = outcome.gradient { weight * (direction[outcome.choice[0]] - drift) } else {
+          dot(gradient(of: outcome), direction)
+        }
+      if slope > 0 { sum += outcome.probability }
+    }
+    return min(sum.value, 1)
+  }
+}

@@ -1,0 +1,141 @@
+import RoutingCore
+
+/// Moments of straight-through Gumbel-softmax given each choice, and what follows for the estimator.
+struct ConditionalMoments: Sendable {
+  /// π over the support.
+  let rates: [Double]
+  /// `E[ĝ|i]` with the gating sample, `[n][n]`, row i.
+  let means: Matrix
+  /// `Σ_i π_i Var(ĝ_j|i)`, and the covariances where wanted: the part within the choices, over K.
+  let within: [Double]
+  let withinCovariance: Matrix?
+  /// `max_j Σ_i π_i |E[ĝ_j|i]|`.
+  let meanScale: Double
+  /// K.
+  let samples: Int
+
+  /// Puts together what was integrated.
+  init(race: GumbelRace, means sums: [Double], seconds: [Double], products: [Double]?) {
+    let n = race.experts
+    let factor = race.scale / race.temperature
+    // 0 · ∞ would make NaN of a zero.
+    func scaled(_ x: Double) -> Double { x == 0 ? 0 : x * factor }
+    var within = seconds
+    var matrix = products.map { Matrix(rows: n, columns: n, elements: $0) }
+    for i in 0..<n {
+      for j in 0..<n {
+        let weighted = race.rates[i] * sums[i * n + j]
+        within[j] -= weighted * sums[i * n + j]
+        guard matrix != nil else { continue }
+        for k in (j + 1)..<max(n, j + 1) { matrix?[j, k] -= weighted * sums[i * n + k] }
+      }
+    }
+    for j in 0..<n {
+      within[j] = scaled(scaled(max(within[j], 0)))
+      guard let upper = matrix else { continue }
+      matrix?[j, j] = within[j]
+      for k in (j + 1)..<max(n, j + 1) {
+        matrix?[j, k] = scaled(scaled(upper[j, k]))
+        matrix?[k, j] = scaled(scaled(upper[j, k]))
+      }
+    }
+    var means = race.gating
+    var scale = [Double](repeating: 0, count: n)
+    for i in 0..<n {
+      for j in 0..<n {
+        means[i, j] += scaled(sums[i * n + j])
+        scale[j] += race.rates[i] * means[i, j].magnitude
+      }
+    }
+    self.rates = race.rates
+    self.means = means
+    self.within = within
+    self.withinCovariance = matrix
+    self.meanScale = scale.reduce(0) { max($0, $1) }
+    self.samples = 1
+  }
+
+  private init(_ other: ConditionalMoments, samples: Int) {
+    rates = other.rates
+    means = other.means
+    within = other.within
+    withinCovariance = other.withinCovariance
+    meanScale = other.meanScale
+    self.samples = samples
+  }
+
+  /// The mean of K draws given the choice.
+  func averaged(over samples: Int) -> ConditionalMoments { ConditionalMoments(self, samples: samples) }
+
+  /// `E ĝ = Σ_i π_i E[ĝ|i]` and `Cov ĝ = Cov_D(E[ĝ|D]) + (1/K) E_D[Cov(ĝ|D)]`.
+  ///
+  /// *Numerics*: deviations from the mean are squared; sums over the choices are compensated.
+  var moments: Moments {
+    let n = rates.count
+    let draws = Double(samples)
+    let mean = (0..<n).map { j in
+      var sum = CompensatedSum()
+      for i in 0..<n { sum += rates[i] * means[i, j] }
+      return sum.value
+    }
+    var variance = within.map { $0 / draws }
+    for i in 0..<n {
+      for j in 0..<n {
+        let deviation = means[i, j] - mean[j]
+        variance[j] += rates[i] * deviation * deviation
+      }
+    }
+    guard var matrix = withinCovariance else { return Moments(mean: mean, variance: variance) }
+    for e in matrix.elements.indices { matrix.elements[e] /= draws }
+    for i in 0..<n {
+      for j in 0..<n {
+        let weighted = rates[i] * (means[i, j] - mean[j])
+        for k in 0..<n { matrix.elements[j * n + k] += weighted * (means[i, k] - mean[k]) }
+      }
+    }
+    for j in 0..<n { matrix[j, j] = variance[j] }
+    return Moments(mean: mean, variance: variance, covariance: matrix)
+  }
+
+  /// What a comparison with a coarser rule says of the error.
+  struct Comparison {
+    /// Bounds on the largest errors of a coordinate of the mean, and of the variance or covariance.
+    var meanError: Double
+    var varianceError: Double
+    /// The larger of the two relative to the scales of ``GumbelIntegral``; NaN if a number is not.
+    var relativeError: Double
+  }
+
+  /// Errors of the variance are relative to the largest variance, or to this much of the largest second moment.
+  static let varianceShare = 0x1p-10
+
+  /// The rounding error allowed for, relative to the scales.
+  static let roundingFloor = 0x1p-46
+
+  /// Compares with the same moments by a coarser rule.
+  func compared(with coarse: ConditionalMoments, beyond omissions: GumbelRace.Omissions) -> Comparison {
+    let own = moments
+    let other = coarse.moments
+    func distance(_ a: [Double], _ b: [Double]) -> Double {
+      zip(a, b).reduce(0) { largest, pair in
+        let difference = (pair.0 - pair.1).magnitude
+        return difference <= largest ? largest : difference  // NaN stays
+      }
+    }
+    var secondScale = 0.0
+    for j in own.mean.indices { secondScale = max(secondScale, own.variance[j] + own.mean[j] * own.mean[j]) }
+    let meanError =
+      distance(own.mean, other.mean) + (Self.roundingFloor + omissions.meanShare) * meanScale + omissions.mean
+    var varianceError = distance(own.variance, other.variance)
+    if let a = own.covariance, let b = other.covariance {
+      varianceError = max(varianceError, distance(a.elements, b.elements))
+    }
+    varianceError += (Self.roundingFloor + omissions.secondShare) * secondScale + omissions.second
+    func ratio(_ error: Double, _ scale: Double) -> Double { error == 0 ? 0 : error / scale }
+    let varianceScale = max(own.variance.reduce(0) { max($0, $1) }, Self.varianceShare * secondScale)
+    let relative = (ratio(meanError, meanScale), ratio(varianceError, varianceScale))
+    return Comparison(
+      meanError: meanError, varianceError: varianceError,
+      relativeError: relative.0 + relative.1 > 0 ? max(relative.0, relative.1) : relative.0 + relative.1)
+  }
+}

@@ -1,0 +1,89 @@
+import RoutingCore
+import RoutingEstimators
+
+extension GradientTarget {
+  /// The exact gradient that this target stands for, `[experts]`.
+  ///
+  /// Every target is `J(π) w` for some w: `F + c` (expected loss), `F` (routing term), `c` (gating term),
+  /// `[G'(Σ_j π_j f_j)·f_i]_i` (dense mixture), `Σ_D π_D [G'(π_D f_D)·f_i]_i` (dense backward). Two draws without
+  /// replacement have their own expected loss, over pairs.
+  ///
+  /// - Parameters:
+  ///   - problem: the problem and its mask, which is held constant.
+  ///   - draws: 1, or 2 for the pairs of ``PairDistribution``.
+  /// - Throws: `Unavailable` where the target is not defined: only the expected loss on categorical problems, no dense
+  ///   target for pairs, and what a tabulated loss does not hold.
+  ///
+  /// *Source*: estimators.md, section 2; arXiv 2310.00811 for `∇₀ + ∇₁`, arXiv 2504.12463 for the dense backward.
+  public func gradient(of problem: RoutedProblem, draws: Int = 1) throws(Unavailable) -> [Double] {
+    if problem.kind == .categorical, self != .expectedLoss {
+      throw Unavailable("is defined on mixture problems only")
+    }
+    if draws == 2 { return try pairGradient(of: problem) }
+    let distribution = problem.distribution
+    switch self {
+    case .expectedLoss: return try problem.expectedLossGradient()
+    case .routingTerm: return distribution.jacobianProduct(try problem.values())
+    case .gatingTerm: return distribution.jacobianProduct(try problem.gatingWeights())
+    case .denseMixture:
+      let (_, loss, directions) = try problem.computableMixture()
+      let rows = (0..<problem.experts).map { directions.row($0) }
+      let gradient = loss.gradient(at: distribution.mean(of: rows))
+      return distribution.jacobianProduct(rows.map { dot(gradient, $0) })
+    case .denseBackward:
+      var sums = [CompensatedSum](repeating: CompensatedSum(), count: problem.experts)
+      for i in distribution.support {
+        for (k, slope) in try problem.denseSlopes(at: i).enumerated() {
+          sums[k] += distribution.probabilities[i] * slope
+        }
+      }
+      return distribution.jacobianProduct(sums.map(\.value))
+    }
+  }
+
+  /// The pairs' targets. With `G_ij = G(π_i f_i + π'_j f_j)`, slopes a_ij, b_ij of G there along f_i and f_j,
+  /// ```
+  /// ∇₀ = J(π) [Σ_j π'_j G_ij]_i + Σ_i π_i J(π'_i) [G_ij]_j,
+  /// ∇₁ = J(π) [π_i Σ_j π'_j a_ij]_i + Σ_i π_i J(π'_i) [π'_j b_ij]_j.
+  /// ```
+  private func pairGradient(of problem: RoutedProblem) throws(Unavailable) -> [Double] {
+    let (_, loss, directions) = try problem.computableMixture()
+    let pairs = try PairDistribution(problem)
+    let routing = self == .expectedLoss || self == .routingTerm
+    let gating = self == .expectedLoss || self == .gatingTerm
+    guard routing || gating else { throw Unavailable("is not defined for two draws") }
+    var outer = [Double](repeating: 0, count: problem.experts)
+    var total = [CompensatedSum](repeating: CompensatedSum(), count: problem.experts)
+    for i in pairs.first.support {
+      guard let second = pairs.second[i] else { continue }
+      let share = pairs.first.probabilities[i]
+      var inner = [Double](repeating: 0, count: problem.experts)
+      var conditional = CompensatedSum()
+      for j in second.support {
+        let follow = second.probabilities[j]
+        let point = zip(directions.row(i), directions.row(j)).map { share * $0 + follow * $1 }
+        if routing {
+          let value = loss.value(at: point)
+          inner[j] += value
+          conditional += follow * value
+        }
+        if gating {
+          let gradient = loss.gradient(at: point)
+          inner[j] += follow * dot(gradient, directions.row(j))
+          conditional += follow * share * dot(gradient, directions.row(i))
+        }
+      }
+      outer[i] = conditional.value
+      for (k, value) in second.jacobianProduct(inner).enumerated() { total[k] += share * value }
+    }
+    for (k, value) in pairs.first.jacobianProduct(outer).enumerated() { total[k] += value }
+    return total.map(\.value)
+  }
+}
+
+extension RoutedProblem {
+  /// `L(θ) = Σ_i π_i F_i`, the expected loss of a single draw.
+  public func expectedLoss() throws(Unavailable) -> Double {
+    dot(distribution.probabilities, try values())
+  }
+}

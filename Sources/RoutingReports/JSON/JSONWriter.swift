@@ -1,0 +1,85 @@
+/// Writes JSON: numbers read back to the same Float64, fields stay in their order, text is UTF-8.
+struct JSONWriter {
+  private var text = ""
+  private let isIndented: Bool
+
+  /// `value` over several lines: one for each field, lists of numbers on one; with a line feed at the end.
+  static func indented(_ value: JSONValue) -> String {
+    var writer = JSONWriter(isIndented: true)
+    writer.write(value, indentation: 0)
+    return writer.text + "\n"
+  }
+
+  /// `value` on one line, without a line feed.
+  static func line(_ value: JSONValue) -> String {
+    var writer = JSONWriter(isIndented: false)
+    writer.write(value, indentation: 0)
+    return writer.text
+  }
+
+  private init(isIndented: Bool) { self.isIndented = isIndented }
+
+  private mutating func write(_ value: JSONValue, indentation: Int) {
+    switch value {
+    case .null: text += "null"
+    case .bool(let flag): text += flag ? "true" : "false"
+    case .number(let number): text += Self.number(number)
+    case .string(let string): write(string)
+    case .numbers(let numbers): text += "[\(numbers.map(Self.number).joined(separator: ", "))]"
+    case .array(let values):
+      let isTall = values.contains { if case .object = $0 { true } else { false } }
+      write("[", "]", count: values.count, isTall: isTall, indentation: indentation) { writer, k in
+        writer.write(values[k], indentation: indentation + 1)
+      }
+    case .object(let members):
+      write("{", "}", count: members.count, isTall: true, indentation: indentation) { writer, k in
+        writer.write(members[k].key)
+        writer.text += ": "
+        writer.write(members[k].value, indentation: indentation + 1)
+      }
+    }
+  }
+
+  private mutating func write(
+    _ opening: String, _ closing: String, count: Int, isTall: Bool, indentation: Int,
+    item: (inout JSONWriter, Int) -> Void
+  ) {
+    let breaksLines = isIndented && isTall && count > 0
+    text += opening
+    for k in 0..<count {
+      if k > 0 { text += breaksLines ? "," : ", " }
+      if breaksLines { text += "\n" + String(repeating: " ", count: indentation + 1) }
+      item(&self, k)
+    }
+    if breaksLines { text += "\n" + String(repeating: " ", count: indentation) }
+    text += closing
+  }
+
+  private mutating func write(_ string: String) {
+    text += "\""
+    for scalar in string.unicodeScalars {
+      switch scalar {
+      case "\"": text += "\\\""
+      case "\\": text += "\\\\"
+      case "\n": text += "\\n"
+      case "\r": text += "\\r"
+      case "\t": text += "\\t"
+      case "\0"..<" ", "\u{7F}"..."\u{9F}", "\u{2028}", "\u{2029}":
+        let digits = String(scalar.value, radix: 16)
+        text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+      default: text.unicodeScalars.append(scalar)
+      }
+    }
+    text += "\""
+  }
+
+  /// The shortest decimal that reads back to the same number; whole numbers up to 2⁵³ without a point.
+  ///
+  /// - Precondition: `number` is finite; JSON has no other.
+  static func number(_ number: Double) -> String {
+    precondition(number.isFinite, "JSON cannot hold \(number)")
+    let isWhole =
+      number == number.rounded() && number.magnitude <= 0x1p53 && !(number == 0 && number.sign == .minus)
+    return isWhole ? "\(Int(number))" : "\(number)"
+  }
+}

@@ -1,0 +1,103 @@
+import RoutingCore
+
+/// A problem, and where it came from.
+public struct FiledProblem: Sendable {
+  /// The problem.
+  public var problem: RoutingProblem
+  /// The name of the file, for messages.
+  public var file: String
+  /// Its place in the file, `problems[3]`; empty if the file is the problem.
+  public var place: String
+
+  /// Says where a problem came from.
+  public init(_ problem: RoutingProblem, file: String, place: String = "") {
+    self.problem = problem
+    self.file = file
+    self.place = place
+  }
+
+  /// Where it came from, and its name if it has one: `moe.json: problems[3] (token-03)`.
+  public var location: String {
+    var location = place.isEmpty ? file : "\(file): \(place)"
+    if let name = problem.name { location += " (\(name.clipped(to: 60)))" }
+    return location
+  }
+}
+
+/// A file that cannot be read as what it should be.
+public struct InvalidFile: Error, Sendable, Equatable, CustomStringConvertible {
+  /// The file's name.
+  public var file: String
+  /// Which field is wrong, and how.
+  public var reason: InvalidInput
+
+  /// Describes what was wrong in a file.
+  public init(_ file: String, _ reason: InvalidInput) {
+    self.file = file
+    self.reason = reason
+  }
+
+  /// One line: file, path and expectation.
+  public var description: String { "\(file): \(reason)" }
+}
+
+/// Files of the formats `routegrad.problem/1` (one problem) and `routegrad.problems/1` (a list of them).
+///
+/// *Source*: formats.md, which is a contract.
+public enum ProblemFile {
+  static let single = "routegrad.problem/1"
+  static let several = "routegrad.problems/1"
+
+  /// The problems of a file, in order.
+  ///
+  /// *Edge cases*: a problem within a list may leave out its own `schema`; names may repeat; a list has at
+  /// least one problem.
+  ///
+  /// - Parameters:
+  ///   - bytes: the file's content.
+  ///   - file: the file's name, for messages.
+  /// - Throws: ``InvalidFile`` for the first thing that is wrong: not UTF-8, not JSON, a field unknown,
+  ///   missing, of another type or length, a number not finite or out of range.
+  public static func problems(of bytes: [UInt8], file: String) throws(InvalidFile) -> [FiledProblem] {
+    do throws(InvalidInput) {
+      return try decode(try root(of: bytes), file: file)
+    } catch {
+      throw InvalidFile(file, error)
+    }
+  }
+
+  private static func root(of bytes: [UInt8]) throws(InvalidInput) -> JSONValue {
+    do {
+      return try JSONParser.parse(bytes)
+    } catch {
+      throw InvalidInput(error.path, "\(error.expectation) (line \(error.line), column \(error.column))")
+    }
+  }
+
+  private static func decode(_ root: JSONValue, file: String) throws(InvalidInput) -> [FiledProblem] {
+    let fields = try JSONFields(root, of: "a problem file")
+    guard try fields.word("schema", among: [single, several]) == several else {
+      return [FiledProblem(try RoutingProblem(root), file: file)]
+    }
+    try fields.requireOnly(["schema", "problems"])
+    let list = try fields.value("problems", "a list of problems")
+    let values: [JSONValue]
+    switch list {
+    case .array(let items): values = items
+    case .numbers: throw InvalidInput("problems[0]", "expected a problem (an object), got a number")
+    default: throw InvalidInput("problems", "expected a list of problems, got \(list.kind)")
+    }
+    guard !values.isEmpty else { throw InvalidInput("problems", "expected at least one problem, got none") }
+    var problems: [FiledProblem] = []
+    for (i, value) in values.enumerated() {
+      do throws(InvalidInput) {
+        let item = try JSONFields(value, of: "a problem")
+        if item.has("schema") { _ = try item.word("schema", among: [single]) }
+        problems.append(FiledProblem(try RoutingProblem(value), file: file, place: "problems[\(i)]"))
+      } catch {
+        throw error.inside("problems[\(i)]")
+      }
+    }
+    return problems
+  }
+}

@@ -1,0 +1,105 @@
+import RoutingCore
+
+extension RoutingProblem {
+  /// A problem from its JSON object; `schema` has been looked at already.
+  init(_ value: JSONValue) throws(InvalidInput) {
+    let fields = try JSONFields(value, of: "a problem")
+    let kind = try fields.word("kind", among: Kind.allCases.map(\.rawValue))
+    self =
+      kind == Kind.mixture.rawValue
+      ? .mixture(try MixtureProblem(value)) : .categorical(try CategoricalProblem(value))
+  }
+}
+
+extension CategoricalProblem {
+  fileprivate init(_ value: JSONValue) throws(InvalidInput) {
+    let fields = try JSONFields(
+      value, of: "a categorical problem", only: ["schema", "name", "kind", "logits", "objective"])
+    let name = fields.has("name") ? try fields.string("name") : nil
+    let logits = try fields.numbers("logits")
+    let content = try fields.value("objective", "an objective (an object)")
+    let source: Source
+    do throws(InvalidInput) {
+      source =
+        try ObjectiveType(of: content, "an objective") == .tabulated
+        ? try Source(table: content) : .objective(try ObjectiveType.objective(content, "an objective"))
+    } catch {
+      throw error.inside("objective")
+    }
+    try self.init(name: name, logits: logits, source: source)
+  }
+}
+
+extension CategoricalProblem.Source {
+  fileprivate init(table: JSONValue) throws(InvalidInput) {
+    let fields = try JSONFields(table, of: "a tabulated objective", only: ["type", "values", "gradients"])
+    self = .table(values: try fields.numbers("values"), gradients: try fields.rows("gradients"))
+  }
+}
+
+extension MixtureProblem {
+  fileprivate init(_ value: JSONValue) throws(InvalidInput) {
+    let fields = try JSONFields(
+      value, of: "a mixture problem",
+      only: ["schema", "name", "kind", "logits", "expertOutputs", "scale", "defaultOutputs", "loss"])
+    let name = fields.has("name") ? try fields.string("name") : nil
+    let logits = try fields.numbers("logits")
+    let outputs = fields.has("expertOutputs") ? try fields.rows("expertOutputs") : nil
+    let scale = fields.has("scale") ? try fields.numbers("scale") : nil
+    let standIns = fields.has("defaultOutputs") ? try fields.rows("defaultOutputs") : nil
+    let content = try fields.value("loss", "a loss (an object)")
+    let source: Source
+    do throws(InvalidInput) {
+      source =
+        try ObjectiveType(of: content, "a loss") == .tabulated
+        ? .table(try MixtureTable(content)) : .loss(try ObjectiveType.objective(content, "a loss"))
+    } catch {
+      throw error.inside("loss")
+    }
+    try self.init(
+      name: name, logits: logits, expertOutputs: outputs, scale: scale, defaultOutputs: standIns,
+      source: source)
+  }
+}
+
+extension MixtureTable {
+  fileprivate init(_ value: JSONValue) throws(InvalidInput) {
+    let fields = try JSONFields(
+      value, of: "a tabulated loss", only: ["type", "nodes", "values", "slopes", "valueAtZero", "mask"])
+    let nodes = try fields.numbers("nodes")
+    let values = try fields.rows("values")
+    let slopes = try fields.rows("slopes")
+    let valueAtZero = try fields.number("valueAtZero")
+    let space: SamplingSpace
+    let mask = try fields.value("mask", "a mask (an object)")
+    do throws(InvalidInput) {
+      space = try SamplingSpace(mask)
+    } catch {
+      throw error.inside("mask")
+    }
+    self.init(nodes: nodes, values: values, slopes: slopes, valueAtZero: valueAtZero, space: space)
+  }
+}
+
+extension SamplingSpace {
+  fileprivate init(_ value: JSONValue) throws(InvalidInput) {
+    let fields = try JSONFields(value, of: "a mask", only: ["rule", "threshold"])
+    let rule = try fields.word("rule", among: Self.rules)
+    var threshold = 0.0
+    if rule == SamplingSpace.none.rule {
+      let value = fields.has("threshold") ? try fields.value("threshold", "null") : .null
+      guard value == .null else {
+        throw InvalidInput("threshold", "expected null with the rule \"none\", got \(value.kind)")
+      }
+    } else {
+      threshold = try fields.number("threshold")
+    }
+    guard threshold >= 0 else {
+      throw InvalidInput("threshold", "expected a number of at least 0, got \(threshold)")
+    }
+    guard let space = SamplingSpace(rule: rule, threshold: threshold) else {
+      preconditionFailure("the rule \(rule) is listed and unknown")
+    }
+    self = space
+  }
+}

@@ -1,0 +1,120 @@
+import RoutingCore
+import RoutingEstimators
+
+/// The estimators with their parameters and claims: what `routegrad estimators` prints.
+public enum EstimatorCatalogue {
+  /// The catalogue as JSON, in the format `routegrad.estimators/1`.
+  public static var json: String {
+    JSONWriter.indented([
+      "schema": "routegrad.estimators/1", "version": .string(routeGradVersion),
+      "estimators": .array(EstimatorRegistry.standard.map(json)),
+    ])
+  }
+
+  /// The catalogue for people.
+  public static func text(style: TextStyle) -> String {
+    sections.map { $0.text(style: style) }.joined(separator: "\n")
+  }
+
+  private static var sections: [TextSection] {
+    let estimators = EstimatorRegistry.standard
+    var claims = TextTable(columns: [
+      .init(title: "estimator", isText: true), .init(title: "problems", isText: true),
+      .init(title: "claims to estimate", isText: true), .init(title: "exact for", isText: true),
+      .init(title: "order"), .init(title: "experts"), .init(title: "source", isText: true),
+    ])
+    var parameters = TextTable(columns: [
+      .init(title: "estimator", isText: true), .init(title: "parameter", isText: true),
+      .init(title: "default", isText: true), .init(title: "may be", isText: true),
+    ])
+    for estimator in estimators {
+      let own = estimator.claims
+      let id = type(of: estimator).id
+      claims.rows.append(
+        .init(cells: [
+          id, own.kinds.count == 2 ? "both" : own.kinds.map(\.rawValue).joined(), own.target.rawValue,
+          own.exactness.words, own.order.map { "\($0)" } ?? Figures.undefined, own.expertEvaluations.words,
+          own.source,
+        ]))
+      for declaration in type(of: estimator).parameters {
+        parameters.rows.append(
+          .init(cells: [
+            id, declaration.name, declaration.standard?.description ?? Figures.undefined,
+            declaration.expectation,
+          ]))
+      }
+    }
+    return [
+      TextSection(
+        title: "Estimators", facts: "with their standard parameters", table: claims,
+        notes: [
+          "exact for: polynomials of this degree (of the objective, or of the loss along an expert's output);",
+          "experts: expert evaluations per sample.",
+        ]),
+      TextSection(
+        title: "Parameters", facts: "written id:key=value,key=value, as in reinforce:baseline=optimal",
+        table: parameters),
+    ]
+  }
+
+  private static func json(_ estimator: any GradientEstimator) -> JSONValue {
+    let claims = estimator.claims
+    return [
+      "id": .string(type(of: estimator).id),
+      "parameters": .array(
+        type(of: estimator).parameters.map { declaration in
+          [
+            "name": .string(declaration.name), "expected": .string(declaration.expectation),
+            "default": declaration.standard?.json ?? .null,
+          ]
+        }),
+      "claims": [
+        "kinds": .array(claims.kinds.map { .string($0.rawValue) }),
+        "target": .string(claims.target.rawValue),
+        "exactness": claims.exactness.json,
+        "order": JSONValue(claims.order),
+        "draws": JSONValue(claims.draws),
+        "expertEvaluations": claims.expertEvaluations.json,
+        "source": .string(claims.source),
+      ],
+    ]
+  }
+}
+
+extension Exactness {
+  fileprivate var words: String {
+    switch self {
+    case .none: Figures.undefined
+    case .degree(let degree): "degree \(degree)"
+    case .all: "all"
+    }
+  }
+
+  /// `"none"`, `"all"`, or the degree.
+  fileprivate var json: JSONValue {
+    switch self {
+    case .none: "none"
+    case .degree(let degree): JSONValue(degree)
+    case .all: "all"
+    }
+  }
+}
+
+extension ExpertEvaluations {
+  fileprivate var words: String {
+    switch self {
+    case .constant(let count): Figures.significant(count)
+    case .everyExpert: "all"
+    case .gradientAtChoice: "1 or all"
+    }
+  }
+
+  /// The count, `"every-expert"`, or `"gradient-at-choice"` (1 on categorical problems, else every expert).
+  fileprivate var json: JSONValue {
+    switch self {
+    case .constant(let count): .number(count)
+    case .everyExpert: "every-expert"
+    case .gradientAtChoice: "gradient-at-choice"
+    }
+  }
+}

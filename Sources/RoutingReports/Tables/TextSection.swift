@@ -1,0 +1,51 @@
+/// A part of a report for people: a title, a table, and notes below it.
+struct TextSection {
+  /// What it is about.
+  var title: String?
+  /// What is said after the title.
+  var facts: String?
+  /// The table.
+  var table: TextTable?
+  /// Paragraphs below the table.
+  var notes: [String] = []
+
+  /// Text within the width of tables, with a line feed at the end.
+  func text(style: TextStyle) -> String {
+    var text = ""
+    if let title {
+      let room = TextTable.width - (facts.map { $0.count + 2 } ?? 0)
+      text += style.strong(title.onOneLine.clipped(to: max(room, 20)))
+      text += (facts.map { "  \($0)" } ?? "") + "\n"
+    }
+    if let table { text += table.text(indentation: title == nil ? 0 : 2, style: style) }
+    for note in notes {
+      let indentation = String(repeating: " ", count: title == nil ? 0 : 2)
+      for line in TextTable.wrap(note.onOneLine, width: TextTable.width - 2) {
+        text += style.pale(indentation + line) + "\n"
+      }
+    }
+    return text
+  }
+
+  /// Markdown, with a line feed at the end.
+  var markdown: String {
+    var parts: [String] = []
+    if let title { parts.append("### \(title.markdown)\n") }
+    if let facts { parts.append("\(facts.markdown)\n") }
+    if let table { parts.append(table.markdown) }
+    parts += notes.map { "\($0.markdown)\n" }
+    return parts.joined(separator: "\n")
+  }
+}
+
+extension TextSection {
+  /// A note for each reason for which estimators are unavailable.
+  static func unavailable(_ entries: [(estimator: String, reason: String)]) -> [String] {
+    var reasons: [String] = []
+    for entry in entries where !reasons.contains(entry.reason) { reasons.append(entry.reason) }
+    return reasons.map { reason in
+      let estimators = entries.filter { $0.reason == reason }.map(\.estimator)
+      return "Not available: \(estimators.joined(separator: ", ")) (\(reason))."
+    }
+  }
+}

@@ -1,0 +1,24 @@
+import ArgumentParser
+import RouteGrad
+
+struct EstimatorsCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "estimators",
+    abstract: "The estimators, their parameters and what they claim.")
+
+  @Option(help: "The format of the result.")
+  var format: Format = .table
+
+  enum Format: String, CaseIterable, ExpressibleByArgument {
+    case table
+    case json
+  }
+
+  func run() throws {
+    switch format {
+    case .table:
+      try Output.standard.write(EstimatorCatalogue.text(style: Terminal.hasColours ? .coloured : .plain))
+    case .json: try Output.standard.write(EstimatorCatalogue.json)
+    }
+  }
+}

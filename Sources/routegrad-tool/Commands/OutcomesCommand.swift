@@ -1,0 +1,58 @@
+import ArgumentParser
+import RouteGrad
+
+struct OutcomesCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "outcomes",
+    abstract: "Every outcome of one estimator, with probability and gradient, as JSON lines.")
+
+  @Argument(help: "A file of problems; '-' is standard input.")
+  var file: String
+
+  @Option(
+    help: ArgumentHelp("The estimator, such as reinmax:tau=1.3; see 'routegrad estimators'.", valueName: "e"))
+  var estimator: String
+
+  @Option(help: ArgumentHelp("The problem's name, if the file holds several.", valueName: "name"))
+  var problem: String?
+
+  @OptionGroup var maskOptions: MaskOptions
+
+  func run() throws {
+    let estimator = try EstimatorRegistry.estimator(estimator)
+    let filed = try chosen(from: Input.problems(in: file))
+    let routed = try FiledProblem.route([filed], space: maskOptions.space).problems[0]
+    let lines = try OutcomeLines(of: estimator, on: routed, location: filed.location)
+    for start in stride(from: 0, to: lines.count, by: Self.linesAtOnce) {
+      try Output.standard.write(lines.text(start..<min(start + Self.linesAtOnce, lines.count)))
+    }
+  }
+
+  private static let linesAtOnce = 1024
+
+  private func chosen(from problems: [FiledProblem]) throws -> FiledProblem {
+    let place = Input.name(of: file)
+    guard let problem else {
+      guard problems.count == 1 else {
+        throw Failure(
+          .wrongUsage,
+          "\(place): expected one problem, got \(problems.count); choose with --problem: \(names(problems))")
+      }
+      return problems[0]
+    }
+    let found = problems.filter { $0.problem.name == problem }
+    guard found.count == 1 else {
+      throw Failure(
+        .wrongUsage,
+        "\(place): expected one problem named '\(problem)', got \(found.count); names: \(names(problems))")
+    }
+    return found[0]
+  }
+
+  /// The first names, for messages.
+  private func names(_ problems: [FiledProblem]) -> String {
+    let names = problems.compactMap(\.problem.name)
+    guard !names.isEmpty else { return "none has a name" }
+    return names.prefix(8).joined(separator: ", ") + (names.count > 8 ? ", …" : "")
+  }
+}

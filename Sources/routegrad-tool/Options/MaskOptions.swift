@@ -1,0 +1,37 @@
+import ArgumentParser
+import RouteGrad
+
+/// Which experts may be sampled.
+struct MaskOptions: ParsableArguments {
+  @Option(help: "The mask on the experts. (default: none, or a tabulated loss's own)")
+  var mask: MaskRule?
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("The mask's threshold, at least 0. (default: 0.1)", valueName: "r"))
+  var threshold: Double?
+
+  /// The rules by name.
+  enum MaskRule: String, CaseIterable, ExpressibleByArgument {
+    case none
+    case paper
+    case referenceCode = "reference-code"
+  }
+
+  func validate() throws {
+    guard let threshold else { return }
+    guard threshold >= 0, threshold.isFinite else {
+      throw ValidationError("'--threshold': expected a finite number of at least 0, got \(threshold)")
+    }
+    switch mask {
+    case nil: throw ValidationError("'--threshold' goes with '--mask paper' or '--mask reference-code'")
+    case .some(.none): throw ValidationError("'--threshold' does not go with '--mask none'")
+    case .paper, .referenceCode: break
+    }
+  }
+
+  /// The mask asked for; nil if none was.
+  var space: SamplingSpace? {
+    mask.flatMap { SamplingSpace(rule: $0.rawValue, threshold: threshold ?? SamplingSpace.defaultThreshold) }
+  }
+}

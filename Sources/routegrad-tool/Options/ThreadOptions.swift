@@ -1,0 +1,20 @@
+import ArgumentParser
+import Glibc
+
+/// How much of the machine is used.
+struct ThreadOptions: ParsableArguments {
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "Use this many threads; results do not depend on it. (default: all cores)", valueName: "n"))
+  var threads: Int?
+
+  func validate() throws {
+    if let threads, threads < 1 {
+      throw ValidationError("'--threads': expected at least 1, got \(threads)")
+    }
+  }
+
+  /// The number of threads, of which more than this many would only stand in each other's way.
+  var count: Int { min(threads ?? max(sysconf(Int32(_SC_NPROCESSORS_ONLN)), 1), 1024) }
+}

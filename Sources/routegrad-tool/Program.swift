@@ -1,0 +1,63 @@
+import ArgumentParser
+import Glibc
+import RouteGrad
+
+/// How the program ends.
+enum Program {
+  /// Ends the program as an error asks for: help on standard output, or one line on standard error and the
+  /// error's status.
+  static func exit(with error: any Error) -> Never {
+    Output.discardUnfinished()
+    guard RouteGradCommand.exitCode(for: error) != .success else {
+      // Help and version are thrown, too.
+      do {
+        let text = RouteGradCommand.fullMessage(for: error)
+        try Output.standard.write(text.last == "\n" ? text : text + "\n")
+        Glibc.exit(ExitStatus.success.rawValue)
+      } catch {
+        exit(with: error)
+      }
+    }
+    let failure = Failure(error)
+    Terminal.complain("routegrad: \(failure.message)")
+    Glibc.exit(failure.status.rawValue)
+  }
+}
+
+/// Exit statuses, after `sysexits.h`.
+enum ExitStatus: Int32 {
+  case success = 0
+  /// Options, ids or parameters that do not exist or do not go together.
+  case wrongUsage = 64
+  /// A file that is not what it should be, or a result that overflows Float64.
+  case wrongData = 65
+  /// An input that cannot be opened.
+  case noInput = 66
+  /// An output that cannot be written.
+  case noOutput = 73
+}
+
+/// An error with its exit status.
+struct Failure: Error {
+  var status: ExitStatus
+  var message: String
+
+  init(_ status: ExitStatus, _ message: String) {
+    self.status = status
+    self.message = message
+  }
+
+  /// What an error of the library or of the parser amounts to.
+  init(_ error: any Error) {
+    switch error {
+    case let failure as Failure: self = failure
+    case let error as InvalidFile: self.init(.wrongData, error.description)
+    case let error as InvalidEstimator: self.init(.wrongUsage, error.description)
+    case let error as ReportError:
+      self.init(error.code == .wrongData ? .wrongData : .wrongUsage, error.description)
+    default:
+      let lines = RouteGradCommand.message(for: error).split(whereSeparator: \.isNewline)
+      self.init(.wrongUsage, lines.joined(separator: " "))
+    }
+  }
+}

@@ -1,0 +1,25 @@
+import ArgumentParser
+import RouteGrad
+
+struct RouteGradCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "routegrad",
+    abstract: "Exact bias and variance of the gradient estimators that sparse routers are trained with.",
+    discussion: """
+      Start with 'routegrad report': it needs no input.
+
+      Exit status: 0 done, 64 wrong usage, 65 wrong data, 66 an input cannot be opened, 73 an output \
+      cannot be written, 130 interrupted.
+      """,
+    version: routeGradVersion,
+    subcommands: [ReportCommand.self, OutcomesCommand.self, OrderCommand.self, EstimatorsCommand.self])
+
+  /// Throws if the first argument is neither a command nor an option; the parser would call it unexpected,
+  /// and no more.
+  static func requireKnownCommand(_ arguments: [String]) throws {
+    let known = configuration.subcommands.map { $0._commandName }
+    if let first = arguments.first, !first.hasPrefix("-"), !(known + ["help"]).contains(first) {
+      throw ValidationError("unknown command '\(first)'; expected \(known.joined(separator: ", "))")
+    }
+  }
+}

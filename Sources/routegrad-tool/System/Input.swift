@@ -1,0 +1,40 @@
+import Glibc
+import RouteGrad
+
+/// Files that are read.
+enum Input {
+  /// Larger files are refused, so that reading a device by mistake ends.
+  static let largest = 1 << 30
+
+  /// What a file is called in messages.
+  static func name(of path: String) -> String { path == "-" ? "standard input" : path }
+
+  /// The problems of a file, or of standard input for `-`.
+  ///
+  /// - Throws: ``Failure`` if it cannot be read, `InvalidFile` if it holds no problems.
+  static func problems(in path: String) throws -> [FiledProblem] {
+    try ProblemFile.problems(of: bytes(of: path), file: name(of: path))
+  }
+
+  private static func bytes(of path: String) throws(Failure) -> [UInt8] {
+    let descriptor = path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw unreadable(path) }
+    defer { if path != "-" { close(descriptor) } }
+    var bytes: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 1 << 16)
+    while true {
+      let count = read(descriptor, &chunk, chunk.count)
+      if count < 0, errno == EINTR { continue }
+      guard count >= 0 else { throw unreadable(path) }
+      guard count > 0 else { return bytes }
+      bytes += chunk[..<count]
+      guard bytes.count <= largest else {
+        throw Failure(.wrongData, "\(name(of: path)): expected at most \(largest) bytes, got more")
+      }
+    }
+  }
+
+  private static func unreadable(_ path: String) -> Failure {
+    Failure(.noInput, "\(name(of: path)): cannot be read: \(String(cString: strerror(errno)))")
+  }
+}

@@ -1,0 +1,34 @@
+import RoutingEstimators
+
+/// The estimators that tests run over: the registry, and every parameter that changes the mathematics.
+public enum EstimatorSpecifications {
+  /// Their specifications.
+  public static let all: [String] =
+    standard
+    + [
+      "reinforce:baseline=constant,value=0.7", "reinforce:baseline=uniform-mean", "reinforce:baseline=optimal",
+      "reinforce:baseline=leave-one-out,samples=2", "reinforce:baseline=leave-one-out,samples=3",
+      "reinforce:baseline=leave-one-out,samples=4", "straight-through:tau=0.5", "straight-through:tau=10",
+      "reinmax:tau=1.3", "sparsemixer-v2:reference-constants=true", "sparsemixer-v2-top2:reference-constants=true",
+      "default-moe:k=2",
+    ]
+    + QuadratureRule.fixed.flatMap { rule in
+      ["all-nodes", "one-node"].map { "quadrature:rule=\(rule.name),evaluation=\($0)" }
+    }
+    + (1...5).flatMap { n in
+      ["all-nodes", "one-node"].map { "quadrature:rule=gauss-legendre,points=\(n),evaluation=\($0)" }
+    }.filter { !standard.contains($0) }
+
+  /// The registry's estimators with finitely many outcomes, with their standard parameters.
+  private static var standard: [String] {
+    EstimatorRegistry.standard.filter { $0 is any FiniteOutcomeEstimator }.map(\.specification)
+  }
+
+  /// The estimator of one of them.
+  public static func finite(_ specification: String) throws -> any FiniteOutcomeEstimator {
+    guard let finite = try EstimatorRegistry.estimator(specification) as? any FiniteOutcomeEstimator else {
+      throw InvalidEstimator("\(specification) has no finite list of outcomes")
+    }
+    return finite
+  }
+}
