@@ -57,7 +57,7 @@ CLONES void rg_score_moments(
   for (size_t start = 0; start < rows; start += GROUP) {
     const size_t group = rows - start < GROUP ? rows - start : GROUP;
     const double *rows_a = a + start * experts, *rows_v = v + start * experts;
-    v8 partial[GROUP], partial_v[GROUP], shift, squares, spreads;
+    v8 partial[GROUP], partial_v[GROUP], partial_d[GROUP], shift, sums, squares, spreads, distances;
     for (size_t r = 0; r < GROUP; r++) partial[r] = partial_v[r] = splat(0);
     for (size_t r = 0; r < group; r++) {
       const double *ar = rows_a + r * experts;
@@ -66,14 +66,20 @@ CLONES void rg_score_moments(
         load(p + b, experts - b, &pv);
         load(ar + b, experts - b, &av);
         partial[r] += pv * (av - ar[argmax]);
+        if (argmax - b < 8) pv[argmax - b] = 0;
+        partial_v[r] += pv * av;
       }
     }
     transposed_sums(partial, &shift);
+    transposed_sums(partial_v, &sums);
+    // Given D other than the argmax, the mean of a comes from the others alone, and their distances are from it: where q_m
+    // is small, neither has a digit left in differences from a_m (MomentsTests.almostCertain).
+    const v8 elsewhere = sums / (qm > 0 ? qm : 1);
 
-    for (size_t r = 0; r < GROUP; r++) partial[r] = splat(0);
+    for (size_t r = 0; r < GROUP; r++) partial[r] = partial_v[r] = partial_d[r] = splat(0);
     for (size_t r = 0; r < group; r++) {
       const double *ar = rows_a + r * experts, *vr = rows_v + r * experts;
-      const double own = shift[r];
+      const double own = shift[r], others = elsewhere[r];
       for (size_t b = 0; b < experts; b += 8) {
         v8 pv, av, vv;
         load(p + b, experts - b, &pv);
@@ -82,12 +88,15 @@ CLONES void rg_score_moments(
         const v8 d = (av - ar[argmax]) - own, product = pv * d;
         store(mean + (start + r) * experts + b, experts - b, &product);
         if (argmax - b < 8) pv[argmax - b] = 0;  // the sums are over the others
+        const v8 distance = av - others;
         partial[r] += pv * d * d;
         partial_v[r] += pv * vv;
+        partial_d[r] += pv * distance * distance;
       }
     }
     transposed_sums(partial, &squares);
     transposed_sums(partial_v, &spreads);
+    transposed_sums(partial_d, &distances);
 
     for (size_t r = 0; r < GROUP; r++) partial[r] = splat(0);
     for (size_t r = 0; r < group; r++) {
@@ -102,13 +111,15 @@ CLONES void rg_score_moments(
         load(vr + b, experts - b, &vv);
         const v8 d = (av - ar[argmax]) - own, reciprocal = 1.0 / ((qv > 0.0) ? qv : splat(1));
         v8 within = all_squares - pv * d * d * reciprocal, spread = all_spreads - pv * vv;
-        if (argmax - b < 8 && qm > 0) {
-          within[argmax - b] = own_squares - pm * pm * own * own / qm;
+        // q_k times the mean of a given D = k, plus p_k times its mean given D other than k.
+        v8 difference = qv * av + pv * (centre - pv * av) * reciprocal;
+        if (argmax - b < 8) {
+          within[argmax - b] = distances[r];
           spread[argmax - b] = own_spreads;
+          difference[argmax - b] = qm * ar[argmax] + pm * elsewhere[r];
         }
         within = (within > 0.0) ? within : splat(0);
         spread = (spread > 0.0) ? spread : splat(0);
-        const v8 difference = centre + d * (qv - pv) * reciprocal;
         v8 sum = pv * (qv * difference * difference + pv * within + qv * qv * vv + pv * spread);
         sum = (qv > 0.0) ? sum : splat(0);
         store(variance + (start + r) * experts + b, experts - b, &sum);

@@ -49,9 +49,9 @@ import _TestSupport
 
   @Test func polynomial() throws {
     let f = try Polynomial(coefficients: [1, -2, 0, 3], direction: [2, -1])
-    // x = 2·1 − 1·0.5 = 1.5
-    #expect(f.value(at: [1, 0.5]) == 1 - 3 + 3 * 3.375)
-    #expect(f.gradient(at: [1, 0.5]) == [2 * (-2 + 9 * 2.25), -(-2 + 9 * 2.25)])
+    // x = 2·1 − 1·½ = 1.5: 1 − 3 + 3·3.375, and the slope −2 + 9·2.25.
+    #expect(f.value(at: [1, 0.5]) == 8.125)
+    #expect(f.gradient(at: [1, 0.5]) == [36.5, -18.25])
     let constant = try Polynomial(coefficients: [7], direction: [1])
     #expect(constant.value(at: [5]) == 7 && constant.gradient(at: [5]) == [0])
   }

@@ -1,3 +1,4 @@
+import Foundation
 import Synchronization
 import Testing
 
@@ -57,12 +58,7 @@ extension Double {
   /// Three significant digits: 1.23e-15.
   public var shortest: String {
     guard self != 0, isFinite else { return "\(self)" }
-    var exponent = 0
-    var mantissa = magnitude
-    while mantissa >= 10 { (mantissa, exponent) = (mantissa / 10, exponent + 1) }
-    while mantissa < 1 { (mantissa, exponent) = (mantissa * 10, exponent - 1) }
-    let digits = (mantissa * 100).rounded() / 100
-    return "\(self < 0 ? "-" : "")\(digits)" + (exponent == 0 ? "" : "e\(exponent)")
+    return String(format: "%.2e", self)
   }
 }
 

@@ -97,6 +97,19 @@ struct ConditionalMoments: Sendable {
     return Moments(mean: mean, variance: variance, covariance: matrix)
   }
 
+  /// What relative errors of the integrals make of the variance, divided by them: with `q_j = E ĝ_j²` of one draw and `b_j` the
+  /// variance between the choices, `max_j (q_j/K + b_j + 2 √(b_j q_j))`.
+  private func secondScale(_ moments: Moments) -> Double {
+    var largest = 0.0
+    for j in rates.indices {
+      let between = max(moments.variance[j] - within[j] / Double(samples), 0)
+      var square = within[j]
+      for i in rates.indices { square += rates[i] * means[i, j] * means[i, j] }
+      largest = max(largest, square / Double(samples) + between + 2 * (between * square).squareRoot())
+    }
+    return largest
+  }
+
   /// What a comparison with a coarser rule says of the error.
   struct Comparison {
     /// Bounds on the largest errors of a coordinate of the mean, and of the variance or covariance.
@@ -106,9 +119,6 @@ struct ConditionalMoments: Sendable {
     var relativeError: Double
   }
 
-  /// Errors of the variance are relative to the largest variance, or to this much of the largest second moment.
-  static let varianceShare = 0x1p-10
-
   /// The rounding error allowed for, relative to the scales.
   static let roundingFloor = 0x1p-46
 
@@ -116,14 +126,13 @@ struct ConditionalMoments: Sendable {
   func compared(with coarse: ConditionalMoments, beyond omissions: GumbelRace.Omissions) -> Comparison {
     let own = moments
     let other = coarse.moments
+    let secondScale = secondScale(own)
     func distance(_ a: [Double], _ b: [Double]) -> Double {
       zip(a, b).reduce(0) { largest, pair in
         let difference = (pair.0 - pair.1).magnitude
         return difference <= largest ? largest : difference  // NaN stays
       }
     }
-    var secondScale = 0.0
-    for j in own.mean.indices { secondScale = max(secondScale, own.variance[j] + own.mean[j] * own.mean[j]) }
     let meanError =
       distance(own.mean, other.mean) + (Self.roundingFloor + omissions.meanShare) * meanScale + omissions.mean
     var varianceError = distance(own.variance, other.variance)
@@ -132,8 +141,7 @@ struct ConditionalMoments: Sendable {
     }
     varianceError += (Self.roundingFloor + omissions.secondShare) * secondScale + omissions.second
     func ratio(_ error: Double, _ scale: Double) -> Double { error == 0 ? 0 : error / scale }
-    let varianceScale = max(own.variance.reduce(0) { max($0, $1) }, Self.varianceShare * secondScale)
-    let relative = (ratio(meanError, meanScale), ratio(varianceError, varianceScale))
+    let relative = (ratio(meanError, meanScale), ratio(varianceError, own.variance.reduce(0) { max($0, $1) }))
     return Comparison(
       meanError: meanError, varianceError: varianceError,
       relativeError: relative.0 + relative.1 > 0 ? max(relative.0, relative.1) : relative.0 + relative.1)

@@ -14,7 +14,7 @@ import RoutingEstimators
 /// Goals, in this order: never silently wrong (an error bound that holds, or a refusal); 1e-10 for N = 2…128, τ = 0.05…10
 /// and logits to ±50; fast enough to replace sampling.
 ///
-/// **Three one-dimensional integrals.** With `λ = π`, `a = 1/τ` and `E_k ~ Exp(λ_k)`: `θ_k + Γ_k = −log E_k`, `D = argmin E`,
+/// **Three one-dimensional integrals** for every N. With `λ = π`, `a = 1/τ` and `E_k ~ Exp(λ_k)`: `θ_k + Γ_k = −log E_k`, `D = argmin E`,
 /// `p_k = E_k^{−a}/Σ E^{−a}`. Given `D = i` and `m = E_i` (then m ~ Exp(1), independent of D) the others are `m + V_l/λ_l`,
 /// `V_l ~ Exp(1)`. With `w_l = (1 + V_l/(λ_l m))^{−a}`, `w_i = 1`, `S = Σ w` and u the gradient at `I_i`, centred so that
 /// `u_i = 0`,
@@ -39,17 +39,20 @@ import RoutingEstimators
 /// The gating sample of a mixture is a function of D: it is added to the conditional means. K draws divide the part of the
 /// covariance within each choice by K.
 ///
-/// **Quadrature.** `m = e^x`, `s = e^y`, `V = e^z`, and the trapezoid rule with one step h: the integrands are analytic and
-/// decay, so the error falls like `e^{−c/h}`. Rejected: Gauss–Laguerre, which the powers of m, s and V stall; N-dimensional
-/// cubature, which ends at N = 4. z reaches down to the smallest rate, and u is centred at the expert drawn; without either,
-/// logits ±30 come out wrong by their own size.
+/// **Quadrature.** `m = e^x`, `V = e^z`, and the trapezoid rule with one step h: the integrands are analytic and decay, so the
+/// error falls like `e^{−c/h}`. In s, where they are sums of `e^{−sS}`, `1 ≤ S ≤ N`, the integrals are replaced by the
+/// few terms of an ``ExponentialSum``. Rejected: the trapezoid rule in log s, with three times the nodes; Gauss–Laguerre,
+/// which the powers of m and V stall; N-dimensional cubature, which ends at N = 4. z reaches down to the smallest rate, and u is
+/// centred at the expert drawn; without either, logits ±30 come out wrong by their own size.
 ///
 /// **Errors.** Results at h are compared with results at a larger step, at least 1.25 h, whose error the difference is; that
 /// bounds the error at h with room to spare. The steps are refined until the bound meets the tolerance. To the difference are
-/// added what the ranges leave out and a floor for rounding. The bounds are relative to
+/// added the errors of the exponential sums, what the ranges leave out, and a floor for rounding. Bounds are relative to
 /// - mean: `max_j Σ_i π_i |E[ĝ_j|i]|`, at least the largest coordinate, and above it only where the choices cancel;
-/// - variance and covariance: `max_j E ĝ_j²`, at least the largest variance. For large τ the estimator hardly varies and
-///   its variance has fewer digits than its second moment; ``EstimatedMoments/varianceError`` tells how many.
+/// - variance and covariance: the largest variance. It is a difference of larger numbers where the estimator hardly varies
+///   (large τ, linear f): then fewer digits are left, and a tolerance that was too hopeful is refused.
+///
+/// FUTURE WORK: variances for τ ≫ 100 without that cancellation.
 ///
 /// *Source*: derived for this library; Paulus et al. (arXiv 2010.04838) for the conditional distribution.
 public enum GumbelIntegral {
@@ -61,12 +64,12 @@ public enum GumbelIntegral {
   /// - Parameters:
   ///   - estimator: `gumbel-softmax-st` or `gumbel-rao`.
   ///   - problem: a categorical problem, or a mixture whose loss is a function.
-  ///   - tolerance: the relative error allowed, see above. Float64 reaches about 1e-13.
+  ///   - tolerance: the relative error allowed, see ``GumbelIntegral``. Float64 reaches about 1e-13.
   ///   - covariance: whether the full covariance is wanted.
   ///   - threads: the number of threads; it does not change the result.
   /// - Throws: ``IntegrationError/unavailable(_:)`` on a tabulated mixture, ``IntegrationError/tolerance(_:)`` where the
   ///   tolerance is out of reach.
-  /// - Complexity: O(Q³ N + Q² N²), with the covariance O(Q² N³) more; Q ≈ 100.
+  /// - Complexity: O(Q² S N + Q S N²), with the covariance O(Q S N³) more; Q ≈ 150 nodes, S ≈ 40 terms.
   ///
   /// *Edge cases*: with one expert in the support everything is zero. Gradients too large for Float64 make infinities.
   public static func moments(

@@ -181,7 +181,7 @@ extension GumbelRace {
     var workspace = zeros(covariance ? (8 * n + 1) * width : 0)
     for node in x {
       rg_gumbel_tables(
-        n, logRates, twins, node, exponent, exp(-depth), grid.weights.count, grid.firstZ, grid.step, grid.weights,
+        n, logRates, twins, node, exponent, exp(-depth - 5), grid.weights.count, grid.firstZ, grid.step, grid.weights,
         grid.below, width, powers.nodes, &points, &logPhi, &r, &r2, &c)
       rg_gumbel_moments(
         n, width, rates, gradients, powers.squareWeights, powers.fourthWeights, node - exp(node) + log(grid.step),

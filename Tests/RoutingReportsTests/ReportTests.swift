@@ -1,0 +1,197 @@
+import Foundation
+import RoutingCore
+import RoutingEstimators
+import RoutingExpectations
+import Testing
+
+@testable import RoutingReports
+
+struct ReportTests {
+  private static func shipped(_ name: String) throws -> FiledProblem {
+    try #require(try ShippedProblems.all().first { $0.problem.name == name })
+  }
+
+  private static func object(_ json: String) throws -> [String: Any] {
+    try #require(try JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any])
+  }
+
+  @Test func standardSelectionIsWhatCanBeEnumerated() throws {
+    let report = try Report(on: [
+      Self.shipped("categorical-8-cross-entropy"), Self.shipped("mixture-8-log-cosh"),
+    ])
+    let registry = EstimatorRegistry.standard.filter { $0 is any FiniteOutcomeEstimator }
+    for problem in report.problems {
+      #expect(
+        problem.entries.map { $0.estimator.specification }
+          == registry.filter { $0.claims.kinds.contains(problem.routed.kind) }.map(\.specification))
+    }
+    #expect(report.note == nil)
+  }
+
+  @Test func listedEstimatorsStandInTheirOrderAndSayWhyTheyAreMissing() throws {
+    let estimators = try EstimatorRegistry.estimators(list: "exact,midpoint,reinmax:tau=1.3")
+    let report = try Report(
+      on: [Self.shipped("categorical-8-cross-entropy")], options: .init(estimators: .listed(estimators)))
+    let entries = report.problems[0].entries
+    #expect(entries.map { $0.estimator.specification } == ["exact", "midpoint", "reinmax:tau=1.3"])
+    #expect(throws: Unavailable("needs a mixture problem")) { try entries[1].result.get() }
+    let json = try Self.object(report.json)
+    let problem = try #require((json["problems"] as? [[String: Any]])?.first)
+    let listed = try #require(problem["estimators"] as? [[String: Any]])
+    #expect(listed[1] as? [String: String] == ["id": "midpoint", "unavailable": "needs a mixture problem"])
+    #expect((listed[2]["parameters"] as? [String: Double]) == ["tau": 1.3])
+    #expect(report.csv.split(separator: "\n")[2].hasSuffix(",needs a mixture problem"))
+    #expect(report.rendered(as: .table).contains("Not available: midpoint (needs a mixture problem)."))
+  }
+
+  /// Every number of the report is the library's own, to the bit.
+  @Test(arguments: ["categorical-8-cross-entropy", "mixture-8-log-cosh"])
+  func jsonHoldsTheAssessments(name: String) throws {
+    let filed = try Self.shipped(name)
+    let options = AssessmentOptions(covariance: true)
+    let json = try Self.object(try Report(on: [filed], options: .init(assessment: options)).json)
+    #expect(json["schema"] as? String == "routegrad.report/1")
+    #expect(json["version"] as? String == routeGradVersion)
+    let problem = try #require((json["problems"] as? [[String: Any]])?.first)
+    let routed = try RoutedProblem(filed.problem)
+    #expect(problem["expectedLoss"] as? Double == (try routed.expectedLoss()))
+    let targets = try #require(problem["targets"] as? [String: Any])
+    #expect(targets["expected-loss"] as? [Double] == (try routed.expectedLossGradient()))
+    for entry in try #require(problem["estimators"] as? [[String: Any]]) where entry["unavailable"] == nil {
+      let id = try #require(entry["id"] as? String)
+      let estimator = try #require(EstimatorRegistry.standard.first { type(of: $0).id == id })
+      let assessment = try Assessment(of: estimator, on: routed, options: options)
+      #expect(entry["mean"] as? [Double] == assessment.estimate.moments.mean)
+      #expect(entry["variance"] as? [Double] == assessment.estimate.moments.variance)
+      #expect(entry["covariance"] as? [[Double]] == assessment.estimate.moments.covariance?.asRows)
+      #expect(entry["targetGradient"] as? [Double] == assessment.targetGradient)
+      #expect(entry["bias"] as? [Double] == assessment.bias)
+      #expect(entry["outcomes"] as? Int == assessment.estimate.outcomes)
+      for scalar in Assessment.scalars {
+        #expect(entry[scalar.name] as? Double == scalar.value(assessment), "\(id) \(scalar.name)")
+      }
+    }
+  }
+
+  @Test func ownTargetsAreForPeopleOnly() throws {
+    let problem = try Self.shipped("mixture-8-log-cosh")
+    let report = try Report(on: [problem], options: .init(ownTargets: true))
+    let own = report.problems[0].entries.filter { $0.ownTarget != nil }
+    #expect(
+      own.map { type(of: $0.estimator).id } == [
+        "conventional", "sparsemixer-v2", "sparsemixer-v2-top2", "dense-backward", "default-moe",
+      ])
+    let table = report.rendered(as: .table)
+    for entry in own { #expect(table.contains("\n    vs \(entry.estimator.claims.target.rawValue) ")) }
+    #expect(!report.json.contains("vs "))
+    // What is exact for its own target is 0 there, and not against the expected loss.
+    let lines = table.split(separator: "\n").map { $0.split(separator: " ") }
+    let row = try #require(lines.firstIndex { $0.first == "conventional" })
+    #expect(lines[row][1] != "0")
+    #expect(lines[row + 1].prefix(3) == ["vs", "gating-term", "0"])
+  }
+
+  @Test func masksFollowTheKindOfProblem() throws {
+    let categorical = try Self.shipped("categorical-8-cross-entropy")
+    let mixture = try Self.shipped("mixture-8-log-cosh")
+    let mask = SamplingSpace.paper(threshold: 0.5)
+    let mixed = try Report(on: [categorical, mixture], options: .init(space: mask))
+    #expect(mixed.problems.map { $0.routed.space } == [.none, mask])
+    #expect(mixed.note == "categorical problems take no mask: 1 of 2 go without")
+    let error = #expect(throws: ReportError.self) {
+      try Report(on: [categorical], options: .init(space: mask))
+    }
+    #expect(error?.code == .wrongUsage)
+    #expect(error?.description.contains("a categorical problem takes no mask") == true)
+    #expect(try Report(on: [categorical], options: .init(space: SamplingSpace.none)).problems.count == 1)
+  }
+
+  @Test func targetsFollowTheKindOfProblem() throws {
+    let categorical = try Self.shipped("categorical-8-cross-entropy")
+    let options = Report.Options(assessment: AssessmentOptions(target: .routingTerm))
+    let error = #expect(throws: ReportError.self) { try Report(on: [categorical], options: options) }
+    #expect(error?.code == .wrongUsage)
+    let mixed = try Report(on: [categorical, Self.shipped("mixture-8-log-cosh")], options: options)
+    #expect(try mixed.problems[0].entries.allSatisfy { try $0.result.get().relativeBias == nil })
+    #expect(try mixed.problems[1].entries[0].result.get().relativeBias != nil)
+  }
+
+  @Test func overflowNamesTheProblem() throws {
+    let problem = FiledProblem(
+      .mixture(
+        try MixtureProblem(
+          name: "huge", logits: [0, 1], expertOutputs: [[1e200], [1]], loss: try Linear(coefficients: [1]))),
+      file: "f.json", place: "problems[4]")
+    let error = #expect(throws: ReportError.self) { try Report(on: [problem]) }
+    #expect(error?.code == .wrongData)
+    #expect(
+      error?.description
+        == "f.json: problems[4] (huge): the variance of reinforce:baseline=none overflows Float64")
+  }
+
+  @Test func threadsDoNotChangeAByte() throws {
+    let problems = try Array(ShippedProblems.all().prefix(7))
+    let sampling = AssessmentOptions.Sampling(samples: 20_000, seed: 3)
+    let reports = try [1, 2, 3, 16].map { threads in
+      try Report(
+        on: problems, options: .init(assessment: AssessmentOptions(sampling: sampling), threads: threads)
+      ).json
+    }
+    for report in reports { #expect(report == reports[0]) }
+  }
+
+  @Test func summaryIsOfAllProblemsOfAKind() throws {
+    let problems = try ShippedProblems.all().filter { $0.file == "reinmax-polynomial.json" }
+    let report = try Report(on: problems)
+    let biases = try report.problems.map {
+      try #require(try $0.entries.first { $0.label == "reinmax" }?.result.get().relativeBias)
+    }.sorted()
+    let lines = report.rendered(as: .table).split(separator: "\n").map {
+      $0.split(separator: " ").map(String.init)
+    }
+    let start = try #require(
+      lines.firstIndex { $0.starts(with: ["Summary", "of", "3", "categorical", "problems"]) })
+    let row = try #require(lines[start...].first { $0.first == "reinmax" })
+    #expect(row[1...3] == ["3", Figures.ratio(biases[1]), Figures.ratio(biases[2])])
+    #expect(!(try Report(on: [problems[0]]).rendered(as: .table).contains("Summary")))
+  }
+
+  @Test func everyLineFitsTheWidth() throws {
+    var problems = try ShippedProblems.all()
+    let long = String(repeating: "nämé|", count: 60)
+    problems.append(
+      FiledProblem(
+        .categorical(
+          try CategoricalProblem(name: long, logits: [0], objective: try Linear(coefficients: [1]))),
+        file: "f"))
+    let estimators =
+      EstimatorRegistry.standard
+      + (try EstimatorRegistry.estimators(
+        list: "quadrature:rule=gauss-legendre,points=64,evaluation=one-node,"
+          + "reinforce:baseline=constant,value=-1.2345678901234567e-300,reinforce:baseline=leave-one-out,samples=1000000"
+      ))
+    let options = Report.Options(
+      estimators: .listed(estimators),
+      assessment: AssessmentOptions(sampling: .init(samples: 2, seed: .max)), ownTargets: true)
+    for options in [options, Report.Options(estimators: .listed(estimators), ownTargets: true)] {
+      let text = try Report(on: problems, options: options).rendered(as: .table)
+      for line in text.split(separator: "\n") { #expect(line.count <= TextTable.width, "\(line)") }
+      #expect(!text.contains(" \n"))
+    }
+  }
+
+  @Test func zeroTargetsAreNull() throws {
+    let problem = FiledProblem(
+      .mixture(
+        try MixtureProblem(logits: [2], expertOutputs: [[1]], loss: try Linear(coefficients: [1]))),
+      file: "f.json")
+    let json = try Self.object(try Report(on: [problem]).json)
+    let first = try #require((json["problems"] as? [[String: Any]])?.first)
+    #expect(first["name"] is NSNull)
+    let entry = try #require((first["estimators"] as? [[String: Any]])?.first)
+    for field in ["relativeBias", "cosine", "bestScale", "signalToNoise", "descentProbability"] {
+      #expect(entry[field] is NSNull, "\(field)")
+    }
+    #expect(entry["biasNorm"] as? Double == 0)
+  }
+}
