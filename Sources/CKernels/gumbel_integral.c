@@ -1,5 +1,5 @@
-// The innermost sums of the exact moments of straight-through Gumbel-softmax (RoutingExpectations/GumbelIntegral.swift has
-// the integrals and their derivation). Nearly all of the time goes into the exponentials of the first kernel.
+// The innermost sums of the exact moments of straight-through Gumbel-softmax (the integrals and their derivation stand in
+// RoutingExpectations/Gumbel/GumbelIntegral.swift). Nearly all of the time goes into the exponentials of the first kernel.
 //
 // Goals, in this order: no overflow, NaN or lost digits for any rate and any temperature; one exponential a point;
 // every loop over the nodes s, which are contiguous, so that vectors need no horizontal sums until the end.
@@ -28,8 +28,8 @@ static ALWAYS_INLINE void softmin_weight(const v8 *t, double exponent, v8 *out) 
 // The points w = (1 + e^{z - log_rate})^{-exponent} of the nodes z = first + k step, without those that count neither in
 // E[w ...] nor in E[w^2 ...]; there e^{-s w} is 1 to all digits, or the weight is nothing. `outside`: their weights' sum.
 static ALWAYS_INLINE size_t gather_points(
-    size_t count, double first, double step, const double *weights, double log_rate, double exponent, double negligible,
-    double *points, double *masses, double *outside) {
+    size_t count, double first, double step, const double *weights, double log_rate, double exponent,
+    double negligible, double *points, double *masses, double *outside) {
   double linear = 0, square = 0;
   for (size_t b = 0; b < count; b += LANES) {
     v8 t, w;
@@ -111,8 +111,8 @@ CLONES void rg_gumbel_tables(
 
 CLONES void rg_gumbel_moments(
     size_t n, size_t s_count, const double *rates, const double *u, const double *square_weights,
-    const double *fourth_weights, double log_weight, const double *log_phi, const double *r, const double *r2, const double *c, double *scratch,
-    double *means, double *seconds) {
+    const double *fourth_weights, double log_weight, const double *log_phi, const double *r, const double *r2,
+    const double *c, double *scratch, double *means, double *seconds) {
   double *total = scratch, *sum_r = total + s_count, *sum_c = sum_r + s_count;
   double *vectors = sum_c + s_count;
   for (size_t q = 0; q < s_count; q += LANES) {
@@ -249,7 +249,8 @@ CLONES void rg_gumbel_products(
       v8 sum = splat(0);
       for (size_t q = 0; q < s_count; q += LANES) {
         const v8 rjv = at(rj + q), rkv = at(rk + q), cjv = at(cj + q), ckv = at(ck + q);
-        sum += at(f0 + q) * rjv * rkv + at(f1j + q) * rkv + at(f2j + q) * ckv + at(f1k + q) * rjv + at(f2k + q) * cjv;
+        sum += at(f0 + q) * rjv * rkv;
+        sum += at(f1j + q) * rkv + at(f2j + q) * ckv + at(f1k + q) * rjv + at(f2k + q) * cjv;
         // The terms i = k and i = j, in which r_i = 1 and c_i = 0, were taken with the tables' r and c.
         const v8 bk = at(row_k + 4 * s_count + q), bj = at(row_j + 4 * s_count + q);
         const v8 f1_kj = -ukj * at(row_k + 6 * s_count + q) * rjv

@@ -29,7 +29,8 @@ public enum Integration {
     let box = FunctionBox(f)
     switch method {
     case .qags:
-      return try adaptive(box, limit: limit, "∫ over [\(a), \(b)] by qags") { function, workspace, value, error in
+      return try adaptive(box, limit: limit, "∫ over [\(a), \(b)] by qags") {
+        function, workspace, value, error in
         gsl_integration_qags(
           function, a, b, absoluteTolerance, relativeTolerance, limit, workspace, value, error)
       }
@@ -68,8 +69,8 @@ public enum Integration {
   private static func adaptive(
     _ box: FunctionBox, limit: Int, _ operation: String,
     _ body: (
-      UnsafeMutablePointer<gsl_function>, UnsafeMutablePointer<gsl_integration_workspace>, UnsafeMutablePointer<Double>,
-      UnsafeMutablePointer<Double>
+      UnsafeMutablePointer<gsl_function>, UnsafeMutablePointer<gsl_integration_workspace>,
+      UnsafeMutablePointer<Double>, UnsafeMutablePointer<Double>
     ) -> Int32
   ) throws(GSLError) -> NumericalResult {
     GSLRuntime.prepare()

@@ -7,7 +7,8 @@ struct JSONWriterTests {
   @Test func numbersReadBackToTheSameBits() throws {
     var generator = Philox(seed: 7)
     let special = [
-      0, -0.0, 1, -1, 0x1p53, 0x1p53 + 2, 0.1, 5e-324, -2.5e-310, .leastNormalMagnitude,
+      0, -0.0, 1, -1, 0x1p53, 0x1p53 + 2, 0.1, .leastNonzeroMagnitude, -1000 * .leastNonzeroMagnitude,
+      .leastNormalMagnitude,
       .greatestFiniteMagnitude,
       1e15, 1e16, 1e22, 123456.75,
     ]

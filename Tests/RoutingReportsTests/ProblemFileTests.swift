@@ -194,10 +194,10 @@ struct ProblemFileTests {
   func refusesFields(old: String, new: String, reason: String) throws {
     let text = Self.mixture.replacing(old, with: new, maxReplacements: 1)
     #expect(text != Self.mixture)
-    let refusal = try #require(refusal(text))
-    #expect(refusal.hasPrefix("f.json: \(reason)"), "\(refusal)")
+    let said = try #require(refusal(text))
+    #expect(said.hasPrefix("f.json: \(reason)"), "\(said)")
     let several = #"{"schema": "routegrad.problems/1", "problems": [\#(Self.mixture), \#(text)]}"#
-    #expect(self.refusal(several)?.contains("problems[1]") == true)
+    #expect(refusal(several)?.contains("problems[1]") == true)
   }
 
   @Test(arguments: [

@@ -55,8 +55,8 @@ enum { RG_GUMBEL_VECTORS = 10 };
 /// scratch: `(3 + RG_GUMBEL_VECTORS n) s_count` numbers.
 void rg_gumbel_moments(
     size_t n, size_t s_count, const double *rates, const double *u, const double *square_weights,
-    const double *fourth_weights, double log_weight, const double *log_phi, const double *r, const double *r2, const double *c, double *scratch,
-    double *means, double *seconds);
+    const double *fourth_weights, double log_weight, const double *log_phi, const double *r, const double *r2,
+    const double *c, double *scratch, double *means, double *seconds);
 
 /// Adds to the part above the diagonal of products `[n][n]` what the same node contributes, from the scratch that
 /// `rg_gumbel_moments` has left. workspace: `(8 n + 1) s_count` numbers.

@@ -44,15 +44,15 @@ struct ExponentialSum: Sendable {
     let checks = (0...20 * count).map { pow(range, Double($0) / Double(20 * count)) }
     func fit(power: Double) throws(GSLError) -> (weights: [Double], error: Double) {
       // A row of the system whose every right-hand side is 1, each column scaled to length about 1.
-      func row(_ S: Double) -> [Double] { nodes.map { pow(S, power) * exp(-$0 * (S - 1)) } }
+      func row(_ sum: Double) -> [Double] { nodes.map { pow(sum, power) * exp(-$0 * (sum - 1)) } }
       let rows = points.map(row)
       let scales = nodes.indices.map { q in rows.reduce(0) { max($0, $1[q]) } }
       let solution = try LinearFit(
         rows: rows.map { row in zip(row, scales).map { $0 / $1 } }, observations: points.map { _ in 1 })
       let weights = zip(solution.coefficients, scales).map { $0 / $1 }
       var worst = 0.0
-      for S in checks {
-        let terms = zip(row(S), weights).map { $0 * $1 }
+      for point in checks {
+        let terms = zip(row(point), weights).map { $0 * $1 }
         let rounding = 0x1p-53 * terms.reduce(0) { $0 + $1.magnitude }
         worst = max(worst, (terms.reduce(0, +) - 1).magnitude + rounding)
       }

@@ -157,7 +157,8 @@ extension GumbelRace {
     let blocks = (grid.x.count + Self.blockSize - 1) / Self.blockSize
     let parts = parallelMap(0..<blocks, threads: threads) { block in
       let nodes = block * Self.blockSize..<min((block + 1) * Self.blockSize, grid.x.count)
-      return sums(over: nodes.map { grid.x[$0] }, grid: grid, depth: depth, powers: powers, covariance: covariance)
+      return sums(
+        over: nodes.map { grid.x[$0] }, grid: grid, depth: depth, powers: powers, covariance: covariance)
     }
     var total = parts[0]
     for part in parts.dropFirst() { total.add(part) }
@@ -181,8 +182,8 @@ extension GumbelRace {
     var workspace = zeros(covariance ? (8 * n + 1) * width : 0)
     for node in x {
       rg_gumbel_tables(
-        n, logRates, twins, node, exponent, exp(-depth - 5), grid.weights.count, grid.firstZ, grid.step, grid.weights,
-        grid.below, width, powers.nodes, &points, &logPhi, &r, &r2, &c)
+        n, logRates, twins, node, exponent, exp(-depth - 5), grid.weights.count, grid.firstZ, grid.step,
+        grid.weights, grid.below, width, powers.nodes, &points, &logPhi, &r, &r2, &c)
       rg_gumbel_moments(
         n, width, rates, gradients, powers.squareWeights, powers.fourthWeights, node - exp(node) + log(grid.step),
         logPhi, r, r2, c, &scratch, &result.means, &result.seconds)
