@@ -10,7 +10,7 @@ and p_D = 1/S, p_l = e^{-x_l/tau}/S, S = 1 + sum_l e^{-x_l/tau}. The sample is (
 integrals over a half-line and a quadrant, done by Gauss-Legendre panels: in x the integrand's nearest singularities are
 at imaginary part pi (the density) and at +-i pi tau, real part <= 0 (the softmax), so panels are no wider than their
 distance. Monomials p^a are integrated, so cancellation between them is at most that of the formula, with 60 digits.
-Checks itself: probabilities come out as lambda; 36 nodes a panel instead of 28 give the same file.
+Checks itself: probabilities come out as lambda; 36 nodes a panel instead of 28 give the same digits.
 """
 
 import argparse

@@ -26,10 +26,11 @@ static ALWAYS_INLINE void softmin_weight(const v8 *t, double exponent, v8 *out) 
 }
 
 // The points w = (1 + e^{z - log_rate})^{-exponent} of the nodes z = first + k step, without those that count neither in
-// E[w ...] nor in E[w^2 ...]; there e^{-s w} is 1 to all digits, or the weight is nothing. `outside`: their weights' sum.
+// E[w ...] nor in E[w^2 ...]: those at either end become one point of the same weight and mean w. `below` is the weight of
+// nodes not looked at, where w = 1. Room for count + 2 points.
 static ALWAYS_INLINE size_t gather_points(
     size_t count, double first, double step, const double *weights, double log_rate, double exponent,
-    double negligible, double *points, double *masses, double *outside) {
+    double negligible, double below, double *points, double *masses) {
   double linear = 0, square = 0;
   for (size_t b = 0; b < count; b += LANES) {
     v8 t, w;
@@ -44,24 +45,33 @@ static ALWAYS_INLINE size_t gather_points(
     }
   }
   size_t kept = 0;
+  double mass[2] = {below, 0}, moment[2] = {below, 0};
   for (size_t k = 0; k < count; k++) {
-    const double w = points[k], mass = weights[k] * w;
-    if (mass > negligible * linear || mass * w > negligible * square) {
+    const double w = points[k], share = weights[k] * w;
+    if (share > negligible * linear || share * w > negligible * square) {
       points[kept] = w;
       masses[kept++] = weights[k];
     } else {
-      *outside += weights[k];
+      const int side = kept > 0;
+      mass[side] += weights[k];
+      moment[side] += share;
+    }
+  }
+  for (int side = 0; side < 2; side++) {
+    if (mass[side] > 0) {
+      points[kept] = moment[side] / mass[side];
+      masses[kept++] = mass[side];
     }
   }
   return kept;
 }
 
 static ALWAYS_INLINE void exponential_sums(
-    size_t count, const double *points, const double *masses, double outside, size_t s_count, const double *s,
-    double *log_phi, double *r, double *r2, double *c) {
+    size_t count, const double *points, const double *masses, size_t s_count, const double *s, double *log_phi, double *r,
+    double *r2, double *c) {
   for (size_t q = 0; q < s_count; q += LANES) {
     const v8 sv = -at(s + q);
-    v8 sum0 = splat(outside), sum1 = splat(0), sum2 = splat(0);
+    v8 sum0 = splat(0), sum1 = splat(0), sum2 = splat(0);
     for (size_t k = 0; k < count; k++) {
       const v8 argument = sv * points[k];
       v8 e, m;
@@ -100,12 +110,11 @@ CLONES void rg_gumbel_tables(
     const double log_rate = log_rates[l] + log_m;
     const double skipped = floor((log_rate - reach - z_first) / step);
     const size_t first = skipped > 0 ? (skipped < (double)z_count - 1 ? (size_t)skipped : z_count - 1) : 0;
-    double outside = below[first];
     const size_t kept = gather_points(
         z_count - first, z_first + step * (double)first, step, weights + first, log_rate, exponent, negligible,
-        workspace, workspace + z_count, &outside);
+        below[first], workspace, workspace + z_count + 2);
     exponential_sums(
-        kept, workspace, workspace + z_count, outside, s_count, s, log_phi + row, r + row, r2 + row, c + row);
+        kept, workspace, workspace + z_count + 2, s_count, s, log_phi + row, r + row, r2 + row, c + row);
   }
 }
 

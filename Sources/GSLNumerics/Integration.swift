@@ -38,7 +38,8 @@ public enum Integration {
       GSLRuntime.prepare()
       let operation = "∫ over [\(a), \(b)] by cquad"
       guard limit >= 3, let workspace = gsl_integration_cquad_workspace_alloc(limit) else {
-        throw GSLError(code: Int(GSL_EINVAL), operation: operation, reason: "\(limit) subintervals will not do")
+        throw GSLError(
+          code: Int(GSL_EINVAL), operation: operation, reason: "\(limit) subintervals will not do")
       }
       defer { gsl_integration_cquad_workspace_free(workspace) }
       var value = 0.0
@@ -60,7 +61,8 @@ public enum Integration {
     relativeTolerance: Double = 1e-10, limit: Int = 1000
   ) throws(GSLError) -> NumericalResult {
     let box = FunctionBox(f)
-    return try adaptive(box, limit: limit, "∫ over [\(a), ∞) by qagiu") { function, workspace, value, error in
+    return try adaptive(box, limit: limit, "∫ over [\(a), ∞) by qagiu") {
+      function, workspace, value, error in
       gsl_integration_qagiu(
         function, a, absoluteTolerance, relativeTolerance, limit, workspace, value, error)
     }

@@ -2,7 +2,9 @@ internal import CGSL
 
 /// Quadrature rules as GSL has them, to hold other tables against.
 public enum ReferenceRules {
-  /// The n-point Gauss–Legendre rule on [0, 1], nodes in GSL's order.
+  /// The n-point Gauss–Legendre rule on [0, 1], nodes in increasing order.
+  ///
+  /// *Numerics*: GSL has tables for 1 to 20, 32 and 64 points (and some beyond); others it computes to about 1e-10.
   ///
   /// - Throws: ``GSLError`` if n is 0 or GSL has no memory.
   ///
@@ -27,7 +29,7 @@ public enum ReferenceRules {
 
   /// GSL's explicit Runge–Kutta steppers.
   public enum Stepper: Sendable {
-    /// The classical fourth-order method.
+    /// The classical fourth-order method, which GSL takes as two half steps for the sake of its error estimate.
     case rk4
     /// Fehlberg's 4(5) pair: the result is of fifth order, the error estimate its difference from the fourth.
     case rkf45

@@ -36,7 +36,8 @@ public struct GumbelSoftmaxST: StraightThroughGumbel {
 
   public func sampler(on problem: RoutedProblem) throws(Unavailable) -> Sampler {
     Sampler(
-      logits: problem.problem.logits, backward: try GumbelBackward(problem: problem, temperature: temperature))
+      logits: problem.problem.logits,
+      backward: try GumbelBackward(problem: problem, temperature: temperature))
   }
 
   /// Draws samples on one problem.

@@ -24,7 +24,9 @@ import _TestSupport
     Case(name: "exp", f: { exp($0) }, slope: { exp($0) }),
     Case(name: "cube", f: { $0 * $0 * $0 }, slope: { 3 * $0 * $0 }),
     Case(name: "log cosh", f: { log(cosh($0)) }, slope: { tanh($0) }),
-    Case(name: "power", f: { pow($0.magnitude, 2.5) }, slope: { 2.5 * pow($0.magnitude, 1.5) * ($0 < 0 ? -1 : 1) }),
+    Case(
+      name: "power", f: { pow($0.magnitude, 2.5) },
+      slope: { 2.5 * pow($0.magnitude, 1.5) * ($0 < 0 ? -1 : 1) }),
     Case(name: "constant", f: { _ in 3 }, slope: { _ in 0 }),
   ]
 
@@ -34,7 +36,8 @@ import _TestSupport
     #expect(result.error >= 0 && result.error < 1e-8)
     // GSL's error is an estimate; twice that and a few roundings is what its documentation leaves room for.
     let rounding = 1e-12 * (1 + function.f(x).magnitude + function.slope(x).magnitude)
-    expectClose(result.value, function.slope(x), within: 2 * result.error + rounding, "\(function.name) at \(x)")
+    expectClose(
+      result.value, function.slope(x), within: 2 * result.error + rounding, "\(function.name) at \(x)")
     #expect(result.evaluations == 4 || result.evaluations == 8, "a 5-point rule, once or twice")
   }
 

@@ -14,7 +14,8 @@ import Testing
       try GSLRuntime.check(4, "a test")
       Issue.record("a status other than success throws")
     } catch {
-      #expect(error.code == 4 && error.operation == "a test" && error.reason == "invalid argument supplied by user")
+      #expect(
+        error.code == 4 && error.operation == "a test" && error.reason == "invalid argument supplied by user")
       #expect(error.description == "GSL: a test: invalid argument supplied by user (status 4)")
     }
   }

@@ -30,7 +30,8 @@ import _TestSupport
     var generator = TestSeed.generator("linear fit")
     let truth = [1.5, -2, 0.25, 4]
     let rows = (0..<12).map { _ in generator.normals(4) }
-    let fit = try LinearFit(rows: rows, observations: rows.map { zip($0, truth).reduce(0) { $0 + $1.0 * $1.1 } })
+    let fit = try LinearFit(
+      rows: rows, observations: rows.map { zip($0, truth).reduce(0) { $0 + $1.0 * $1.1 } })
     expectClose(fit.coefficients, truth, relative: 1e-13)
   }
 

@@ -9,7 +9,8 @@ import Testing
   }
 
   @Test func description() {
-    #expect(InvalidInput("loss.scales[1]", "expected a number").description == "loss.scales[1]: expected a number")
+    #expect(
+      InvalidInput("loss.scales[1]", "expected a number").description == "loss.scales[1]: expected a number")
     #expect(InvalidInput("", "expected a problem").description == "expected a problem")
     #expect(InvalidInput("scales[1]", "x").inside("loss").path == "loss.scales[1]")
     #expect(InvalidInput("", "x").inside("loss").path == "loss")
@@ -17,14 +18,16 @@ import Testing
 
   @Test func objectives() {
     #expect(
-      message { _ = try Linear(coefficients: [1, .nan]) } == "coefficients[1]: expected a finite number, got nan")
+      message { _ = try Linear(coefficients: [1, .nan]) }
+        == "coefficients[1]: expected a finite number, got nan")
     #expect(
       message { _ = try Quadratic(matrix: [[1, 2], [3, 1]], linear: [0, 0]) }
         == "matrix[1][0]: expected a symmetric matrix, got 3.0 here and 2.0 at [0][1]")
     #expect(
       message { _ = try Quadratic(matrix: [[1, 2]], linear: [0, 0]) } == "matrix: expected 2 rows, got 1")
     #expect(
-      message { _ = try Quadratic(matrix: [[1], [2, 3]], linear: [0, 0]) } == "matrix[0]: expected 2 numbers, got 1")
+      message { _ = try Quadratic(matrix: [[1], [2, 3]], linear: [0, 0]) }
+        == "matrix[0]: expected 2 numbers, got 1")
     #expect(
       message { _ = try SeparablePower(exponent: 1, targets: [0]) }
         == "exponent: expected a finite number above 1, got 1.0")
@@ -64,11 +67,13 @@ import Testing
         == "objective: expected a function of 1 variables (one per logit), got 2")
     #expect(
       message {
-        _ = try CategoricalProblem(logits: [1, 2], source: .table(values: [1], gradients: [[1, 2], [3, 4]]))
+        _ = try CategoricalProblem(
+          logits: [1, 2], source: .table(values: [1], gradients: [[1, 2], [3, 4]]))
       } == "objective.values: expected 2 numbers, got 1")
     #expect(
       message {
-        _ = try CategoricalProblem(logits: [1, 2], source: .table(values: [1, 2], gradients: [[1, 2], [3]]))
+        _ = try CategoricalProblem(
+          logits: [1, 2], source: .table(values: [1, 2], gradients: [[1, 2], [3]]))
       } == "objective.gradients[1]: expected 2 numbers, got 1")
   }
 
@@ -85,7 +90,8 @@ import Testing
     #expect(message { try problem(logits: []) } == "logits: expected at least one number, got none")
     #expect(message { try problem(outputs: nil) } == "expertOutputs: expected 2 rows, the field is missing")
     #expect(message { try problem(outputs: [[1, 2]]) } == "expertOutputs: expected 2 rows, got 1")
-    #expect(message { try problem(outputs: [[1, 2], [3]]) } == "expertOutputs[1]: expected 2 numbers, got 1")
+    #expect(
+      message { try problem(outputs: [[1, 2], [3]]) } == "expertOutputs[1]: expected 2 numbers, got 1")
     #expect(
       message { try problem(outputs: [[1, 2], [3, .nan]]) }
         == "expertOutputs[1][1]: expected a finite number, got nan")
@@ -95,18 +101,21 @@ import Testing
 
   @Test func tables() throws {
     func problem(
-      nodes: [Double] = [1, 0.5], values: [[Double]] = [[1, 2], [3, 4]], slopes: [[Double]] = [[1, 2], [3, 4]],
+      nodes: [Double] = [1, 0.5], values: [[Double]] = [[1, 2], [3, 4]],
+      slopes: [[Double]] = [[1, 2], [3, 4]],
       zero: Double = 0
     ) throws {
       _ = try MixtureProblem(
         logits: [0, 1], expertOutputs: nil,
-        source: .table(MixtureTable(nodes: nodes, values: values, slopes: slopes, valueAtZero: zero, space: .none)))
+        source: .table(
+          MixtureTable(nodes: nodes, values: values, slopes: slopes, valueAtZero: zero, space: .none)))
     }
     #expect(message { try problem() } == nil)
     #expect(message { try problem(values: [[1, 2]]) } == "loss.values: expected 2 rows, got 1")
     #expect(message { try problem(slopes: [[1, 2], [3]]) } == "loss.slopes[1]: expected 2 numbers, got 1")
     #expect(
-      message { try problem(nodes: [1, 1 + 1e-13]) }?.hasPrefix("loss.nodes[1]: expected distinct nodes") == true)
+      message { try problem(nodes: [1, 1 + 1e-13]) }?.hasPrefix("loss.nodes[1]: expected distinct nodes")
+        == true)
     #expect(message { try problem(nodes: [1, .nan]) } == "loss.nodes[1]: expected a finite number, got nan")
     #expect(message { try problem(zero: .nan) }?.hasPrefix("loss.valueAtZero") == true)
   }
@@ -123,6 +132,7 @@ import Testing
       try MixtureProblem(logits: [0, 1], expertOutputs: nil, source: .table(table)))
     #expect(tabulated.fixedSpace == .paper(threshold: 0.2))
     #expect(message { _ = try RoutedProblem(tabulated, space: .paper(threshold: 0.2)) } == nil)
-    #expect(message { _ = try RoutedProblem(tabulated) }?.hasPrefix("mask: the loss was tabulated under") == true)
+    #expect(
+      message { _ = try RoutedProblem(tabulated) }?.hasPrefix("mask: the loss was tabulated under") == true)
   }
 }

@@ -21,14 +21,16 @@ private let worst = WorstError("log cosh")
     let f = try LogCosh(scales: [1], targets: [0])
     for reference in references {
       let x = reference.x
-      worst.record(ulps(from: LogCosh.logCosh(x), to: reference.value.value), of: "scalar value, ulps", at: "\(x)")
+      worst.record(
+        ulps(from: LogCosh.logCosh(x), to: reference.value.value), of: "scalar value, ulps", at: "\(x)")
       expectClose(LogCosh.logCosh(x), reference.value.value, ulps: 4, "log cosh \(x)")
       expectClose(LogCosh.logCosh(-x), reference.value.value, ulps: 4, "log cosh \(-x)")
       expectClose(f.gradient(at: [x])[0], reference.slope.value, ulps: 2, "tanh \(x)")
     }
   }
 
-  /// The kernel's own accuracy, with exact arguments (a = r = p = 1, t = 0): every node by itself, and the three together.
+  /// The kernel's own accuracy, with exact arguments (a = r = p = 1, t = 0): every node by itself, and the
+  /// three together.
   @Test func kernelAgreesWithHighPrecision() throws {
     let f = try LogCosh(scales: [1], targets: [0])
     for reference in try SpecialValues.shared.get().logCosh where reference.x.magnitude < 1e300 {
@@ -38,10 +40,12 @@ private let worst = WorstError("log cosh")
           // The value behaves as x² near 0 and is asked for to a few ulps as long as it is a normal number.
           if reference.value.value > 1e-300 {
             worst.record(
-              ulps(from: samples.values[0], to: reference.value.value), of: "kernel value, ulps", at: "\(x) \(nodes)")
+              ulps(from: samples.values[0], to: reference.value.value), of: "kernel value, ulps",
+              at: "\(x) \(nodes)")
             expectClose(samples.values[0], reference.value.value, ulps: 8, "log cosh \(x), nodes \(nodes)")
           } else {
-            expectClose(samples.values[0], reference.value.value, within: 1e-300, "log cosh \(x), nodes \(nodes)")
+            expectClose(
+              samples.values[0], reference.value.value, within: 1e-300, "log cosh \(x), nodes \(nodes)")
           }
           // The slope along r = x is x tanh x, which is even.
           let slope = reference.x * reference.slope.value
@@ -57,8 +61,8 @@ private let worst = WorstError("log cosh")
     }
   }
 
-  /// What rounding may do to a sum over coordinates: a few ulps of every term, and of every term's argument times its
-  /// derivative there, because `x = a r p c − t` may cancel.
+  /// What rounding may do to a sum over coordinates: a few ulps of every term, and of every term's argument
+  /// times its derivative there, because `x = a r p c − t` may cancel.
   private func compare(
     _ f: LogCosh, _ bundle: RayBundle, ulps allowed: Double = 8, _ place: String,
     sourceLocation: SourceLocation = #_sourceLocation
@@ -86,7 +90,8 @@ private let worst = WorstError("log cosh")
         let ours = k == 0 ? samples.values[i] : samples.slopes[(k - 1) * bundle.experts + i]
         let unit = max(slack * .ulpOfOne, .leastNormalMagnitude)
         worst.record(
-          (ours - sum.value) / unit, of: k == 0 ? "kernel against twin, value, ε" : "kernel against twin, slope, ε",
+          (ours - sum.value) / unit,
+          of: k == 0 ? "kernel against twin, value, ε" : "kernel against twin, slope, ε",
           at: place)
         expectClose(
           ours, sum.value, within: allowed * unit,
@@ -105,7 +110,9 @@ private let worst = WorstError("log cosh")
       let f = try LogCosh(scales: generator.normals(width, spread: 1.5), targets: generator.normals(width))
       let directions = generator.normals(2 * width)
       for nodes in [Self.three, [0.75, 0], []] {
-        compare(f, RayBundle(directions: directions, multipliers: [0.6, 0.05], nodes: nodes), "width \(width) \(nodes)")
+        compare(
+          f, RayBundle(directions: directions, multipliers: [0.6, 0.05], nodes: nodes),
+          "width \(width) \(nodes)")
       }
     }
   }
@@ -127,7 +134,9 @@ private let worst = WorstError("log cosh")
   }
 
   /// Exponents on both sides of where the shared exponential gives way, and far beyond.
-  @Test(arguments: [1e-300, 1e-160, 1e-20, 1e-9, 1e-4, 1, 4, 12, 14, 20, 35, 41, 60, 120, 500, 2000, 1e6, 1e150])
+  @Test(arguments: [
+    1e-300, 1e-160, 1e-20, 1e-9, 1e-4, 1, 4, 12, 14, 20, 35, 41, 60, 120, 500, 2000, 1e6, 1e150,
+  ])
   func scales(_ size: Double) throws {
     var generator = TestSeed.generator("log cosh scales \(size)")
     for targets in [0, 1, 30, 45, 1000] as [Double] {
@@ -137,7 +146,8 @@ private let worst = WorstError("log cosh")
       let directions = generator.normals(2 * width, spread: size)
       for nodes in [Self.three, [1], [0.25, 1]] {
         compare(
-          f, RayBundle(directions: directions, multipliers: [0.7, 0.3], nodes: nodes), "size \(size), targets \(targets)")
+          f, RayBundle(directions: directions, multipliers: [0.7, 0.3], nodes: nodes),
+          "size \(size), targets \(targets)")
       }
     }
   }
@@ -151,7 +161,8 @@ private let worst = WorstError("log cosh")
       var directions = generator.normals(3 * width)
       directions[width + place] = 5e3
       compare(
-        f, RayBundle(directions: directions, multipliers: [0.4, 0.35, 0.25], nodes: Self.three), "large at \(place)")
+        f, RayBundle(directions: directions, multipliers: [0.4, 0.35, 0.25], nodes: Self.three),
+        "large at \(place)")
     }
   }
 

@@ -3,14 +3,17 @@ import Testing
 import _TestSupport
 
 @Suite(.seeded) struct MomentAccumulatorTests {
-  private func accumulate(_ samples: [[Double]], pivot: [Double], covariance: Bool = true) -> MomentAccumulator {
+  private func accumulate(_ samples: [[Double]], pivot: [Double], covariance: Bool = true)
+    -> MomentAccumulator
+  {
     var accumulator = MomentAccumulator(pivot: pivot, covariance: covariance)
     for sample in samples { accumulator.add(sample) }
     return accumulator
   }
 
   @Test func knownValues() throws {
-    // 1, 2, 3, 4: mean 5/2, sum of squares 5, m₂ = 5/4, m₄ = 41/16; the second coordinate is the negative, doubled.
+    // 1, 2, 3, 4: mean 5/2, sum of squares 5, m₂ = 5/4, m₄ = 41/16; the second coordinate is the negative,
+    // doubled.
     let samples = [1.0, 2, 3, 4].map { [$0, -2 * $0] }
     for pivot in [[0.0, 0], [2.5, -5], [3, 1]] {
       let (moments, meanError, varianceError) = accumulate(samples, pivot: pivot).estimate()

@@ -5,7 +5,9 @@ import _TestSupport
 /// The closed form for multiples of the score against their outcomes written out.
 @Suite(.seeded) struct MomentsTests {
   /// s has the values `a ± √v`, each with probability ½ given D.
-  private func outcomes(_ distribution: RoutingDistribution, _ a: [Double], _ v: [Double]) -> OutcomeDistribution {
+  private func outcomes(_ distribution: RoutingDistribution, _ a: [Double], _ v: [Double])
+    -> OutcomeDistribution
+  {
     OutcomeDistribution(
       distribution: distribution,
       outcomes: distribution.support.flatMap { i in
@@ -41,8 +43,8 @@ import _TestSupport
     }
   }
 
-  /// Where one expert is all but certain, the argmax's variance comes from the others alone: it may be smaller than the
-  /// square of a rounding error of its weight.
+  /// Where one expert is all but certain, the argmax's variance comes from the others alone: it may be
+  /// smaller than the square of a rounding error of its weight.
   @Test(arguments: [-30.0, -80, -300, -400, -700, -720, -740])
   func almostCertain(_ logit: Double) {
     let distribution = RoutingDistribution(logits: [0, logit, logit - 0.5])
@@ -58,7 +60,8 @@ import _TestSupport
     for i in 0..<3 { for j in 0..<i { variance += p[i] * p[j] * (g[i] - g[j]) * (g[i] - g[j]) } }
     let scale = q * q * a[0] * a[0]
     expectClose(
-      [moments.variance[0]], [variance], relative: 1e-12, scale: max(scale, .leastNormalMagnitude), "\(logit)")
+      [moments.variance[0]], [variance], relative: 1e-12, scale: max(scale, .leastNormalMagnitude), "\(logit)"
+    )
     expectClose(moments.mean[0], p[0] * (q * a[0] - (p[1] * a[1] + p[2] * a[2])), ulps: 4)
     #expect(moments.variance.allSatisfy { $0 >= 0 && $0.isFinite })
     #expect(moments.totalVariance.isFinite)
@@ -91,7 +94,8 @@ import _TestSupport
     #expect(!Moments(mean: [1], variance: [.nan]).isFinite)
     #expect(!Moments(mean: [1, 1], variance: [1e308, 1e308]).isFinite)
     #expect(
-      !Moments(mean: [1], variance: [2], covariance: Matrix(rows: 1, columns: 1, elements: [.infinity])).isFinite)
+      !Moments(mean: [1], variance: [2], covariance: Matrix(rows: 1, columns: 1, elements: [.infinity]))
+        .isFinite)
     #expect(Moments(mean: [1, 2], variance: [3, 4]).totalVariance == 7)
   }
 }

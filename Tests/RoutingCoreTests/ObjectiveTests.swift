@@ -11,8 +11,8 @@ import _TestSupport
   import Darwin
 #endif
 
-/// Values and gradients that can be worked out by hand. Gradients against numerical derivatives of random objectives stand
-/// in RoutingExpectationsTests, which may use GSL.
+/// Values and gradients that can be worked out by hand. Gradients against numerical derivatives of random
+/// objectives stand in RoutingExpectationsTests, which may use GSL.
 @Suite(.seeded) struct ObjectiveTests {
   @Test func linear() throws {
     let f = try Linear(coefficients: [1, -2, 0.5])
@@ -84,7 +84,9 @@ import _TestSupport
       // A score's rounding error is an absolute error of the value, and a relative one of every probability.
       let scores = 8 * Double.ulpOfOne * (1 + reference.scoreSize)
       let value = reference.value.value
-      expectClose(f.value(at: reference.point), value, within: scores * max(value, .leastNormalMagnitude), "\(reference)")
+      expectClose(
+        f.value(at: reference.point), value, within: scores * max(value, .leastNormalMagnitude),
+        "\(reference)")
       expectClose(
         f.gradient(at: reference.point), reference.gradient.values, relative: scores, "\(reference)")
     }
@@ -110,7 +112,9 @@ import _TestSupport
   }
 
   @Test func bundlesAreRectangular() async {
-    await #expect(processExitsWith: .failure) { _ = RayBundle(directions: [1, 2, 3], multipliers: [1, 1], nodes: []) }
+    await #expect(processExitsWith: .failure) {
+      _ = RayBundle(directions: [1, 2, 3], multipliers: [1, 1], nodes: [])
+    }
     await #expect(processExitsWith: .failure) { _ = RayBundle(directions: [], multipliers: [], nodes: [1]) }
   }
 }

@@ -10,7 +10,8 @@ import _TestSupport
     let list = OutcomeDistribution(
       distribution: distribution,
       outcomes: [0, 0.5, 0, 0.25, 0.25, 0].enumerated().map {
-        Outcome(choice: [$0.offset % 3], coins: [$0.offset], probability: $0.element, gradient: .dense([0, 0, 0]))
+        Outcome(
+          choice: [$0.offset % 3], coins: [$0.offset], probability: $0.element, gradient: .dense([0, 0, 0]))
       })
     let sampler = OutcomeSampler(list)
     var generator = TestSeed.generator("impossible outcomes")
@@ -19,7 +20,8 @@ import _TestSupport
     for _ in 0..<samples { counts[sampler.sample(using: &generator).coins[0]] += 1 }
     #expect(counts[0] == 0 && counts[2] == 0 && counts[5] == 0)
     for (count, outcome) in zip(counts, list.outcomes) {
-      let reason = StatisticalBounds.refutation(successes: count, of: samples, probability: outcome.probability)
+      let reason = StatisticalBounds.refutation(
+        successes: count, of: samples, probability: outcome.probability)
       #expect(reason == nil)
     }
   }

@@ -55,7 +55,8 @@ import _TestSupport
     expectClose(ours.mean, brute.mean, relative: 1e-13)
     expectClose(ours.variance, brute.variance, relative: 1e-13, scale: 1e-3)
     expectClose(
-      try #require(ours.covariance).elements, try #require(brute.covariance).elements, relative: 1e-13, scale: 1e-3)
+      try #require(ours.covariance).elements, try #require(brute.covariance).elements, relative: 1e-13,
+      scale: 1e-3)
     expectClose(ours.totalVariance, ours.variance.reduce(0, +), ulps: 8)
     let plain = list.moments()
     expectClose(plain.variance, ours.variance, relative: 1e-14)
@@ -64,7 +65,10 @@ import _TestSupport
 
   @Test func firstDrawIsTheMostSignificant() throws {
     let all = try Self.pairs(2, samples: 3).enumerated()
-    #expect(all.map(\.choice) == [[0, 0, 0], [0, 0, 1], [0, 1, 0], [0, 1, 1], [1, 0, 0], [1, 0, 1], [1, 1, 0], [1, 1, 1]])
+    #expect(
+      all.map(\.choice) == [
+        [0, 0, 0], [0, 0, 1], [0, 1, 0], [0, 1, 1], [1, 0, 0], [1, 0, 1], [1, 1, 0], [1, 1, 1],
+      ])
   }
 
   @Test func enumerationHasALimit() throws {
@@ -73,7 +77,9 @@ import _TestSupport
     #expect(most.count == 1 << 20)
     let tooMany = Self.pairs(2, samples: 21)
     #expect(tooMany.count == 1 << 21)
-    #expect(throws: Unavailable("has 2^21 outcomes, more than the 1048576 written out")) { try tooMany.enumerated() }
+    #expect(throws: Unavailable("has 2^21 outcomes, more than the 1048576 written out")) {
+      try tooMany.enumerated()
+    }
     let beyond = Self.pairs(4, samples: 40)
     #expect(beyond.count == nil)
     #expect(throws: Unavailable.self) { try beyond.enumerated() }
@@ -86,7 +92,9 @@ import _TestSupport
     let many = OutcomeDistribution(
       distribution: few.distribution, samples: 100_000, multiplier: nil
     ) { i, j in few.outcomes[i * 3 + j].gradient }
-    expectClose(many.moments().totalVariance, few.moments().totalVariance / 100, within: 1e-3 * few.moments().totalVariance)
+    expectClose(
+      many.moments().totalVariance, few.moments().totalVariance / 100,
+      within: 1e-3 * few.moments().totalVariance)
   }
 
   @Test func averageNeedsTwoDraws() async {

@@ -46,7 +46,8 @@ import _TestSupport
     let p = computed.distribution.probabilities
     let table = MixtureTable(
       nodes: nodes, values: zip(p, [2.0, -4]).map { q, f in nodes.map { ($0 * q * f) * ($0 * q * f) } },
-      slopes: zip(p, [2.0, -4]).map { q, f in nodes.map { 2 * $0 * q * f * f } }, valueAtZero: 0, space: .none)
+      slopes: zip(p, [2.0, -4]).map { q, f in nodes.map { 2 * $0 * q * f * f } }, valueAtZero: 0, space: .none
+    )
     let tabulated = try RoutedProblem(
       .mixture(try MixtureProblem(logits: [0.25, -0.5], expertOutputs: nil, source: .table(table))))
     expectClose(try tabulated.values(), try computed.values(), relative: 1e-15)
@@ -73,7 +74,8 @@ import _TestSupport
   @Test func categoricalTables() throws {
     let problem = try RoutedProblem(
       .categorical(
-        try CategoricalProblem(logits: [0, 0], source: .table(values: [1, 3], gradients: [[1, 2], [3, 4]]))))
+        try CategoricalProblem(
+          logits: [0, 0], source: .table(values: [1, 3], gradients: [[1, 2], [3, 4]]))))
     #expect(try problem.values() == [1, 3])
     #expect(try problem.choiceGradient(at: 1) == [3, 4])
     #expect(try problem.expectedLossGradient() == [-0.5, 0.5])
@@ -85,7 +87,8 @@ import _TestSupport
     #expect(scaled.directions?.elements == [0.5, -1])
     #expect(try RoutedProblem(.mixture(scaled)).values() == [0.0625, 0.25])
     let table = MixtureTable(nodes: [1], values: [[1]], slopes: [[1]], valueAtZero: 0, space: .none)
-    #expect(try MixtureProblem(logits: [0], expertOutputs: nil, source: .table(table)).scalingOutputs(by: 2) == nil)
+    #expect(
+      try MixtureProblem(logits: [0], expertOutputs: nil, source: .table(table)).scalingOutputs(by: 2) == nil)
   }
 
   @Test func pairs() throws {

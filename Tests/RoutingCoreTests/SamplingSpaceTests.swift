@@ -26,7 +26,9 @@ import _TestSupport
   }
 
   @Test func zeroOverZeroKeeps() {
-    for space in [SamplingSpace.paper(threshold: 0.1), .referenceCode(threshold: 0.1), .referenceCode(threshold: 0)] {
+    for space in [
+      SamplingSpace.paper(threshold: 0.1), .referenceCode(threshold: 0.1), .referenceCode(threshold: 0),
+    ] {
       #expect(space.support(of: [0, 0, -0.0]) == [0, 1, 2])
     }
     // The maximum is 0: any logit below is at the ratio 1.
@@ -82,14 +84,17 @@ import _TestSupport
     }
   }
 
-  /// Both rules compare like with like, so a power of two common to all logits changes nothing, up to the range's end.
+  /// Both rules compare like with like, so a power of two common to all logits changes nothing, up to the
+  /// range's end.
   @Test(arguments: [-1000, -600, 400, 900, 1019])
   func scaleDoesNotMatter(_ power: Int) {
     var generator = TestSeed.generator("mask scale \(power)")
     let factor = Double(sign: .plus, exponent: power, significand: 1)
     for _ in 0..<100 {
       let logits = generator.normals(5)
-      for space in [SamplingSpace.paper(threshold: 0.3), .referenceCode(threshold: 0.3), .paper(threshold: 2)] {
+      for space in [
+        SamplingSpace.paper(threshold: 0.3), .referenceCode(threshold: 0.3), .paper(threshold: 2),
+      ] {
         #expect(space.support(of: logits) == space.support(of: logits.map { $0 * factor }), "\(logits)")
       }
     }

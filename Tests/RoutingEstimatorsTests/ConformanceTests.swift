@@ -2,8 +2,8 @@ import RoutingEstimators
 import Testing
 import _TestSupport
 
-/// The one suite over the registry: whatever an estimator is, and whatever it declares about itself, is held to here. That
-/// these checks can fail is shown by the planted faults of `_TestSupportTests`.
+/// The one suite over the registry: whatever an estimator is, and whatever it declares about itself, is held
+/// to here. That these checks can fail is shown by the planted faults of `_TestSupportTests`.
 @Suite("Conformance", .seeded)
 struct ConformanceTests {
   @Test(arguments: EstimatorSpecifications.all, ConformanceCheck.allCases)

@@ -5,8 +5,8 @@ import _TestSupport
 
 private let worst = WorstError("published code")
 
-/// Every outcome of three published implementations, their random draws forced, against ours: the same list of choices and
-/// coins, the same multipliers and gradients.
+/// Every outcome of three published implementations, their random draws forced, against ours: the same list
+/// of choices and coins, the same multipliers and gradients.
 @Suite("Outcomes of published code", .reporting(worst))
 struct PublishedOutcomesTests {
   static let bound = 1e-12
@@ -30,7 +30,8 @@ struct PublishedOutcomesTests {
 
   @Test(arguments: PublishedOutcomes.records("sparsemixer-v1"))
   func sparsemixer(_ record: PublishedOutcomes) throws {
-    // The published code flips its coin for the argmax as well and ignores it; both sides are listed, and agree.
+    // The published code flips its coin for the argmax as well and ignores it; both sides are listed, and
+    // agree.
     let argmax = try record.routed().distribution.argmax
     let kept = record.outcomes.filter { !($0.choice == [argmax] && $0.coins == [0]) }
     for outcome in record.outcomes where outcome.choice == [argmax] && outcome.coins == [0] {
@@ -52,7 +53,8 @@ struct PublishedOutcomesTests {
     try #require(ours.outcomes.count == count ?? record.outcomes.count)
     for (k, outcome) in ours.outcomes.enumerated() {
       let theirs = published(k)
-      let place = "\(record.estimator) on \(record.problem.name ?? "a problem"), choice \(theirs.choice) \(theirs.coins)"
+      let place =
+        "\(record.estimator) on \(record.problem.name ?? "a problem"), choice \(theirs.choice) \(theirs.coins)"
       #expect(outcome.choice == theirs.choice, "\(place)")
       #expect(outcome.coins == theirs.coins, "\(place)")
       expectClose(

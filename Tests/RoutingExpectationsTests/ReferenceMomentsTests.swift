@@ -6,9 +6,9 @@ import _TestSupport
 
 private let worst = WorstError("moments-mpmath.json")
 
-/// What every claim about accuracy in the documentation rests on: 107 problems, their targets and all estimators' moments
-/// against 500-digit arithmetic, to 1e-12 of the larger of the largest coordinate and the problem's scale (its square for
-/// second moments).
+/// What every claim about accuracy in the documentation rests on: 107 problems, their targets and all
+/// estimators' moments against 500-digit arithmetic, to 1e-12 of the larger of the largest coordinate and the
+/// problem's scale (its square for second moments).
 @Suite("Moments against 500-digit arithmetic", .reporting(worst))
 struct ReferenceMomentsTests {
   static let bound = 1e-12
@@ -46,7 +46,8 @@ struct ReferenceMomentsTests {
         continue
       }
       expectClose(
-        try target.gradient(of: problem, draws: 2), expected.values, relative: Self.bound, scale: scale, to: worst,
+        try target.gradient(of: problem, draws: 2), expected.values, relative: Self.bound, scale: scale,
+        to: worst,
         quantity: "pair target", "\(target.rawValue) of \(reference.name)")
     }
   }
@@ -61,15 +62,18 @@ struct ReferenceMomentsTests {
       #expect(outcomes.count == entry.outcomes, "\(place)")
       let moments = outcomes.moments()
       expectClose(
-        moments.mean, entry.mean.values, relative: Self.bound, scale: scale, to: worst, quantity: "mean", place)
+        moments.mean, entry.mean.values, relative: Self.bound, scale: scale, to: worst, quantity: "mean",
+        place)
       expectClose(
         moments.variance, entry.variance.values, relative: Self.bound, scale: scale * scale, to: worst,
         quantity: "variance", place)
       expectClose(
-        [moments.totalVariance], [entry.totalVariance.value], relative: Self.bound, scale: scale * scale, to: worst,
+        [moments.totalVariance], [entry.totalVariance.value], relative: Self.bound, scale: scale * scale,
+        to: worst,
         quantity: "total variance", place)
       guard let covariance = entry.covariance else { continue }
-      // The covariance has a path of its own through dense outcomes, so its mean and variance are checked as well.
+      // The covariance has a path of its own through dense outcomes, so its mean and variance are checked as
+      // well.
       let full = outcomes.moments(covariance: true)
       expectClose(
         full.mean, entry.mean.values, relative: Self.bound, scale: scale, to: worst,

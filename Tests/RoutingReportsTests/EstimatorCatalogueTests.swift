@@ -1,23 +1,22 @@
-import Foundation
 import RoutingEstimators
 import Testing
+
+import enum _TestSupport.DecodedJSON
 
 @testable import RoutingReports
 
 struct EstimatorCatalogueTests {
   @Test func jsonDeclaresTheRegistry() throws {
-    let json = try #require(
-      try JSONSerialization.jsonObject(with: Data(EstimatorCatalogue.json.utf8)) as? [String: Any])
-    let estimators = try #require(json["estimators"] as? [[String: Any]])
-    #expect(estimators.map { $0["id"] as? String } == EstimatorRegistry.types.map { $0.id })
-    for (entry, estimator) in zip(estimators, EstimatorRegistry.standard) {
-      let claims = try #require(entry["claims"] as? [String: Any])
+    let json = try DecodedJSON(EstimatorCatalogue.json)
+    #expect(json["estimators"].items.map { $0["id"].string } == EstimatorRegistry.types.map { $0.id })
+    for (entry, estimator) in zip(json["estimators"].items, EstimatorRegistry.standard) {
       #expect(
-        Set(claims.keys) == ["kinds", "target", "exactness", "order", "draws", "expertEvaluations", "source"])
-      #expect(claims["target"] as? String == estimator.claims.target.rawValue)
-      let parameters = try #require(entry["parameters"] as? [[String: Any]])
-      #expect(parameters.map { $0["name"] as? String } == type(of: estimator).parameters.map(\.name))
-      for parameter in parameters { #expect(Set(parameter.keys) == ["name", "expected", "default"]) }
+        entry["claims"].keys
+          == ["kinds", "target", "exactness", "order", "draws", "expertEvaluations", "source"])
+      #expect(entry["claims"]["target"].string == estimator.claims.target.rawValue)
+      let parameters = entry["parameters"].items
+      #expect(parameters.map { $0["name"].string } == type(of: estimator).parameters.map(\.name))
+      for parameter in parameters { #expect(parameter.keys == ["name", "expected", "default"]) }
     }
   }
 

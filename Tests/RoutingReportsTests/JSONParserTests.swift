@@ -1,6 +1,7 @@
-import Foundation
 import RoutingCore
 import Testing
+
+import enum _TestSupport.DecodedJSON
 
 @testable import RoutingReports
 
@@ -126,28 +127,31 @@ struct JSONParserTests {
       }
       guard let value = try? JSONParser.parse(bytes) else { continue }
       accepted += 1
-      let theirs = try JSONSerialization.jsonObject(with: Data(bytes), options: .fragmentsAllowed)
-      #expect(agrees(value, theirs), "\(String(decoding: bytes, as: UTF8.self))")
+      let text = String(decoding: bytes, as: UTF8.self)
+      guard let theirs = try? DecodedJSON(text) else {
+        // Foundation takes a zero with an exponent for a number that underflows, and refuses it.
+        #expect(text.contains(/[^0-9.]0(\.0*)?[eE]/), "\(text)")
+        continue
+      }
+      #expect(theirs == DecodedJSON(value), "\(text)")
       #expect(try JSONParser.parse(Array(JSONWriter.indented(value).utf8)) == value)
       #expect(try JSONParser.parse(Array(JSONWriter.line(value).utf8)) == value)
     }
     #expect(accepted > 1000)
   }
+}
 
-  private func agrees(_ value: JSONValue, _ theirs: Any) -> Bool {
+extension DecodedJSON {
+  fileprivate init(_ value: JSONValue) {
     switch value {
-    case .null: theirs is NSNull
-    case .bool(let flag): theirs as? Bool == flag
-    case .number(let number): theirs as? Double == number
-    case .string(let text): theirs as? String == text
-    case .numbers(let numbers): theirs as? [Double] == numbers
-    case .array(let values):
-      (theirs as? [Any]).map { $0.count == values.count && zip(values, $0).allSatisfy(agrees) } ?? false
+    case .null: self = .null
+    case .bool(let flag): self = .bool(flag)
+    case .number(let number): self = .number(number)
+    case .string(let text): self = .string(text)
+    case .numbers(let numbers): self = .array(numbers.map { .number($0) })
+    case .array(let values): self = .array(values.map { DecodedJSON($0) })
     case .object(let members):
-      (theirs as? [String: Any]).map { object in
-        object.count == members.count
-          && members.allSatisfy { member in object[member.key].map { agrees(member.value, $0) } ?? false }
-      } ?? false
+      self = .object(Dictionary(members.map { ($0.key, DecodedJSON($0.value)) }) { first, _ in first })
     }
   }
 }

@@ -147,15 +147,15 @@ struct ProblemFileTests {
     (#""kind""#, #""name": null, "kind""#, "name: expected a string, got null"),
     (
       #""kind""#, #""kind": "mixture", "kind""#,
-      "kind: expected each field once, got it twice (line 1, column 57)"
+      "kind: expected each field once, got it twice (line 1, column 54)"
     ),
     ("[0.3, -1.2, 0.8]", "[]", "logits: expected at least one number, got none"),
     (
       "[0.3, -1.2, 0.8]", "[0.3, NaN, 0.8]",
-      "logits[1]: expected a finite number, got NaN (line 1, column 74)"
+      "logits[1]: expected a finite number, got NaN (line 1, column 70)"
     ),
     (
-      "[0.3, -1.2, 0.8]", "[0.3, 1e999]", "logits[1]: expected a finite number, got 1e999 (line 1, column 74)"
+      "[0.3, -1.2, 0.8]", "[0.3, 1e999]", "logits[1]: expected a finite number, got 1e999 (line 1, column 70)"
     ),
     ("[0.3, -1.2, 0.8]", #"[0.3, "1", 0.8]"#, "logits[1]: expected a number, got a string"),
     ("[0.3, -1.2, 0.8]", "[0.3, [1]]", "logits[1]: expected a number, got a list"),

@@ -18,7 +18,8 @@ public enum ConformanceCheck: String, Sendable, CaseIterable {
   case shiftInvariance
   /// Mean and variance are those of the outcomes written out.
   case moments
-  /// The covariance is symmetric, positive semidefinite, has the variance on its diagonal and rows that sum to zero.
+  /// The covariance is symmetric, positive semidefinite, has the variance on its diagonal and rows that sum
+  /// to zero.
   case covariance
   /// `E‖ĝ − ∇‖² = ‖bias‖² + tr Cov`.
   case meanSquaredError
@@ -54,7 +55,8 @@ public struct Violation: Sendable, CustomStringConvertible {
 ///
 /// - Parameters:
 ///   - estimator: the estimator.
-///   - specification: the name under which fixtures know it, its own unless given (a planted fault uses its sound twin's).
+///   - specification: the name under which fixtures know it, its own unless given (a planted fault uses its
+///     sound twin's).
 ///   - checks: which checks; all unless given.
 ///   - problems: on which problems.
 public func checkEstimator(
@@ -155,7 +157,8 @@ extension Conformance {
     return Set(all.map(\.key)).count == all.count ? nil : "an outcome is listed twice"
   }
 
-  private func choiceProbabilities(_ problem: TestProblem, _ outcomes: OutcomeDistribution) throws -> String? {
+  private func choiceProbabilities(_ problem: TestProblem, _ outcomes: OutcomeDistribution) throws -> String?
+  {
     let all = try outcomes.writtenOut()
     guard all.count > 1 else { return nil }  // nothing is drawn
     let support = Set(problem.problem.distribution.support)
@@ -170,18 +173,23 @@ extension Conformance {
     for i in logits.indices {
       let drawn = all.filter { $0.key.choice.first == i }
       let share = drawn.reduce(0) { $0 + $1.probability }
-      if (share - expected[i]).magnitude > 1e-13 { return "expert \(i) is drawn with \(share), not \(expected[i])" }
+      if (share - expected[i]).magnitude > 1e-13 {
+        return "expert \(i) is drawn with \(share), not \(expected[i])"
+      }
       guard estimator.claims.draws == 2, expected[i] > 0, problem.problem.space == .none else { continue }
       let second = softmax(Set(logits.indices).subtracting([i]))
       for j in logits.indices {
         let both = drawn.filter { $0.key.choice == [i, j] }.reduce(0) { $0 + $1.probability }
-        if (both - expected[i] * second[j]).magnitude > 1e-13 { return "the pair \(i), \(j) is drawn with \(both)" }
+        if (both - expected[i] * second[j]).magnitude > 1e-13 {
+          return "the pair \(i), \(j) is drawn with \(both)"
+        }
       }
     }
     return nil
   }
 
-  private func samplingFrequencies(_ problem: TestProblem, _ outcomes: OutcomeDistribution) throws -> String? {
+  private func samplingFrequencies(_ problem: TestProblem, _ outcomes: OutcomeDistribution) throws -> String?
+  {
     let samples = 3000
     let listed = try outcomes.writtenOut()
     let places = Dictionary(
@@ -235,7 +243,8 @@ extension Conformance {
 
   /// What differs between two lists of outcomes once the first has been carried over.
   private func compare(
-    _ a: OutcomeDistribution, _ b: OutcomeDistribution, _ carry: (OutcomeKey, [Double]) -> (OutcomeKey, [Double])
+    _ a: OutcomeDistribution, _ b: OutcomeDistribution,
+    _ carry: (OutcomeKey, [Double]) -> (OutcomeKey, [Double])
   ) throws -> String? {
     let others = Dictionary(try b.writtenOut().map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })
     let scale = try a.largestCoordinate()
@@ -256,11 +265,14 @@ extension Conformance {
     let kept = outcomes.followUps.values.reduce(Set(outcomes.distribution.support)) { $0.union($1.support) }
     for outcome in try outcomes.writtenOut() {
       for k in 0..<problem.problem.experts where !kept.contains(k) {
-        if outcome.gradient[k] != 0 { return "\(outcome.key) gives expert \(k) the gradient \(outcome.gradient[k])" }
+        if outcome.gradient[k] != 0 {
+          return "\(outcome.key) gives expert \(k) the gradient \(outcome.gradient[k])"
+        }
       }
     }
     for outcome in outcomes.outcomes {
-      for (place, i) in outcome.choice.enumerated() where !kept.contains(i) && outcome.multiplier?[place] != 0 {
+      for (place, i) in outcome.choice.enumerated() where !kept.contains(i) && outcome.multiplier?[place] != 0
+      {
         return "expert \(i) is drawn"
       }
     }
@@ -306,7 +318,9 @@ extension Conformance {
       }
       guard full else { continue }
       guard let matrix = moments.covariance else { return "no covariance" }
-      if !(relativeError(of: matrix.elements, from: covariance.elements, scale: scale * scale) <= Self.rounding) {
+      if !(relativeError(of: matrix.elements, from: covariance.elements, scale: scale * scale)
+        <= Self.rounding)
+      {
         return "covariance \(matrix.elements), written out \(covariance.elements)"
       }
     }
@@ -322,11 +336,16 @@ extension Conformance {
       if (rest[k, k] - moments.variance[k]).magnitude > allowed { return "diagonal \(rest[k, k]) at \(k)" }
       let sum = rest.row(k).reduce(0, +)
       if sum.magnitude > allowed { return "row \(k) sums to \(sum)" }
-      for l in 0..<k where (rest[k, l] - rest[l, k]).magnitude > allowed { return "not symmetric at \(k), \(l)" }
+      for l in 0..<k where (rest[k, l] - rest[l, k]).magnitude > allowed {
+        return "not symmetric at \(k), \(l)"
+      }
     }
     let trace = (0..<n).reduce(0) { $0 + rest[$1, $1] }
-    if (trace - moments.totalVariance).magnitude > allowed { return "trace \(trace), \(moments.totalVariance)" }
-    // Cholesky with pivots: the diagonal of what is left never falls below zero, and where it is zero so is all the rest.
+    if (trace - moments.totalVariance).magnitude > allowed {
+      return "trace \(trace), \(moments.totalVariance)"
+    }
+    // Cholesky with pivots: the diagonal of what is left never falls below zero, and where it is zero so is
+    // all the rest.
     for _ in 0..<n {
       guard let pivot = (0..<n).max(by: { rest[$0, $0] < rest[$1, $1] }) else { break }
       if let negative = (0..<n).first(where: { rest[$0, $0] < -allowed }) {
@@ -392,14 +411,16 @@ extension Conformance {
           found.append(
             Violation(
               check: .exactness, problem: "\(kind) of degree \(degree + 1)",
-              detail: "claims degree \(degree) and is exact one higher: largest relative bias \(worst.shortest)"))
+              detail:
+                "claims degree \(degree) and is exact one higher: largest relative bias \(worst.shortest)"))
         }
       }
     }
     return found
   }
 
-  /// The bias relative to the larger of target and outcomes, or nil where the estimator or its target is unavailable.
+  /// The bias relative to the larger of target and outcomes, or nil where the estimator or its target is
+  /// unavailable.
   private func biasOnTarget(_ problem: TestProblem) throws -> Double? {
     guard let outcomes = try? estimator.outcomes(of: problem.problem),
       let target = try? estimator.claims.target.gradient(of: problem.problem, draws: estimator.claims.draws)
@@ -429,11 +450,13 @@ extension Conformance {
             $0 + $1.probability * outcomes.gradient(of: $1)[i]
           } / (distribution.probabilities[i] * distribution.complements[i])
         let wanted = values[i] - zero + (degree == 2 ? gating[i] : 0)
-        let size = dot(directions.row(i), directions.row(i)).squareRoot() + values[i].magnitude + zero.magnitude
+        let size =
+          dot(directions.row(i), directions.row(i)).squareRoot() + values[i].magnitude + zero.magnitude
         return (weight - wanted).magnitude <= Self.rounding * size
           ? nil
           : Violation(
-            check: .offArgmaxDegree, problem: problem.name, detail: "expert \(i) has weight \(weight), not \(wanted)")
+            check: .offArgmaxDegree, problem: problem.name,
+            detail: "expert \(i) has weight \(weight), not \(wanted)")
       }
     }
   }
@@ -442,11 +465,13 @@ extension Conformance {
     var maker = ProblemMaker("single expert")
     return try estimator.claims.kinds.flatMap { kind in
       try ProblemMaker.objectives.compactMap { type in
-        let problem = try maker.problem("one expert, \(kind) \(type)", kind: kind, type: type, experts: 1, width: 2)
+        let problem = try maker.problem(
+          "one expert, \(kind) \(type)", kind: kind, type: type, experts: 1, width: 2)
         guard let outcomes = try? estimator.outcomes(of: problem.problem) else { return nil }
         let gradients = try outcomes.writtenOut().map(\.gradient)
         let moments = outcomes.moments(covariance: true)
-        let numbers = gradients.flatMap { $0 } + moments.mean + moments.variance + (moments.covariance?.elements ?? [])
+        let numbers =
+          gradients.flatMap { $0 } + moments.mean + moments.variance + (moments.covariance?.elements ?? [])
         return numbers.allSatisfy { $0 == 0 } && moments.totalVariance == 0
           ? nil : Violation(check: .singleExpert, problem: problem.name, detail: "\(gradients), \(moments)")
       }
@@ -478,7 +503,9 @@ extension Conformance {
 
   private func referenceMoments() throws -> [Violation] {
     try ReferenceMoments.shared.get().cases.filter { $0.problem.logits.count <= 8 }.compactMap { reference in
-      guard let entry = reference.estimators.first(where: { $0.estimator == specification }) else { return nil }
+      guard let entry = reference.estimators.first(where: { $0.estimator == specification }) else {
+        return nil
+      }
       let moments = try estimator.outcomes(of: reference.routed()).moments()
       let scale = reference.scale.value
       let mean = relativeError(of: moments.mean, from: entry.mean.values, scale: scale)

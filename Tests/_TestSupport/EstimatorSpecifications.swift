@@ -6,10 +6,12 @@ public enum EstimatorSpecifications {
   public static let all: [String] =
     standard
     + [
-      "reinforce:baseline=constant,value=0.7", "reinforce:baseline=uniform-mean", "reinforce:baseline=optimal",
+      "reinforce:baseline=constant,value=0.7", "reinforce:baseline=uniform-mean",
+      "reinforce:baseline=optimal",
       "reinforce:baseline=leave-one-out,samples=2", "reinforce:baseline=leave-one-out,samples=3",
       "reinforce:baseline=leave-one-out,samples=4", "straight-through:tau=0.5", "straight-through:tau=10",
-      "reinmax:tau=1.3", "sparsemixer-v2:reference-constants=true", "sparsemixer-v2-top2:reference-constants=true",
+      "reinmax:tau=1.3", "sparsemixer-v2:reference-constants=true",
+      "sparsemixer-v2-top2:reference-constants=true",
       "default-moe:k=2",
     ]
     + QuadratureRule.fixed.flatMap { rule in

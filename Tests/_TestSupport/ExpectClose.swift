@@ -3,19 +3,20 @@ import Testing
 
 /// How far apart two numbers are, in units in the last place of the expected one.
 ///
-/// *Edge cases*: equal values, zeros of either sign, equal infinities and two NaN are 0 apart; a NaN, or an infinity,
-/// against anything else is infinitely far. Near zero the unit is that of the smallest normal number's binade
-/// downwards, i.e. subnormal units.
+/// *Edge cases*: equal values, zeros of either sign, equal infinities and two NaN are 0 apart; a NaN, or an
+/// infinity, against anything else is infinitely far. Near zero the unit is that of the smallest normal
+/// number's binade downwards, i.e. subnormal units.
 public func ulps(from actual: Double, to expected: Double) -> Double {
   if actual == expected || (actual.isNaN && expected.isNaN) { return 0 }
   guard actual.isFinite, expected.isFinite else { return .infinity }
   return ((actual - expected) / expected.ulp).magnitude
 }
 
-/// The error of a vector relative to a scale: `max_k |actual_k − expected_k| / max(max_k |expected_k|, scale)`.
+/// The error of a vector relative to a scale: `max_k |actual_k − expected_k| / max(max_k |expected_k|,
+/// scale)`.
 ///
-/// *Edge cases*: 0 where both are zero or equal, even if the scale is 0; infinite where the lengths differ or a number is
-/// not finite.
+/// *Edge cases*: 0 where both are zero or equal, even if the scale is 0; infinite where the lengths differ or
+/// a number is not finite.
 public func relativeError(of actual: [Double], from expected: [Double], scale: Double = 0) -> Double {
   guard actual.count == expected.count, (actual + expected).allSatisfy(\.isFinite) else { return .infinity }
   let difference = zip(actual, expected).reduce(0) { max($0, ($1.0 - $1.1).magnitude) }
@@ -47,7 +48,9 @@ public func expectClose(
   if actual == expected || (actual.isNaN && expected.isNaN) { return }
   guard !((actual - expected).magnitude <= tolerance) else { return }
   Issue.record(
-    "\(actual) is \((actual - expected).shortest) from \(expected), allowed \(tolerance.shortest); \(inputs())",
+    """
+    \(actual) is \((actual - expected).shortest) from \(expected), allowed \(tolerance.shortest); \(inputs())
+    """,
     sourceLocation: sourceLocation)
 }
 

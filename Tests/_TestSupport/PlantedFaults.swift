@@ -9,7 +9,8 @@ public struct FaultyEstimator: FiniteOutcomeEstimator {
   private let list: @Sendable (RoutedProblem) throws(Unavailable) -> OutcomeDistribution
 
   /// An estimator with these outcomes that claims what its sound twin claims.
-  init(claims: Claims, _ list: @escaping @Sendable (RoutedProblem) throws(Unavailable) -> OutcomeDistribution) {
+  init(claims: Claims, _ list: @escaping @Sendable (RoutedProblem) throws(Unavailable) -> OutcomeDistribution)
+  {
     self.claims = claims
     self.list = list
   }
@@ -19,7 +20,9 @@ public struct FaultyEstimator: FiniteOutcomeEstimator {
     throw InvalidEstimator("a planted fault is not made from parameters")
   }
 
-  public func outcomes(of problem: RoutedProblem) throws(Unavailable) -> OutcomeDistribution { try list(problem) }
+  public func outcomes(of problem: RoutedProblem) throws(Unavailable) -> OutcomeDistribution {
+    try list(problem)
+  }
 }
 
 /// A mistake, the sound estimator that it was made in, and the checks that must catch it.
@@ -35,7 +38,9 @@ public struct PlantedFault: Sendable {
 
   init(
     _ name: String, in twin: String, caughtBy: [ConformanceCheck],
-    _ list: @escaping @Sendable (any FiniteOutcomeEstimator, RoutedProblem) throws(Unavailable) -> OutcomeDistribution
+    _ list:
+      @escaping @Sendable (any FiniteOutcomeEstimator, RoutedProblem) throws(Unavailable) ->
+      OutcomeDistribution
   ) {
     guard let sound = try? EstimatorSpecifications.finite(twin) else {
       preconditionFailure("there is no estimator '\(twin)'")
@@ -43,7 +48,9 @@ public struct PlantedFault: Sendable {
     self.name = name
     self.twin = twin
     self.caughtBy = caughtBy
-    estimator = FaultyEstimator(claims: sound.claims) { (problem) throws(Unavailable) in try list(sound, problem) }
+    estimator = FaultyEstimator(claims: sound.claims) { (problem) throws(Unavailable) in
+      try list(sound, problem)
+    }
   }
 }
 
@@ -158,21 +165,25 @@ extension PlantedFault {
       rule.nodes = [1, 1.0 / 3]
       return try rule.on(problem)
     },
-    PlantedFault("node ⅓ for ½ in SparseMixer", in: "sparsemixer", caughtBy: [.offArgmaxDegree, .referenceMoments]) {
+    PlantedFault(
+      "node ⅓ for ½ in SparseMixer", in: "sparsemixer", caughtBy: [.offArgmaxDegree, .referenceMoments]
+    ) {
       (_, problem) throws(Unavailable) in
       var rule = SparseMixer().rule
       rule.nodes = [1, 1.0 / 3]
       return try rule.on(problem)
     },
     PlantedFault(
-      "node ½ for ⅓", in: "sparsemixer-v2:reference-constants=false", caughtBy: [.offArgmaxDegree, .referenceMoments]
+      "node ½ for ⅓", in: "sparsemixer-v2:reference-constants=false",
+      caughtBy: [.offArgmaxDegree, .referenceMoments]
     ) { (_, problem) throws(Unavailable) in
       var rule = SparseMixerV2().rule
       rule.nodes = [1, 0.5]
       return try rule.on(problem)
     },
     PlantedFault(
-      "0.3333 for ⅓", in: "sparsemixer-v2:reference-constants=false", caughtBy: [.offArgmaxDegree, .referenceMoments]
+      "0.3333 for ⅓", in: "sparsemixer-v2:reference-constants=false",
+      caughtBy: [.offArgmaxDegree, .referenceMoments]
     ) { (_, problem) throws(Unavailable) in
       try SparseMixerV2(referenceConstants: true).outcomes(of: problem)
     },
@@ -186,21 +197,26 @@ extension PlantedFault {
       return try rule.on(problem)
     },
     PlantedFault(
-      "coin of ½ for ¾", in: "sparsemixer-v2:reference-constants=false", caughtBy: [.offArgmaxDegree, .referenceMoments]
+      "coin of ½ for ¾", in: "sparsemixer-v2:reference-constants=false",
+      caughtBy: [.offArgmaxDegree, .referenceMoments]
     ) { (_, problem) throws(Unavailable) in
       var rule = SparseMixerV2().rule
       rule.others[0].probability = 0.5
       rule.others[1].probability = 0.5
       return try rule.on(problem)
     },
-    PlantedFault("coin that does not sum to one", in: "midpoint", caughtBy: [.probabilities, .choiceProbabilities]) {
+    PlantedFault(
+      "coin that does not sum to one", in: "midpoint", caughtBy: [.probabilities, .choiceProbabilities]
+    ) {
       (_, problem) throws(Unavailable) in
       var rule = Midpoint().rule
       rule.others[0].probability = 0.4
       rule.argmax[0].probability = 0.4
       return try rule.on(problem)
     },
-    PlantedFault("the argmax flips its coin too", in: "sparsemixer", caughtBy: [.exactness, .referenceMoments]) {
+    PlantedFault(
+      "the argmax flips its coin too", in: "sparsemixer", caughtBy: [.exactness, .referenceMoments]
+    ) {
       (_, problem) throws(Unavailable) in try Midpoint().outcomes(of: problem)
     },
     PlantedFault("ties go to the highest index", in: "sparsemixer", caughtBy: [.referenceMoments]) {
@@ -213,8 +229,11 @@ extension PlantedFault {
       let firstOrder = try FirstOrder().outcomes(of: problem)
       return OutcomeDistribution(
         distribution: problem.distribution,
-        outcomes: try sound.outcomes(of: problem).outcomes.filter { $0.choice != [first] && $0.choice != [last] }
-          + midpoint.outcomes.filter { $0.choice == [first] } + firstOrder.outcomes.filter { $0.choice == [last] })
+        outcomes: try sound.outcomes(of: problem).outcomes.filter {
+          $0.choice != [first] && $0.choice != [last]
+        }
+          + midpoint.outcomes.filter { $0.choice == [first] }
+          + firstOrder.outcomes.filter { $0.choice == [last] })
     },
   ]
 
@@ -229,7 +248,8 @@ extension PlantedFault {
       let p = problem.softmax(temperature: 10)
       return try problem.relaxed { _, slope in p.jacobianProduct(slope).map { $0 / 100 } }
     },
-    PlantedFault("softmax(θ) for softmax(θ/τ)", in: "straight-through:tau=10", caughtBy: [.referenceMoments]) {
+    PlantedFault("softmax(θ) for softmax(θ/τ)", in: "straight-through:tau=10", caughtBy: [.referenceMoments])
+    {
       (_, problem) throws(Unavailable) in
       try problem.relaxed { _, slope in problem.distribution.jacobianProduct(slope).map { $0 / 10 } }
     },
@@ -237,7 +257,9 @@ extension PlantedFault {
       (sound, problem) throws(Unavailable) in
       try sound.outcomes(of: problem).changingGradients { _, gradient in gradient.map { $0 / 1.3 } }
     },
-    PlantedFault("ReinMax without its −½ term", in: "reinmax:tau=1", caughtBy: [.exactness, .referenceMoments]) {
+    PlantedFault(
+      "ReinMax without its −½ term", in: "reinmax:tau=1", caughtBy: [.exactness, .referenceMoments]
+    ) {
       (_, problem) throws(Unavailable) in
       try problem.relaxed { i, slope in
         let halved = problem.distribution.probabilities.enumerated().map {
@@ -246,7 +268,9 @@ extension PlantedFault {
         return jacobianProduct(halved, slope).map { 2 * $0 }
       }
     },
-    PlantedFault("ReinMax with D for ½(π + D)", in: "reinmax:tau=1", caughtBy: [.exactness, .referenceMoments]) {
+    PlantedFault(
+      "ReinMax with D for ½(π + D)", in: "reinmax:tau=1", caughtBy: [.exactness, .referenceMoments]
+    ) {
       (_, problem) throws(Unavailable) in
       try problem.relaxed { _, slope in problem.distribution.jacobianProduct(slope).map { -0.5 * $0 } }
     },
@@ -267,15 +291,22 @@ extension PlantedFault {
       "baseline that depends on D", in: "reinforce:baseline=none", caughtBy: [.exactness, .referenceMoments]
     ) { (_, problem) throws(Unavailable) in try problem.reinforced { i, values in 0.5 * values[i] } },
     PlantedFault(
-      "leave-one-out that includes itself", in: "reinforce:baseline=leave-one-out,samples=2", caughtBy: [.exactness]
+      "leave-one-out that includes itself", in: "reinforce:baseline=leave-one-out,samples=2",
+      caughtBy: [.exactness]
     ) { (sound, problem) throws(Unavailable) in
-      try problem.reinforced { i, values in 0.5 * (values[i] + dot(problem.distribution.probabilities, values)) }
+      try problem.reinforced { i, values in
+        0.5 * (values[i] + dot(problem.distribution.probabilities, values))
+      }
     },
-    PlantedFault("gating sample missing", in: "reinforce:baseline=none", caughtBy: [.exactness, .referenceMoments]) {
+    PlantedFault(
+      "gating sample missing", in: "reinforce:baseline=none", caughtBy: [.exactness, .referenceMoments]
+    ) {
       (_, problem) throws(Unavailable) in try problem.reinforced(baseline: { _, _ in 0 }, gating: false)
     },
-    PlantedFault("a baseline that is not the optimal one", in: "reinforce:baseline=optimal", caughtBy: [.referenceMoments])
-    { (_, problem) throws(Unavailable) in
+    PlantedFault(
+      "a baseline that is not the optimal one", in: "reinforce:baseline=optimal",
+      caughtBy: [.referenceMoments]
+    ) { (_, problem) throws(Unavailable) in
       try problem.reinforced { _, values in dot(problem.distribution.probabilities, values) }
     },
     PlantedFault("π detached", in: "conventional", caughtBy: [.zeroSum, .exactness]) {
@@ -314,7 +345,9 @@ extension PlantedFault {
         return changed
       }
     },
-    PlantedFault("mask without renormalisation", in: "conventional", caughtBy: [.probabilities, .choiceProbabilities]) {
+    PlantedFault(
+      "mask without renormalisation", in: "conventional", caughtBy: [.probabilities, .choiceProbabilities]
+    ) {
       (sound, problem) throws(Unavailable) in
       let dense = problem.routed(by: .none).distribution.probabilities
       return try sound.outcomes(of: problem).changingOutcomes { outcome in

@@ -1,7 +1,7 @@
 import RoutingCore
 
-/// A problem as the fixtures write it (`routegrad.problem/1`), decoded by Foundation alone so that the tests of the
-/// mathematics do not lean on the product's own reader.
+/// A problem as the fixtures write it (`routegrad.problem/1`), decoded by Foundation alone so that the tests
+/// of the mathematics do not lean on the product's own reader.
 public struct ProblemFile: Decodable, Sendable {
   /// Its name, if it has one.
   public var name: String?
@@ -31,7 +31,8 @@ public struct ProblemFile: Decodable, Sendable {
     }
     return .mixture(
       try MixtureProblem(
-        name: name, logits: logits, expertOutputs: expertOutputs, scale: scale, defaultOutputs: defaultOutputs,
+        name: name, logits: logits, expertOutputs: expertOutputs, scale: scale,
+        defaultOutputs: defaultOutputs,
         loss: try loss.objective()))
   }
 }

@@ -2,8 +2,8 @@ import RoutingCore
 import RoutingEstimators
 import Testing
 
-/// `reference/moments-mpmath.json`: exact targets, means and covariances, computed in 500-digit arithmetic by a program
-/// that shares nothing with this one.
+/// `reference/moments-mpmath.json`: exact targets, means and covariances, computed in 500-digit arithmetic by
+/// a program that shares nothing with this one.
 public struct ReferenceMoments: Decodable, Sendable {
   /// The cases.
   public var cases: [Case]

@@ -1,7 +1,7 @@
 import Testing
 
-/// `reference/special-values.json`: softmax, log cosh and cross-entropy in 1000-digit arithmetic where Float64 is easily
-/// lost.
+/// `reference/special-values.json`: softmax, log cosh and cross-entropy in 1000-digit arithmetic where
+/// Float64 is easily lost.
 public struct SpecialValues: Decodable, Sendable {
   public var softmax: [Softmax]
   public var logCosh: [LogCosh]

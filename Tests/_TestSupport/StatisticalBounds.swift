@@ -11,9 +11,10 @@ import Synchronization
 
 /// The error rate of all random tests together, shared out over single comparisons (Bonferroni).
 ///
-/// The whole suite fails by chance with a probability of at most ``total``: each comparison may fail with probability
-/// ``perComparison``, and there must not be more than ``comparisons`` of them in a run. That is about eight standard
-/// deviations, so with n samples a probability that is off by `10 √(p(1−p)/n)` is found with a probability above 0.97.
+/// The whole suite fails by chance with a probability of at most ``total``: each comparison may fail with
+/// probability ``perComparison``, and there must not be more than ``comparisons`` of them in a run. That is
+/// about eight standard deviations, so with n samples a probability that is off by `10 √(p(1−p)/n)` is found
+/// with a probability above 0.97.
 public enum FalseFailures {
   /// The probability that any comparison of the suite fails by chance.
   public static let total = 1e-9
@@ -27,7 +28,8 @@ public enum FalseFailures {
   /// Draws on the budget.
   static func spend(_ count: Int = 1) {
     let before = made.add(count, ordering: .relaxed).oldValue
-    precondition(before + count <= comparisons, "more than \(comparisons) random comparisons: raise the number")
+    precondition(
+      before + count <= comparisons, "more than \(comparisons) random comparisons: raise the number")
   }
 }
 
@@ -35,8 +37,8 @@ public enum FalseFailures {
 public enum StatisticalBounds {
   /// `P(X ≥ k)` for `upper`, else `P(X ≤ k)`, X binomial.
   ///
-  /// *Numerics*: the terms are summed outwards from k, where they fall off; right to about 1e-9 relative, on the side of k
-  /// that is away from the mean.
+  /// *Numerics*: the terms are summed outwards from k, where they fall off; right to about 1e-9 relative, on
+  /// the side of k that is away from the mean.
   static func binomialTail(_ k: Int, of n: Int, probability p: Double, upper: Bool) -> Double {
     if p <= 0 || p >= 1 {
       let certain = p <= 0 ? 0 : n
@@ -72,7 +74,8 @@ public enum StatisticalBounds {
     return "\(k) of \(n) against a probability of \(p): tail \(tail.shortest)"
   }
 
-  /// How far the mean of n independent numbers may be from its expectation at the suite's level (Bernstein's inequality).
+  /// How far the mean of n independent numbers may be from its expectation at the suite's level (Bernstein's
+  /// inequality).
   ///
   /// - Parameters:
   ///   - variance: their variance.

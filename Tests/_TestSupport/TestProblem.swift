@@ -29,7 +29,9 @@ public struct PolynomialSum: Objective {
   public func value(at point: [Double]) -> Double { terms.reduce(0) { $0 + $1.value(at: point) } }
 
   public func gradient(at point: [Double]) -> [Double] {
-    terms.map { $0.gradient(at: point) }.reduce([Double](repeating: 0, count: dimension)) { zip($0, $1).map(+) }
+    terms.map { $0.gradient(at: point) }.reduce([Double](repeating: 0, count: dimension)) {
+      zip($0, $1).map(+)
+    }
   }
 }
 
@@ -106,7 +108,8 @@ public struct ProblemMaker {
 
   /// A problem on `experts` logits of a given spread.
   public mutating func problem(
-    _ name: String, kind: RoutingProblem.Kind, objective: any Objective, logits: [Double], space: SamplingSpace = .none
+    _ name: String, kind: RoutingProblem.Kind, objective: any Objective, logits: [Double],
+    space: SamplingSpace = .none
   ) throws -> TestProblem {
     let problem: RoutingProblem
     switch kind {
@@ -147,9 +150,11 @@ public enum TestProblems {
     let experts = [2, 3, 4, 3, 5, 4]
     for (k, type) in ProblemMaker.objectives.enumerated() {
       problems.append(
-        try maker.problem("categorical \(type)", kind: .categorical, type: type, experts: experts[k], width: 0))
+        try maker.problem(
+          "categorical \(type)", kind: .categorical, type: type, experts: experts[k], width: 0))
       problems.append(
-        try maker.problem("mixture \(type)", kind: .mixture, type: type, experts: experts[k], width: 1 + k % 3))
+        try maker.problem(
+          "mixture \(type)", kind: .mixture, type: type, experts: experts[k], width: 1 + k % 3))
       guard spaces[k] != .none else { continue }
       problems.append(
         try maker.problem(
@@ -191,10 +196,13 @@ extension RoutedProblem {
     let logits = order.map { problem.logits[$0] }
     switch problem {
     case .categorical(let categorical):
-      guard case .objective(let objective) = categorical.source else { throw Unavailable("needs an objective") }
+      guard case .objective(let objective) = categorical.source else {
+        throw Unavailable("needs an objective")
+      }
       return try RoutedProblem(
         .categorical(
-          try CategoricalProblem(logits: logits, objective: PermutedObjective(base: objective, order: order))))
+          try CategoricalProblem(logits: logits, objective: PermutedObjective(base: objective, order: order)))
+      )
     case .mixture(let mixture):
       guard case .loss(let loss) = mixture.source, let rows = mixture.directions?.asRows else {
         throw Unavailable("needs a loss")

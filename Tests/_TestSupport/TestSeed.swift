@@ -9,13 +9,15 @@ import Testing
   import Darwin
 #endif
 
-/// The seed of every random test: fixed, unless the environment variable `ROUTEGRAD_TEST_SEED` says otherwise.
+/// The seed of every random test: fixed, unless the environment variable `ROUTEGRAD_TEST_SEED` says
+/// otherwise.
 public enum TestSeed {
   /// The seed where the environment names none.
   public static let standard: UInt64 = 20_231_117
 
   /// The seed in use.
-  public static let value: UInt64 = getenv("ROUTEGRAD_TEST_SEED").flatMap { UInt64(String(cString: $0)) } ?? standard
+  public static let value: UInt64 =
+    getenv("ROUTEGRAD_TEST_SEED").flatMap { UInt64(String(cString: $0)) } ?? standard
 
   /// What a failure should say so that it can be repeated.
   public static var note: String { "ROUTEGRAD_TEST_SEED=\(value)" }

@@ -2,8 +2,8 @@ import Foundation
 import Synchronization
 import Testing
 
-/// The largest error of each quantity over many comparisons, and where it occurred. Numbers in docs/numerics.md are quoted
-/// from what this prints.
+/// The largest error of each quantity over many comparisons, and where it occurred. Numbers in
+/// docs/numerics.md are quoted from what this prints.
 public final class WorstError: Sendable {
   /// One quantity's record.
   public struct Record: Sendable, Equatable {

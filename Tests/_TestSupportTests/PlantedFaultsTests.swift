@@ -5,8 +5,8 @@ extension PlantedFault: CustomTestStringConvertible {
   public var testDescription: String { "\(name) (\(twin))" }
 }
 
-/// The conformance checks can fail: each planted fault is caught by every check that should, and its sound twin passes
-/// all of them.
+/// The conformance checks can fail: each planted fault is caught by every check that should, and its sound
+/// twin passes all of them.
 @Suite("Planted faults", .seeded)
 struct PlantedFaultsTests {
   @Test(arguments: PlantedFault.all)

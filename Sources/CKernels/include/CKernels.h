@@ -40,7 +40,7 @@ void rg_ray_weights(
 /// - log_rates: `[n]`;  twins: the lowest index with the same rate, `[n]`;  log_m: log m.
 /// - weights: of V = e^z at z = z_first + k step, summing to 1, `[z_count]`;  below: sums of those before k, `[z_count]`.
 /// - negligible: the share of a sum of w or of w^2 that a node may be left out for.
-/// - s: `0 <= s <= 700`, `[s_count]`, a multiple of 8;  workspace: `2 z_count` numbers.
+/// - s: `0 <= s <= 700`, `[s_count]`, a multiple of 8;  workspace: `2 (z_count + 2)` numbers.
 void rg_gumbel_tables(
     size_t n, const double *log_rates, const size_t *twins, double log_m, double exponent, double negligible,
     size_t z_count, double z_first, double step, const double *weights, const double *below, size_t s_count,

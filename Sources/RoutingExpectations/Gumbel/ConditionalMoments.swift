@@ -90,10 +90,13 @@ struct ConditionalMoments: Sendable {
     for i in 0..<n {
       for j in 0..<n {
         let weighted = rates[i] * (means[i, j] - mean[j])
-        for k in 0..<n { matrix.elements[j * n + k] += weighted * (means[i, k] - mean[k]) }
+        for k in j..<n { matrix[j, k] += weighted * (means[i, k] - mean[k]) }
       }
     }
-    for j in 0..<n { matrix[j, j] = variance[j] }
+    for j in 0..<n {
+      matrix[j, j] = variance[j]
+      for k in j..<n { matrix[k, j] = matrix[j, k] }
+    }
     return Moments(mean: mean, variance: variance, covariance: matrix)
   }
 
@@ -105,7 +108,8 @@ struct ConditionalMoments: Sendable {
       let between = max(moments.variance[j] - within[j] / Double(samples), 0)
       var square = within[j]
       for i in rates.indices { square += rates[i] * means[i, j] * means[i, j] }
-      largest = max(largest, square / Double(samples) + between + 2 * (between * square).squareRoot())
+      let mixed = 2 * between.squareRoot() * square.squareRoot()
+      largest = max(largest, square / Double(samples) + between + mixed)
     }
     return largest
   }
@@ -119,9 +123,6 @@ struct ConditionalMoments: Sendable {
     var relativeError: Double
   }
 
-  /// The rounding error allowed for, relative to the scales.
-  static let roundingFloor = 0x1p-46
-
   /// Compares with the same moments by a coarser rule.
   func compared(with coarse: ConditionalMoments, beyond omissions: GumbelRace.Omissions) -> Comparison {
     let own = moments
@@ -133,13 +134,12 @@ struct ConditionalMoments: Sendable {
         return difference <= largest ? largest : difference  // NaN stays
       }
     }
-    let meanError =
-      distance(own.mean, other.mean) + (Self.roundingFloor + omissions.meanShare) * meanScale + omissions.mean
+    let meanError = distance(own.mean, other.mean) + omissions.meanShare * meanScale + omissions.mean
     var varianceError = distance(own.variance, other.variance)
     if let a = own.covariance, let b = other.covariance {
       varianceError = max(varianceError, distance(a.elements, b.elements))
     }
-    varianceError += (Self.roundingFloor + omissions.secondShare) * secondScale + omissions.second
+    varianceError += omissions.secondShare * secondScale + omissions.second
     func ratio(_ error: Double, _ scale: Double) -> Double { error == 0 ? 0 : error / scale }
     let relative = (ratio(meanError, meanScale), ratio(varianceError, own.variance.reduce(0) { max($0, $1) }))
     return Comparison(

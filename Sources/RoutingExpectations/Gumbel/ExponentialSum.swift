@@ -11,13 +11,13 @@ import GSLNumerics
 /// `1/S² ≈ Σ_q α_q e^{−s_q (S − 1)}` and `1/S⁴ ≈ Σ_q β_q e^{−s_q (S − 1)}` for `1 ≤ S ≤ R`, to nearly all digits with few terms.
 ///
 /// `1/S² = ∫ s e^{−sS} ds` and its kin say that such sums exist. The trapezoid rule in log s needs about 100 terms for 14
-/// digits, most of them at s so small that the exponentials hardly bend. Here the s are geometric from `0.7/R` to 32 and the
-/// weights come from least squares (relative errors, Chebyshev points in log S), which takes 24 terms for R = 4 and 40
+/// digits, most of them at s so small that the exponentials hardly bend. Here the s are geometric from `0.5/R` to 35 and the
+/// weights come from least squares (relative errors, Chebyshev points in log S), which takes 24 terms for R = 2 and 48
 /// for R = 128.
 ///
 /// *Numerics*: the error is measured on a finer grid, so what uses the sum knows it: an estimator's expectation is off by at
-/// most this times the expectation of its magnitude. Weights may be negative; `Σ |α_q| e^{…}` stays within about 100 of the
-/// sum, and is part of the measured error.
+/// most this times the expectation of its magnitude. Weights may be negative; `Σ |α_q| e^{…}` stays within a few times the
+/// sum (ends and number of the nodes were chosen for that), and its rounding is part of the measured error.
 ///
 /// FUTURE WORK: the best nodes (Braess and Hackbusch, IMA J. Numer. Anal. 25 (2005)) would save a third of the terms.
 struct ExponentialSum: Sendable {
@@ -35,8 +35,8 @@ struct ExponentialSum: Sendable {
     let doublings = max(Int.bitWidth - (largest - 1).leadingZeroBitCount, 1)
     let range = exp2(Double(doublings))
     let count = Self.terms(doublings: doublings)
-    let first = log(0.7 / range)
-    let ratio = (log(32) - first) / Double(count - 1)
+    let first = log(0.5 / range)
+    let ratio = (log(35) - first) / Double(count - 1)
     let nodes = (0..<count).map { exp(first + ratio * Double($0)) }
     let points = (0..<4 * count).map { k in
       pow(range, 0.5 - 0.5 * cos(.pi * (Double(k) + 0.5) / Double(4 * count)))
@@ -68,10 +68,11 @@ struct ExponentialSum: Sendable {
   /// The number of terms that gives about 1e-14 for R = 2^doublings.
   private static func terms(doublings: Int) -> Int {
     switch doublings {
-    case 1...2: 24
-    case 3...4: 32
-    case 5...7: 40
-    default: 48 + 8 * max(0, (doublings - 8) / 3)
+    case 1: 24
+    case 2...3: 32
+    case 4...5: 40
+    case 6...8: 48
+    default: 56 + 8 * max(0, (doublings - 8) / 3)
     }
   }
 }

@@ -71,10 +71,11 @@ public enum GumbelIntegral {
   ///   tolerance is out of reach.
   /// - Complexity: O(Q² S N + Q S N²), with the covariance O(Q S N³) more; Q ≈ 150 nodes, S ≈ 40 terms.
   ///
-  /// *Edge cases*: with one expert in the support everything is zero. Gradients too large for Float64 make infinities.
+  /// *Edge cases*: with one expert in the support everything is zero. A result that Float64 cannot hold is returned as it
+  /// is, not finite, with infinite errors.
   public static func moments(
-    of estimator: some StraightThroughGumbel, on problem: RoutedProblem, tolerance: Double = standardTolerance,
-    covariance: Bool = false, threads: Int = 1
+    of estimator: some StraightThroughGumbel, on problem: RoutedProblem,
+    tolerance: Double = standardTolerance, covariance: Bool = false, threads: Int = 1
   ) throws(IntegrationError) -> EstimatedMoments {
     let race: GumbelRace
     do {
@@ -108,6 +109,11 @@ public enum GumbelIntegral {
     var stalls = 0
     while true {
       let fine = evaluate(step)
+      guard fine.moments.isFinite else {
+        return EstimatedMoments(
+          moments: race.scattered(fine.moments), method: .quadrature, outcomes: nil, meanError: .infinity,
+          varianceError: .infinity)
+      }
       let comparison = fine.compared(with: coarse, beyond: race.omissions(depth: depth, powers: powers))
       let reached = comparison.relativeError
       if reached <= tolerance {
@@ -127,9 +133,10 @@ public enum GumbelIntegral {
     }
   }
 
-  /// Ranges leave out e^{−depth}, less than a thousandth of the tolerance.
+  /// Ranges leave out e^{−depth}, a millionth of the tolerance: the variance may be a small
+  /// difference.
   private static func depth(for tolerance: Double) -> Double {
-    tolerance > 0 ? min(max(9 - log(tolerance), 25), 40) : 40
+    tolerance > 0 ? min(max(14 - log(tolerance), 30), 40) : 40
   }
 
   /// h to begin with; meets 1e-10 in nearly all cases.

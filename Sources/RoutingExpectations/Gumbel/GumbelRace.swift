@@ -177,7 +177,7 @@ extension GumbelRace {
     var r = zeros(n * width)
     var r2 = zeros(n * width)
     var c = zeros(n * width)
-    var points = zeros(2 * grid.weights.count)
+    var points = zeros(2 * (grid.weights.count + 2))
     var scratch = zeros((3 + Int(RG_GUMBEL_VECTORS) * n) * width)
     var workspace = zeros(covariance ? (8 * n + 1) * width : 0)
     for node in x {
@@ -185,8 +185,8 @@ extension GumbelRace {
         n, logRates, twins, node, exponent, exp(-depth - 5), grid.weights.count, grid.firstZ, grid.step,
         grid.weights, grid.below, width, powers.nodes, &points, &logPhi, &r, &r2, &c)
       rg_gumbel_moments(
-        n, width, rates, gradients, powers.squareWeights, powers.fourthWeights, node - exp(node) + log(grid.step),
-        logPhi, r, r2, c, &scratch, &result.means, &result.seconds)
+        n, width, rates, gradients, powers.squareWeights, powers.fourthWeights,
+        node - exp(node) + log(grid.step), logPhi, r, r2, c, &scratch, &result.means, &result.seconds)
       if covariance {
         rg_gumbel_products(n, width, gradients, r, c, scratch, &workspace, &result.products)
       }
@@ -197,12 +197,15 @@ extension GumbelRace {
   /// What the comparison of two steps does not see.
   ///
   /// - Returns: shares of the scales of ``GumbelIntegral`` (the exponential sums' errors, with a margin for samples larger
-  ///   than their conditional means; what the ranges leave out), and absolute bounds on what V below the grid adds: its
+  ///   than their conditional means; what the ranges leave out; rounding), and absolute bounds on what V below the grid adds: its
   ///   probability, times the largest sample.
   func omissions(depth: Double, powers: ExponentialSum) -> Omissions {
     let share = 4 * exp(-depth)
+    // Nodes and rates are known to an ulp of their logarithms; the sums themselves are better than 2^−49.
+    let rounding = 0x1p-49 + 0x1p-53 * smallestLogRate.magnitude
     var result = Omissions(
-      meanShare: 4 * powers.squareError + share, secondShare: powers.fourthError + share, mean: 0, second: 0)
+      meanShare: 4 * powers.squareError + share + rounding,
+      secondShare: powers.fourthError + share + rounding, mean: 0, second: 0)
     let lowest = smallestLogRate - max(log(exponent), 0) - 2 * depth - 5 - 2 * log(Double(experts))
     if lowest < Grid.floor {
       let largest = scale / temperature

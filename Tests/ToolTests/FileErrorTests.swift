@@ -1,0 +1,111 @@
+import Foundation
+import Testing
+
+struct FileErrorTests {
+  @Test func inputsThatCannotBeOpened() throws {
+    try Folder.temporary { folder in
+      for command in [["report"], ["order"], ["outcomes", "--estimator", "exact"]] {
+        expectRefusal(
+          try Tool.run(command + ["missing.json"], in: folder), status: 66, "missing.json: ", "No such file")
+        expectRefusal(try Tool.run(command + [folder.path], in: folder), status: 66, "Is a directory")
+      }
+      expectRefusal(
+        try Tool.run(["report", "we\nird\u{1B}.json"], in: folder), status: 66, #"we\nird\u{1B}.json: "#)
+    }
+  }
+
+  @Test func namesThatLookOdd() throws {
+    try Folder.temporary { folder in
+      for name in ["a b.json", "-x.json", "ü😀.json", "line\nfeed.json"] {
+        try Data(Samples.mixture.utf8).write(to: folder.appending(path: name))
+        let run = try Tool.run(["report", "--format", "csv", "--", name], in: folder)
+        #expect(run.status == 0, "\(run.error)")
+        #expect(run.output.contains("sample"))
+      }
+    }
+  }
+
+  @Test func outputsThatCannotBeWritten() throws {
+    try Folder.temporary { folder in
+      try Data(Samples.mixture.utf8).write(to: folder.appending(path: "in.json"))
+      for command in ["report", "order"] {
+        for (output, reason) in [
+          ("no/such/file", "No such file"), (".", "Is a directory"), ("/dev/full", "No space left"),
+          ("in.json/x", "Not a directory"), ("", "No such file"),
+        ] {
+          let run = try Tool.run([command, "in.json", "--output", output], in: folder)
+          expectRefusal(run, status: 73, "cannot be written", reason)
+        }
+      }
+      #expect(try Folder.names(in: folder) == ["in.json"])
+    }
+  }
+
+  @Test func standardOutputThatIsFull() throws {
+    for arguments in [
+      ["report", Samples.shipped("reinmax-polynomial.json")], ["estimators"], ["--help"],
+      ["outcomes", Samples.shipped("categorical-8.json"), "--estimator", "reinmax"],
+    ] {
+      let error = Pipe()
+      let process = try Tool.start(arguments) { process in
+        process.standardOutput = try FileHandle(forWritingTo: URL(filePath: "/dev/full"))
+        process.standardError = error
+      }
+      process.waitUntilExit()
+      #expect(process.terminationStatus == 73)
+      #expect(
+        String(decoding: error.fileHandleForReading.availableData, as: UTF8.self)
+          == "routegrad: standard output: cannot be written: No space left on device\n")
+    }
+  }
+
+  @Test func outputIsWrittenWholeAndReplacesWhatWasThere() throws {
+    try Folder.temporary { folder in
+      let file = folder.appending(path: "out.csv")
+      try Data("old".utf8).write(to: file)
+      try FileManager.default.createSymbolicLink(
+        at: folder.appending(path: "link"), withDestinationURL: file)
+      let arguments = ["report", Samples.shipped("categorical-8.json"), "--format", "csv"]
+      let direct = try Tool.run(arguments)
+      let run = try Tool.run(arguments + ["--output", "link"], in: folder)
+      #expect(run.status == 0)
+      #expect(run.output == "")
+      #expect(try String(contentsOf: file, encoding: .utf8) == direct.output)
+      #expect(try Folder.names(in: folder) == ["link", "out.csv"])
+      #expect(try Tool.run(arguments + ["--output", "/dev/null"]).status == 0)
+      // A failure leaves what was there.
+      expectRefusal(
+        try Tool.run(["report", "-", "--output", "out.csv"], input: "[", in: folder), status: 65, "[0]")
+      #expect(try String(contentsOf: file, encoding: .utf8) == direct.output)
+      #expect(try Folder.names(in: folder) == ["link", "out.csv"])
+    }
+  }
+
+  @Test func anInterruptedRunLeavesNothing() throws {
+    try Folder.temporary { folder in
+      let process = try Tool.start(
+        ["report", "--method", "monte-carlo", "--samples", "1000000000", "--output", "out.json"], in: folder
+      ) { $0.standardError = FileHandle.nullDevice }
+      // The unfinished file is there as soon as the problems are read.
+      for _ in 0..<1000 where try Folder.names(in: folder).isEmpty { usleep(10_000) }
+      #expect(try Folder.names(in: folder).count == 1)
+      process.interrupt()
+      process.waitUntilExit()
+      #expect(process.terminationStatus == 130)
+      #expect(process.terminationReason == .exit)
+      #expect(try Folder.names(in: folder) == [])
+    }
+  }
+
+  @Test func aClosedPipeIsNoCrash() throws {
+    let output = Pipe()
+    let error = Pipe()
+    let process = try Tool.start(["report"]) { process in
+      process.standardOutput = output
+      process.standardError = error
+    }
+    try output.fileHandleForReading.close()
+    process.waitUntilExit()
+    #expect(String(decoding: error.fileHandleForReading.availableData, as: UTF8.self) == "")
+  }
+}

@@ -1,0 +1,42 @@
+import Testing
+
+struct HelpTests {
+  @Test(arguments: [["--help"], ["-h"], ["help"], []])
+  func rootHelpNamesEveryCommand(arguments: [String]) throws {
+    let run = try Tool.run(arguments)
+    #expect(run.status == 0)
+    #expect(run.error == "")
+    for command in ["report", "outcomes", "order", "estimators"] {
+      #expect(run.output.contains("\n  \(command) "))
+    }
+    #expect(run.output.contains("USAGE: routegrad"))
+  }
+
+  @Test(arguments: [
+    (
+      "report",
+      [
+        "--estimators", "--mask", "--threshold", "--target", "--covariance", "--method", "--samples",
+        "--tolerance",
+        "--format", "--output", "--seed", "--threads", "--quiet",
+      ]
+    ),
+    ("outcomes", ["--estimator", "--problem", "--mask", "--threshold"]),
+    ("order", ["--mask", "--threshold", "--format", "--output", "--threads", "--quiet"]),
+    ("estimators", ["--format"]),
+  ])
+  func commandHelpNamesEveryOption(command: String, options: [String]) throws {
+    for arguments in [[command, "--help"], ["help", command]] {
+      let run = try Tool.run(arguments)
+      #expect(run.status == 0)
+      #expect(run.error == "")
+      for option in options { #expect(run.output.contains("  \(option) "), "\(option)") }
+    }
+  }
+
+  @Test func versionIsOneLine() throws {
+    let run = try Tool.run(["--version"])
+    #expect(run.status == 0)
+    #expect(run.output == "0.1.0\n")
+  }
+}
