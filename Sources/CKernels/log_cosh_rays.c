@@ -10,6 +10,9 @@
 // On the ray x = a r p c - t. With q = exp(a r p / 3) and s = exp(-2 t) the three nodes have
 //   c = 1: E = q^6 s,   c = 1/2: E = q^3 s,   c = 1/3: E = q^2 s,
 // and with m = q - 1, m2 = m(2 + m), m3 = m2 + m + m m2, m6 = m3(2 + m3), sigma = s - 1:   M = m_k s + sigma.
+// That sum is safe for t >= 0 only: then s <= 1, and its terms are either of one sign or bounded by E + 1. For t < 0 they
+// may be exp(2|t|) times their sum. Both functions depend on (a, t) up to a common sign (log cosh is even, a tanh too), so
+// the sign is chosen to make t positive.
 // Where |a r p| or |t| is too large for the products (their exponents would pass Float64's), a row falls back to one
 // exponential for every node. Rejected: expm1 of each node (three exponentials), and -log(1 - tanh^2)/2, which loses
 // all digits from x = 18 on.
@@ -40,14 +43,16 @@ static ALWAYS_INLINE void prepare(columns *c, size_t count, const double *scales
   c->count = count;
   c->steps = (count + 7) / 8;
   for (size_t b = 0; b < c->steps; b++) {
-    v8 magnitude;
-    load(scales + 8 * b, count - 8 * b, &c->a[b]);
-    load(targets + 8 * b, count - 8 * b, &c->t[b]);
-    const v8 argument = -2.0 * c->t[b];
+    v8 a, t;
+    load(scales + 8 * b, count - 8 * b, &a);
+    load(targets + 8 * b, count - 8 * b, &t);
+    const v8i sign = bits(&t) & splati((long)0x8000000000000000UL), turned = bits(&a) ^ sign;
+    c->a[b] = real(&turned);
+    absolute(&t, &c->t[b]);
+    const v8 exponent = 2.0 * c->t[b], argument = -exponent;
     exp_expm1(&argument, &c->s[b], &c->sigma[b]);
     c->four_s[b] = 4.0 * c->s[b];
-    absolute(&argument, &magnitude);
-    raise_to(&largest, &magnitude);
+    raise_to(&largest, &exponent);
   }
   c->bound = (LARGEST_EXPONENT - horizontal_maximum(&largest)) / 6;
 }

@@ -1,8 +1,8 @@
-/// Running sums of the powers of a vector's deviations from a fixed pivot, from which mean, variance and their standard
-/// errors follow.
+/// Running sums of the powers of a vector's deviations from a fixed pivot, from which mean, covariance and
+/// their standard errors follow.
 ///
-/// Accumulators of the same pivot merge by addition, so samples can be split over threads; merged in a fixed order the
-/// result is the same to the bit.
+/// Accumulators of the same pivot merge by addition, so samples can be split over threads; merged in a fixed
+/// order the result is the same to the bit.
 ///
 /// *Numerics*: the pivot should lie within a few standard deviations of the mean; then nothing cancels.
 public struct MomentAccumulator: Sendable {
@@ -10,28 +10,45 @@ public struct MomentAccumulator: Sendable {
   public let pivot: [Double]
   /// The number of samples.
   public private(set) var count = 0
-  private var powers: [[Double]]  // sums of deviation^1 … deviation^4
-  private var products: Matrix?
+  /// Sums of d, d², d³, d⁴, `[4][experts]`.
+  var powers: [Double]
+  var products: Products?
+
+  /// Sums of products of two coordinates' powers, all `[experts][experts]`.
+  struct Products: Sendable {
+    /// `d_k d_l`, for l ≥ k.
+    var plain: [Double]
+    /// `d_k² d_l`.
+    var mixed: [Double]
+    /// `d_k² d_l²`, for l ≥ k.
+    var squared: [Double]
+  }
 
   /// An empty accumulator; with `covariance`, one that keeps products as well.
   public init(pivot: [Double], covariance: Bool) {
     self.pivot = pivot
-    powers = [[Double]](repeating: [Double](repeating: 0, count: pivot.count), count: 4)
-    products = covariance ? Matrix(rows: pivot.count, columns: pivot.count) : nil
+    powers = [Double](repeating: 0, count: 4 * pivot.count)
+    let zeros = [Double](repeating: 0, count: pivot.count * pivot.count)
+    products = covariance ? Products(plain: zeros, mixed: zeros, squared: zeros) : nil
   }
 
-  /// Adds a sample.
-  public mutating func add(_ sample: [Double]) {
-    count += 1
-    for k in pivot.indices {
+  /// Adds a sample, or as many equal ones as `multiplicity` says.
+  ///
+  /// - Complexity: O(experts), with covariance O(experts²).
+  public mutating func add(_ sample: [Double], multiplicity: Int = 1) {
+    let n = pivot.count
+    precondition(sample.count == n, "a sample has \(n) coordinates, got \(sample.count)")
+    count += multiplicity
+    let weight = Double(multiplicity)
+    for k in 0..<n {
       let d = sample[k] - pivot[k]
       let square = d * d
-      powers[0][k] += d
-      powers[1][k] += square
-      powers[2][k] += square * d
-      powers[3][k] += square * square
-      if products != nil { for l in pivot.indices { products?[k, l] += d * (sample[l] - pivot[l]) } }
+      powers[k] += weight * d
+      powers[n + k] += weight * square
+      powers[2 * n + k] += weight * (square * d)
+      powers[3 * n + k] += weight * (square * square)
     }
+    products?.add(sample, pivot: pivot, weight: weight)
   }
 
   /// Adds another accumulator's samples.
@@ -40,42 +57,65 @@ public struct MomentAccumulator: Sendable {
   public mutating func merge(_ other: MomentAccumulator) {
     precondition(pivot == other.pivot, "accumulators merge only with a common pivot")
     count += other.count
-    for q in powers.indices { for k in pivot.indices { powers[q][k] += other.powers[q][k] } }
-    if let theirs = other.products {
-      for e in theirs.elements.indices { products?.elements[e] += theirs.elements[e] }
-    }
+    for e in powers.indices { powers[e] += other.powers[e] }
+    if let theirs = other.products { products?.merge(theirs) }
   }
 
-  /// Sample mean and unbiased sample variance, with the largest standard errors of a coordinate.
+  /// Sample mean and unbiased sample covariance, with the largest standard errors of a coordinate.
   ///
   /// - Precondition: at least two samples.
   public func estimate() -> (moments: Moments, meanError: Double, varianceError: Double) {
-    precondition(count >= 2, "a variance needs two samples, got \(count)")
-    let n = Double(count)
-    var mean = pivot
-    var variance = pivot
-    var meanError = 0.0
-    var varianceError = 0.0
-    for k in pivot.indices {
-      let m = (0..<4).map { powers[$0][k] / n }
-      let second = max(m[1] - m[0] * m[0], 0)
-      let fourth = m[3] - 4 * m[0] * m[2] + 6 * m[0] * m[0] * m[1] - 3 * m[0] * m[0] * m[0] * m[0]
-      mean[k] = pivot[k] + m[0]
-      variance[k] = second * n / (n - 1)
-      meanError = max(meanError, (variance[k] / n).squareRoot())
-      varianceError = max(
-        varianceError, (max(fourth - second * second * (n - 3) / (n - 1), 0) / n).squareRoot())
-    }
+    let errors = standardErrors()
+    let (n, samples) = (pivot.count, Double(count))
+    let mean = (0..<n).map { pivot[$0] + powers[$0] / samples }
     var matrix: Matrix?
     if let products {
-      var covariance = products
-      for k in pivot.indices {
-        for l in pivot.indices {
-          covariance[k, l] = (products[k, l] - powers[0][k] * powers[0][l] / n) / (n - 1)
+      var covariance = Matrix(rows: n, columns: n)
+      for k in 0..<n {
+        for l in k..<n {
+          let entry = (products.plain[k * n + l] - powers[k] * powers[l] / samples) / (samples - 1)
+          covariance[k, l] = entry
+          covariance[l, k] = entry
         }
       }
       matrix = covariance
     }
-    return (Moments(mean: mean, variance: variance, covariance: matrix), meanError, varianceError)
+    let moments = Moments(
+      mean: mean, variance: (0..<n).map { centralMoments($0).second * samples / (samples - 1) },
+      covariance: matrix)
+    func largest(_ errors: [Double]) -> Double { errors.reduce(0) { max($0, $1) } }
+    return (moments, largest(errors.mean), largest(errors.variance))
+  }
+
+  /// The second and the fourth moment of a coordinate about its sample mean.
+  func centralMoments(_ k: Int) -> (second: Double, fourth: Double) {
+    let m = (0..<4).map { powers[$0 * pivot.count + k] / Double(count) }
+    let fourth = m[3] - 4 * m[0] * m[2] + 6 * m[0] * m[0] * m[1] - 3 * m[0] * m[0] * m[0] * m[0]
+    return (max(m[1] - m[0] * m[0], 0), fourth)
+  }
+}
+
+extension MomentAccumulator.Products {
+  mutating func add(_ sample: [Double], pivot: [Double], weight: Double) {
+    let n = pivot.count
+    for k in 0..<n {
+      let d = sample[k] - pivot[k]
+      guard d != 0 else { continue }
+      for l in 0..<n {
+        let e = sample[l] - pivot[l]
+        mixed[k * n + l] += weight * (d * d * e)
+        guard l >= k else { continue }
+        plain[k * n + l] += weight * (d * e)
+        squared[k * n + l] += weight * (d * d * (e * e))
+      }
+    }
+  }
+
+  mutating func merge(_ other: Self) {
+    for e in plain.indices {
+      plain[e] += other.plain[e]
+      mixed[e] += other.mixed[e]
+      squared[e] += other.squared[e]
+    }
   }
 }

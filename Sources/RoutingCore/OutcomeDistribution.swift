@@ -1,5 +1,5 @@
-/// Everything that can happen when an estimator is run once on a problem: the one list from which its exact moments, its
-/// samples and its conditional gradients are read.
+/// Everything that can happen when an estimator is run once on a problem: the one list from which its exact
+/// moments, its samples and its conditional gradients are read.
 public struct OutcomeDistribution: Sendable {
   /// π of the first draw.
   public let distribution: RoutingDistribution
@@ -7,8 +7,9 @@ public struct OutcomeDistribution: Sendable {
   public let followUps: [Int: RoutingDistribution]
   /// The outcomes; with ``samples`` above 1, the pairs (i, j) in row-major order over the support.
   public let outcomes: [Outcome]
-  /// K. With K = 1 each outcome is a sample. With K ≥ 2 the estimator draws K independent experts, and its sample is the
-  /// average of the pairs' gradients h(i, j) over the ordered pairs of distinct draws (a U-statistic).
+  /// K. With K = 1 each outcome is a sample. With K ≥ 2 the estimator draws K independent experts, and its
+  /// sample is the average of the pairs' gradients h(i, j) over the ordered pairs of distinct draws (a
+  /// U-statistic).
   public let samples: Int
 
   /// A list of outcomes whose probabilities sum to one.
@@ -67,7 +68,8 @@ public struct OutcomeDistribution: Sendable {
     return vector
   }
 
-  private func add(_ gradient: OutcomeGradient, choice: Int?, to vector: inout [Double]) {
+  /// Adds a gradient sample to a vector.
+  func add(_ gradient: OutcomeGradient, choice: Int?, to vector: inout [Double]) {
     switch gradient {
     case .score(let weight):
       guard let choice else { preconditionFailure("a score outcome has a choice") }
@@ -97,7 +99,8 @@ extension OutcomeDistribution {
     guard samples > 2 else { return outcomes }
     guard let count, count <= Self.enumerationLimit else {
       throw Unavailable(
-        "has \(distribution.support.count)^\(samples) outcomes, more than the \(Self.enumerationLimit) written out")
+        "has \(distribution.support.count)^\(samples) outcomes, more than the \(Self.enumerationLimit) written out"
+      )
     }
     let width = distribution.support.count
     return (0..<count).map { index in
@@ -113,18 +116,26 @@ extension OutcomeDistribution {
     let support = distribution.support
     if samples == 2 { return outcomes[places[0] * support.count + places[1]] }  // what is listed, to the bit
     var gradient = [Double](repeating: 0, count: experts)
-    var multiplier: [Double]? = outcomes.first?.multiplier == nil ? nil : []
-    for (a, i) in places.enumerated() {
-      if multiplier != nil, let own = outcomes[i * support.count + i].multiplier { multiplier?.append(own[0]) }
-      for (b, j) in places.enumerated() where a != b {
-        let pair = outcomes[i * support.count + j]
-        add(pair.gradient, choice: pair.choice.first, to: &gradient)
-      }
-    }
-    let pairs = Double(samples * (samples - 1))
+    average(ofPairs: places, into: &gradient)
+    let hasMultiplier = outcomes.first?.multiplier != nil
     return Outcome(
       choice: places.map { support[$0] },
       probability: places.reduce(1) { $0 * distribution.probabilities[support[$1]] },
-      multiplier: multiplier, gradient: .dense(gradient.map { $0 / pairs }))
+      multiplier: hasMultiplier
+        ? places.compactMap { outcomes[$0 * support.count + $0].multiplier?[0] } : nil,
+      gradient: .dense(gradient))
+  }
+
+  /// Replaces a vector by the average of h over the pairs of draws at the given places of the support.
+  func average(ofPairs places: [Int], into vector: inout [Double]) {
+    for k in vector.indices { vector[k] = 0 }
+    for (a, i) in places.enumerated() {
+      for j in places[..<a] {
+        let pair = outcomes[i * distribution.support.count + j]  // h(i, j) = h(j, i)
+        add(pair.gradient, choice: pair.choice.first, to: &vector)
+      }
+    }
+    let pairs = Double(samples * (samples - 1) / 2)
+    for k in vector.indices { vector[k] /= pairs }
   }
 }

@@ -4,30 +4,39 @@ import RoutingEstimators
 extension Assessment {
   /// Assesses an estimator on a problem.
   ///
+  /// - Parameters:
+  ///   - estimator: what is assessed.
+  ///   - problem: on which problem.
+  ///   - options: against what and how.
+  ///   - continuing: under Monte Carlo, told now and then how many samples there are; false ends the run with
+  ///     those.
   /// - Throws: ``AssessmentError/unavailable(_:)`` where the estimator is not defined or lacks data,
   ///   ``AssessmentError/overflow(_:)`` where a result is too large for Float64.
   public init(
-    of estimator: any GradientEstimator, on problem: RoutedProblem, options: AssessmentOptions = AssessmentOptions()
+    of estimator: any GradientEstimator, on problem: RoutedProblem,
+    options: AssessmentOptions = AssessmentOptions(),
+    continuing: (_ samples: Int) -> Bool = { _ in true }
   ) throws(AssessmentError) {
-    let outcomes: OutcomeDistribution
-    do {
-      outcomes = try estimator.finiteOutcomes(on: problem)
-    } catch {
-      throw .unavailable(error)
-    }
     let target = try? options.target.gradient(of: problem, draws: estimator.claims.draws)
     let estimate: EstimatedMoments
     var descent: Double?
-    if let sampling = options.sampling {
-      let run = MonteCarlo.moments(
-        of: outcomes, sampling: sampling, covariance: options.covariance, descentAlong: target)
-      estimate = run.estimate
-      descent = run.descentProbability
-    } else {
-      estimate = EstimatedMoments(
-        moments: outcomes.moments(covariance: options.covariance), method: .enumeration, outcomes: outcomes.count,
-        meanError: 0, varianceError: 0)
-      descent = target.flatMap { outcomes.descentProbability(along: $0) }
+    do throws(Unavailable) {
+      if let sampling = options.sampling {
+        let run = try MonteCarlo.moments(
+          of: estimator, on: problem, sampling: sampling, covariance: options.covariance,
+          descentAlong: target,
+          continuing: continuing)
+        estimate = run.estimate
+        descent = run.descentProbability
+      } else {
+        let outcomes = try estimator.finiteOutcomes(on: problem)
+        estimate = EstimatedMoments(
+          moments: outcomes.moments(covariance: options.covariance), method: .enumeration,
+          outcomes: outcomes.count, meanError: 0, varianceError: 0)
+        descent = target.flatMap { outcomes.descentProbability(along: $0) }
+      }
+    } catch {
+      throw .unavailable(error)
     }
     try self.init(
       estimator: estimator, target: options.target, targetGradient: target, estimate: estimate,
@@ -38,7 +47,8 @@ extension Assessment {
   ///
   /// - Throws: ``AssessmentError/overflow(_:)`` if a number is not finite.
   init(
-    estimator: any GradientEstimator, target: GradientTarget, targetGradient: [Double]?, estimate: EstimatedMoments,
+    estimator: any GradientEstimator, target: GradientTarget, targetGradient: [Double]?,
+    estimate: EstimatedMoments,
     descentProbability: Double?, expertEvaluations: Double
   ) throws(AssessmentError) {
     let moments = estimate.moments
@@ -95,13 +105,18 @@ extension GradientEstimator {
   ///
   /// - Throws: `Unavailable` if there are not finitely many, or the estimator is not defined there.
   public func finiteOutcomes(on problem: RoutedProblem) throws(Unavailable) -> OutcomeDistribution {
-    guard claims.kinds.contains(problem.kind) else {
-      throw Unavailable("needs a \(claims.kinds.map(\.rawValue).joined(separator: " or ")) problem")
-    }
+    try requireDefined(on: problem)
     guard let finite = self as? any FiniteOutcomeEstimator else {
       throw Unavailable("has no finite list of outcomes")
     }
     return try finite.outcomes(of: problem)
+  }
+
+  /// - Throws: `Unavailable` if the estimator does not claim this kind of problem.
+  func requireDefined(on problem: RoutedProblem) throws(Unavailable) {
+    guard claims.kinds.contains(problem.kind) else {
+      throw Unavailable("needs a \(claims.kinds.map(\.rawValue).joined(separator: " or ")) problem")
+    }
   }
 }
 
@@ -114,7 +129,8 @@ extension OutcomeDistribution {
     for outcome in all {
       // For multiples of the score, weight · (direction_D − π·direction) needs no vector.
       let slope =
-        if case .score(let weight) = outcome.gradient { weight * (direction[outcome.choice[0]] - drift) } else {
+        if case .score(let weight) = outcome.gradient { weight * (direction[outcome.choice[0]] - drift) } else
+        {
           dot(gradient(of: outcome), direction)
         }
       if slope > 0 { sum += outcome.probability }

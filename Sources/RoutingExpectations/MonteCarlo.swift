@@ -1,76 +1,160 @@
-import Dispatch
 import RoutingCore
 import RoutingEstimators
 
-/// Moments from seeded samples: a check of the sampler, and for those who want to see what sampling would have told them.
+/// Moments from seeded samples, of every estimator: a check of its sampler, what is left where nothing exact
+/// is known, and for those who want to see what sampling would have told them.
 ///
-/// Samples come in blocks, block b from stream b of the seed; blocks are merged in order. So the result does not depend on
-/// the number of threads.
+/// Samples come in blocks, block b from stream b of the seed; blocks are merged in order. So the result does
+/// not depend on the number of threads, and a run that is stopped has the bytes of one that was asked for
+/// fewer samples.
+///
+/// - Estimators with finitely many outcomes are drawn from their list. Where it is short, only how often each
+///   outcome came up is kept: integers, which merge exactly.
+/// - Those with continuous noise are run (``SamplingEstimator``), their samples' powers are summed.
 public enum MonteCarlo {
-  /// The number of samples that one stream of the generator gives.
+  /// The samples of a block of finite estimators, and the length up to which their lists are short.
   static let blockSize = 1 << 14
+  /// The samples of a block of continuous estimators, which cost more.
+  static let continuousBlockSize = 1 << 10
 
-  /// Mean, variance and, on request, covariance from samples, with standard errors.
+  /// What a run has given.
+  public struct Run: Sendable, Equatable {
+    /// Moments, the number of samples that they are from, and the largest standard errors.
+    public var estimate: EstimatedMoments
+    /// All standard errors.
+    public var standardErrors: StandardErrors
+    /// The share of samples with a positive inner product, if a direction was given.
+    public var descentProbability: Double?
+    /// Whether as many samples were drawn as were asked for.
+    public var isComplete: Bool
+  }
+
+  /// Mean, variance and, on request, covariance of any estimator from samples, with standard errors.
   ///
   /// - Parameters:
-  ///   - outcomes: what is sampled.
+  ///   - estimator: what is sampled.
+  ///   - problem: on which problem.
   ///   - sampling: how much, from which seed, on how many threads; at least two samples.
   ///   - covariance: whether the full covariance is wanted.
   ///   - direction: where given, the share of samples with `ĝ·direction > 0` is returned too.
+  ///   - continuing: told now and then how many samples there are, and in the end; if it returns false no
+  ///     more are drawn. It is called on the caller's thread.
+  /// - Throws: `Unavailable` if the estimator is not defined on the problem, or cannot be sampled.
+  public static func moments(
+    of estimator: any GradientEstimator, on problem: RoutedProblem, sampling: AssessmentOptions.Sampling,
+    covariance: Bool = false, descentAlong direction: [Double]? = nil,
+    continuing: (_ samples: Int) -> Bool = { _ in true }
+  ) throws(Unavailable) -> Run {
+    if estimator is any FiniteOutcomeEstimator {
+      return moments(
+        of: try estimator.finiteOutcomes(on: problem), sampling: sampling, covariance: covariance,
+        descentAlong: direction, continuing: continuing)
+    }
+    try estimator.requireDefined(on: problem)
+    guard let estimator = estimator as? any SamplingEstimator else { throw Unavailable("cannot be sampled") }
+    return try sampled(
+      estimator, on: problem, sampling: sampling, covariance: covariance, direction: direction,
+      continuing: continuing)
+  }
+
+  /// The same of a list of outcomes.
   public static func moments(
     of outcomes: OutcomeDistribution, sampling: AssessmentOptions.Sampling, covariance: Bool = false,
-    descentAlong direction: [Double]? = nil
-  ) -> (estimate: EstimatedMoments, descentProbability: Double?) {
+    descentAlong direction: [Double]? = nil, continuing: (_ samples: Int) -> Bool = { _ in true }
+  ) -> Run {
     let sampler = OutcomeSampler(outcomes)
-    let pivot = outcomes.moments().mean
-    let blocks = (sampling.samples + blockSize - 1) / blockSize
-    var total = MomentAccumulator(pivot: pivot, covariance: covariance)
-    var descents = 0
-    // A wave of blocks at a time, so that memory does not grow with the number of samples.
-    let wave = max(sampling.threads, 1) * 4
-    for start in stride(from: 0, to: blocks, by: wave) {
-      let parts = parallelMap(start..<min(start + wave, blocks), threads: sampling.threads) { block in
+    let blocks = SampleBlocks(size: blockSize, samples: sampling.samples, threads: sampling.threads)
+    var tally = SampleTally(pivot: outcomes.moments().mean, covariance: covariance, direction: direction)
+    if outcomes.samples <= 2, outcomes.outcomes.count <= blockSize {
+      var counts = [Int](repeating: 0, count: outcomes.outcomes.count)
+      _ = blocks.run(continuing: continuing) { block, count in
         var generator = Philox(seed: sampling.seed, stream: UInt64(block))
-        var part = MomentAccumulator(pivot: pivot, covariance: covariance)
-        var descents = 0
-        for _ in 0..<min(blockSize, sampling.samples - block * blockSize) {
-          let sample = outcomes.gradient(of: sampler.sample(using: &generator))
-          part.add(sample)
-          if let direction, dot(sample, direction) > 0 { descents += 1 }
-        }
-        return (part, descents)
+        return sampler.counts(of: count, using: &generator)
+      } add: { part in
+        for place in counts.indices { counts[place] += part[place] }
       }
-      for (part, count) in parts {
-        total.merge(part)
-        descents += count
+      for (place, count) in counts.enumerated() where count > 0 {
+        tally.add(outcomes.gradient(of: outcomes.outcomes[place]), multiplicity: count)
+      }
+    } else {
+      _ = blocks.run(continuing: continuing) { [tally] block, count in
+        var generator = Philox(seed: sampling.seed, stream: UInt64(block))
+        var part = tally
+        var sample = [Double](repeating: 0, count: outcomes.experts)
+        var places: [Int] = []
+        for _ in 0..<count {
+          sampler.sample(into: &sample, places: &places, using: &generator)
+          part.add(sample)
+        }
+        return part
+      } add: { part in
+        tally.merge(part)
       }
     }
-    let (moments, meanError, varianceError) = total.estimate()
-    let estimate = EstimatedMoments(
-      moments: moments, method: .monteCarlo, outcomes: nil, meanError: meanError, varianceError: varianceError,
-      samples: sampling.samples)
-    return (estimate, direction.map { _ in Double(descents) / Double(sampling.samples) })
+    return tally.run(of: sampling.samples)
+  }
+
+  private static func sampled(
+    _ estimator: some SamplingEstimator, on problem: RoutedProblem, sampling: AssessmentOptions.Sampling,
+    covariance: Bool, direction: [Double]?, continuing: (Int) -> Bool
+  ) throws(Unavailable) -> Run {
+    let sampler = try estimator.sampler(on: problem)
+    let pivot = pilotMean(of: sampler, experts: problem.experts, seed: sampling.seed)
+    var tally = SampleTally(pivot: pivot, covariance: covariance, direction: direction)
+    let blocks = SampleBlocks(size: continuousBlockSize, samples: sampling.samples, threads: sampling.threads)
+    _ = blocks.run(continuing: continuing) { [tally] block, count in
+      var generator = Philox(seed: sampling.seed, stream: UInt64(block))
+      var part = tally
+      for _ in 0..<count { part.add(sampler.sample(using: &generator)) }
+      return part
+    } add: { part in
+      tally.merge(part)
+    }
+    return tally.run(of: sampling.samples)
+  }
+
+  /// A mean from a few samples of a stream of their own, near enough for a pivot.
+  private static func pilotMean(of sampler: some GradientSampler, experts: Int, seed: UInt64) -> [Double] {
+    var generator = Philox(seed: seed, stream: .max)
+    var mean = [Double](repeating: 0, count: experts)
+    for count in 1...64 {
+      let sample = sampler.sample(using: &generator)
+      for k in mean.indices { mean[k] += (sample[k] - mean[k]) / Double(count) }
+    }
+    return mean.map { $0.isFinite ? $0 : 0 }
   }
 }
 
-/// `body` of every index, in order, on up to `threads` threads.
-public func parallelMap<Result: Sendable>(
-  _ indices: Range<Int>, threads: Int, _ body: @Sendable (Int) -> Result
-) -> [Result] {
-  let workers = min(max(threads, 1), indices.count)
-  guard workers > 1 else { return indices.map(body) }
-  // Each worker owns every `workers`-th slot; no slot is written twice.
-  return [Result?](unsafeUninitializedCapacity: indices.count) { buffer, count in
-    buffer.initialize(repeating: nil)
-    nonisolated(unsafe) let slots = buffer
-    DispatchQueue.concurrentPerform(iterations: workers) { worker in
-      for slot in stride(from: worker, to: slots.count, by: workers) {
-        slots[slot] = body(indices.lowerBound + slot)
-      }
-    }
-    count = indices.count
-  }.map { result in
-    guard let result else { preconditionFailure("a parallel map left a slot empty") }
-    return result
+/// What is kept of samples.
+private struct SampleTally: Sendable {
+  private var accumulator: MomentAccumulator
+  private var descents = 0
+  private let direction: [Double]?
+
+  init(pivot: [Double], covariance: Bool, direction: [Double]?) {
+    accumulator = MomentAccumulator(pivot: pivot, covariance: covariance)
+    self.direction = direction
+  }
+
+  mutating func add(_ sample: [Double], multiplicity: Int = 1) {
+    accumulator.add(sample, multiplicity: multiplicity)
+    if let direction, dot(sample, direction) > 0 { descents += multiplicity }
+  }
+
+  mutating func merge(_ other: SampleTally) {
+    accumulator.merge(other.accumulator)
+    descents += other.descents
+  }
+
+  func run(of asked: Int) -> MonteCarlo.Run {
+    let (moments, meanError, varianceError) = accumulator.estimate()
+    return MonteCarlo.Run(
+      estimate: EstimatedMoments(
+        moments: moments, method: .monteCarlo, outcomes: nil, meanError: meanError,
+        varianceError: varianceError,
+        samples: accumulator.count),
+      standardErrors: accumulator.standardErrors(),
+      descentProbability: direction.map { _ in Double(descents) / Double(accumulator.count) },
+      isComplete: accumulator.count == asked)
   }
 }

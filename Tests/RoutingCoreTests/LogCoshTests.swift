@@ -152,6 +152,20 @@ private let worst = WorstError("log cosh")
     }
   }
 
+  /// Arguments that all but cancel, `a r p ≈ t`, with targets of both signs: `exp(2 a r p) exp(−2 t) − 1` must not be
+  /// formed from terms that are larger than the result.
+  @Test(arguments: [-19, -10, -3, -0.5, 0.5, 3, 10, 19])
+  func cancellation(_ target: Double) throws {
+    for scale in [-1.75, 0.5] {
+      for distance in [0, 1e-9, -1e-4, 0.03, -0.5, 1.5, -4] {
+        let f = try LogCosh(scales: [scale], targets: [target])
+        compare(
+          f, RayBundle(directions: [(target + distance) / scale / 0.6], multipliers: [0.6], nodes: Self.three),
+          "target \(target), distance \(distance)")
+      }
+    }
+  }
+
   /// One coordinate too large for the shared exponential, among many that are not.
   @Test func oneLargeCoordinate() throws {
     for place in [0, 7, 8, 255, 256, 300] {

@@ -33,8 +33,8 @@ import _TestSupport
     let distribution = RoutingDistribution(logits: generator.normals(experts, spread: spread))
     let rows = (0..<experts * experts).map { _ in generator.normals(experts) }
     return OutcomeDistribution(
-      distribution: distribution, samples: samples, multiplier: { distribution.probabilities[$0] }
-    ) { i, j in .dense(rows[min(i, j) * experts + max(i, j)]) }
+      distribution: distribution, samples: samples, multiplier: { distribution.probabilities[$0] },
+      kernel: { i, j in .dense(rows[min(i, j) * experts + max(i, j)]) })
   }
 
   @Test(arguments: [1, 2, 3, 4], [2, 3, 4])

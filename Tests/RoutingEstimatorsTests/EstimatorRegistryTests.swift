@@ -58,7 +58,8 @@ import _TestSupport
     ("conventional:tau=1", "estimator 'conventional': unknown parameter 'tau'; it takes none"),
     (
       "reinforce:baseline=median",
-      "estimator 'reinforce': parameter 'baseline': expected none, constant, uniform-mean, optimal, leave-one-out, got 'median'"
+      "estimator 'reinforce': parameter 'baseline': expected none, constant, uniform-mean, optimal, "
+        + "leave-one-out, got 'median'"
     ),
     (
       "reinforce:value=1",

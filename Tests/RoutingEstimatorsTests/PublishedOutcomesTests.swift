@@ -53,8 +53,8 @@ struct PublishedOutcomesTests {
     try #require(ours.outcomes.count == count ?? record.outcomes.count)
     for (k, outcome) in ours.outcomes.enumerated() {
       let theirs = published(k)
-      let place =
-        "\(record.estimator) on \(record.problem.name ?? "a problem"), choice \(theirs.choice) \(theirs.coins)"
+      let name = record.problem.name ?? "a problem"
+      let place = "\(record.estimator) on \(name), choice \(theirs.choice) \(theirs.coins)"
       #expect(outcome.choice == theirs.choice, "\(place)")
       #expect(outcome.coins == theirs.coins, "\(place)")
       expectClose(

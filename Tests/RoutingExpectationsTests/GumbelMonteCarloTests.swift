@@ -31,6 +31,7 @@ import _TestSupport
       let square = exact.variance[k] + exact.mean[k] * exact.mean[k]
       let meanBound = StatisticalBounds.meanDeviation(
         samples: samples, variance: exact.variance[k], range: 2 * range)
+      print("POWER", name, k, meanBound / exact.variance[k].squareRoot())
       #expect((first[k] - exact.mean[k]).magnitude <= meanBound, "\(name): mean \(k)")
       // Var ĝ² ≤ range² E ĝ².
       let squareBound = StatisticalBounds.meanDeviation(

@@ -71,7 +71,8 @@ private let worst = WorstError("quadrature rules")
   @Test(arguments: functions.indices)
   func simpson(_ k: Int) throws {
     let slope = Self.functions[k]
-    let halves = 0.5 * integral(.simpson) { slope(0.5 * $0) } + 0.5 * integral(.simpson) { slope(0.5 + 0.5 * $0) }
+    let halves =
+      0.5 * integral(.simpson) { slope(0.5 * $0) } + 0.5 * integral(.simpson) { slope(0.5 + 0.5 * $0) }
     expectClose(halves, try ReferenceRules.step(.rk4, slope).value, within: 1e-15)
   }
 }

@@ -32,6 +32,11 @@ struct FiguresTests {
     #expect(Figures.probability(x) == text)
   }
 
+  @Test(arguments: [(2e-9, "0"), (2e-8, "2.00e-8"), (0, "0"), (nil, "–")] as [(Double?, String)])
+  func deviationsBelowRoundingAreZero(x: Double?, text: String) {
+    #expect(Figures.deviation(x) == text)
+  }
+
   @Test(arguments: [([], nil), ([3], 3), ([4, 1, 2], 2), ([4, 1, 2, 3], 2.5)] as [([Double], Double?)])
   func medians(values: [Double], expected: Double?) {
     #expect(median(values) == expected)

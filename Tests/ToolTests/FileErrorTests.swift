@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Testing
 
 struct FileErrorTests {
@@ -46,16 +47,15 @@ struct FileErrorTests {
       ["report", Samples.shipped("reinmax-polynomial.json")], ["estimators"], ["--help"],
       ["outcomes", Samples.shipped("categorical-8.json"), "--estimator", "reinmax"],
     ] {
-      let error = Pipe()
-      let process = try Tool.start(arguments) { process in
-        process.standardOutput = try FileHandle(forWritingTo: URL(filePath: "/dev/full"))
-        process.standardError = error
+      try Folder.temporary { folder in
+        let error = folder.appending(path: "error")
+        try Data().write(to: error)
+        let process = try Tool.start(arguments, output: .file("/dev/full"), error: .file(error.path))
+        #expect(try Tool.wait(for: process) == 73)
+        #expect(
+          try String(contentsOf: error, encoding: .utf8)
+            == "routegrad: standard output: cannot be written: No space left on device\n")
       }
-      process.waitUntilExit()
-      #expect(process.terminationStatus == 73)
-      #expect(
-        String(decoding: error.fileHandleForReading.availableData, as: UTF8.self)
-          == "routegrad: standard output: cannot be written: No space left on device\n")
     }
   }
 
@@ -84,28 +84,29 @@ struct FileErrorTests {
   @Test func anInterruptedRunLeavesNothing() throws {
     try Folder.temporary { folder in
       let process = try Tool.start(
-        ["report", "--method", "monte-carlo", "--samples", "1000000000", "--output", "out.json"], in: folder
-      ) { $0.standardError = FileHandle.nullDevice }
+        ["report", "--method", "monte-carlo", "--samples", "1000000000", "--output", "out.json"],
+        output: .file("/dev/null"), error: .file("/dev/null"), in: folder)
       // The unfinished file is there as soon as the problems are read.
       for _ in 0..<1000 where try Folder.names(in: folder).isEmpty { usleep(10_000) }
       #expect(try Folder.names(in: folder).count == 1)
-      process.interrupt()
-      process.waitUntilExit()
-      #expect(process.terminationStatus == 130)
-      #expect(process.terminationReason == .exit)
+      kill(process, SIGINT)
+      #expect(try Tool.wait(for: process) == 130)
       #expect(try Folder.names(in: folder) == [])
     }
   }
 
   @Test func aClosedPipeIsNoCrash() throws {
-    let output = Pipe()
-    let error = Pipe()
-    let process = try Tool.start(["report"]) { process in
-      process.standardOutput = output
-      process.standardError = error
+    try Folder.temporary { folder in
+      let error = folder.appending(path: "error")
+      try Data().write(to: error)
+      var ends: [Int32] = [0, 0]
+      try #require(pipe(&ends) == 0)
+      for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+      close(ends[0])
+      let process = try Tool.start(["report"], output: .descriptor(ends[1]), error: .file(error.path))
+      close(ends[1])
+      #expect(try Tool.wait(for: process) == 128 + SIGPIPE)
+      #expect(try String(contentsOf: error, encoding: .utf8) == "")
     }
-    try output.fileHandleForReading.close()
-    process.waitUntilExit()
-    #expect(String(decoding: error.fileHandleForReading.availableData, as: UTF8.self) == "")
   }
 }

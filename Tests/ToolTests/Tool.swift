@@ -1,7 +1,10 @@
 import Foundation
+import Glibc
 import Testing
 
 /// The program that was built, run as a user would.
+///
+/// By `posix_spawn` and not by Foundation's Process, whose `waitUntilExit` hangs on Linux when several run at once.
 enum Tool {
   /// What a run left behind.
   struct Run {
@@ -16,11 +19,19 @@ enum Tool {
     var lines: [Substring] { output.split(separator: "\n") }
   }
 
+  /// Where one of the three standard streams goes.
+  enum Stream {
+    /// A file that exists.
+    case file(String)
+    /// A descriptor of the tests.
+    case descriptor(Int32)
+  }
+
   /// The program next to the running tests; a missing one is a failure.
-  static func executable() throws -> URL {
+  static func executable() throws -> String {
     let tests = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
-    let program = tests.deletingLastPathComponent().appending(path: "routegrad")
-    try #require(FileManager.default.isExecutableFile(atPath: program.path), "\(program.path) was not built")
+    let program = tests.deletingLastPathComponent().appending(path: "routegrad").path
+    try #require(access(program, X_OK) == 0, "\(program) was not built")
     return program
   }
 
@@ -40,32 +51,67 @@ enum Tool {
       let names = ["input", "output", "error"].map { files.appending(path: $0) }
       try input.write(to: names[0])
       for name in names[1...] { try Data().write(to: name) }
-      let process = try start(arguments, in: folder, environment: environment) { process in
-        process.standardInput = try FileHandle(forReadingFrom: names[0])
-        process.standardOutput = try FileHandle(forWritingTo: names[1])
-        process.standardError = try FileHandle(forWritingTo: names[2])
-      }
-      process.waitUntilExit()
+      let process = try start(
+        arguments, input: .file(names[0].path), output: .file(names[1].path), error: .file(names[2].path),
+        in: folder, environment: environment)
+      let status = try wait(for: process)
       return Run(
-        status: process.terminationStatus + (process.terminationReason == .uncaughtSignal ? 128 : 0),
-        output: String(decoding: try Data(contentsOf: names[1]), as: UTF8.self),
+        status: status, output: String(decoding: try Data(contentsOf: names[1]), as: UTF8.self),
         error: String(decoding: try Data(contentsOf: names[2]), as: UTF8.self))
     }
   }
 
-  /// Starts the program.
+  /// Starts the program and returns its process.
   static func start(
-    _ arguments: [String], in folder: URL? = nil, environment: [String: String] = [:],
-    _ configure: (Process) throws -> Void
-  ) throws -> Process {
-    let process = Process()
-    process.executableURL = try executable()
-    process.arguments = arguments
-    process.currentDirectoryURL = folder
-    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-    try configure(process)
-    try process.run()
+    _ arguments: [String], input: Stream = .file("/dev/null"), output: Stream, error: Stream,
+    in folder: URL? = nil, environment: [String: String] = [:]
+  ) throws -> pid_t {
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    for (number, stream) in [input, output, error].enumerated() {
+      switch stream {
+      case .file(let path):
+        posix_spawn_file_actions_addopen(&actions, Int32(number), path, number == 0 ? O_RDONLY : O_WRONLY, 0)
+      case .descriptor(let descriptor): posix_spawn_file_actions_adddup2(&actions, descriptor, Int32(number))
+      }
+    }
+    // As a shell would start it, whatever the tests do with the signal.
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    defer { posix_spawnattr_destroy(&attributes) }
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    sigaddset(&signals, SIGPIPE)
+    posix_spawnattr_setsigdefault(&attributes, &signals)
+    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF))
+
+    // posix_spawn cannot change the folder in portable C; env, which becomes the program, can.
+    let change = folder.map { ["/usr/bin/env", "--chdir", $0.path] } ?? []
+    let command = change + [try executable()] + arguments
+    let variables = ProcessInfo.processInfo.environment.merging(environment) { $1 }.map { "\($0)=\($1)" }
+    var process = pid_t()
+    let failure = withCStrings(command) { arguments in
+      withCStrings(variables) { posix_spawn(&process, command[0], &actions, &attributes, arguments, $0) }
+    }
+    try #require(failure == 0, "\(command[0]) cannot be started: \(String(cString: strerror(failure)))")
     return process
+  }
+
+  /// Waits for a process to end; its exit status, or 128 + the signal's number.
+  static func wait(for process: pid_t) throws -> Int32 {
+    var status: Int32 = 0
+    while waitpid(process, &status, 0) < 0 { try #require(errno == EINTR) }
+    let signal = status & 0x7F
+    return signal == 0 ? (status >> 8) & 0xFF : 128 + signal
+  }
+
+  private static func withCStrings<Result>(
+    _ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result
+  ) -> Result {
+    let copies = strings.map { strdup($0) }
+    defer { for copy in copies { free(copy) } }
+    return body(copies + [nil])
   }
 }
 

@@ -18,7 +18,7 @@ struct UsageErrorTests {
     (["report", "--mask", "paper", "--threshold", "nan"], ["'--threshold'", "got nan"]),
     (["report", "--mask", "paper", "--threshold", "x"], ["'x'", "--threshold"]),
     (["report", "--target", "exact"], ["'exact'", "'expected-loss'"]),
-    (["report", "--method", "guess"], ["'guess'", "'auto' or 'monte-carlo'"]),
+    (["report", "--method", "guess"], ["'guess'", "'auto' and 'monte-carlo'"]),
     (["report", "--samples", "10"], ["'--samples' goes with '--method monte-carlo'"]),
     (["report", "--method", "monte-carlo", "--samples", "1"], ["'--samples'", "from 2 to", "got 1"]),
     (["report", "--method", "monte-carlo", "--samples", "1e5"], ["'1e5'", "--samples"]),
@@ -43,7 +43,7 @@ struct UsageErrorTests {
     (["outcomes", "x.json", "y.json", "--estimator", "exact"], ["y.json"]),
     (["outcomes", "x.json", "--estimator", "nope"], ["unknown estimator 'nope'"]),
     (["order", "--mask", "none", "--threshold", "1"], ["'--threshold' does not go with '--mask none'"]),
-    (["estimators", "--format", "csv"], ["'csv'", "'table' or 'json'"]),
+    (["estimators", "--format", "csv"], ["'csv'", "'table' and 'json'"]),
   ])
   func isOneLineAndStatus64(arguments: [String], parts: [String]) throws {
     let run = try Tool.run(arguments)

@@ -5,6 +5,7 @@
 #define ROUTEGRAD_CKERNELS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /// Values and slopes of `g(z) = sum_j log cosh(a_j z_j - t_j)` along the rays `c p_i r_i`, `i = 0 ..< experts`.
 ///
@@ -63,5 +64,32 @@ void rg_gumbel_moments(
 void rg_gumbel_products(
     size_t n, size_t s_count, const double *u, const double *r, const double *c, const double *scratch,
     double *workspace, double *products);
+
+/// Samples that `rg_gumbel_sums` works on at a time.
+enum { RG_GUMBEL_TILE = 64 };
+
+/// The random words of one tile of samples, `[n][RG_GUMBEL_TILE]`: which block of the stream each is taken from
+/// stands in gumbel_samples.c.
+void rg_gumbel_words(size_t n, uint64_t seed, uint64_t stream, uint64_t tile, uint32_t *words);
+
+/// Samples q of straight-through Gumbel-softmax on a separable objective, in Float32, from words
+/// `[n][RG_GUMBEL_TILE]`, any words whatever, uniforms being (word + 1/2) / 2^32: with E = -log2 of those,
+/// y_i = logits_i - rate log2 E_i, D = argmax y (the first of several), p_i = 2^{y_i} / sum, c_i = chosen_i if
+/// i = D, others_i if not: `q_i = p_i (c_i - sum_k p_k c_k)`.
+///
+/// - logits: those of the problem times log2(e) rate, rate = 1/temperature; 40 rate and their range are finite.
+/// - chosen, others: f_i'(1) and f_i'(0), times rate;  q: `[n][RG_GUMBEL_TILE]`.
+/// - workspace: `RG_GUMBEL_TILE (n + 1) + 16` numbers.
+///
+/// p is right to about 1e-6 relative; below 2^-125 of the largest it stays there.
+void rg_gumbel_gradients(
+    size_t n, const float *logits, float rate, const float *chosen, const float *others, const uint32_t *words,
+    float *workspace, float *q);
+
+/// Adds to sums and squares, `[n]`, those of q and q^2 over the first `samples` samples of a stream, in Float64.
+/// workspace as above;  lanes: another `16 n` numbers.
+void rg_gumbel_sums(
+    size_t n, const float *logits, float rate, const float *chosen, const float *others, uint64_t seed,
+    uint64_t stream, size_t samples, float *workspace, double *lanes, double *sums, double *squares);
 
 #endif

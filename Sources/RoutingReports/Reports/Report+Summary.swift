@@ -39,7 +39,7 @@ extension Report {
       Figures.ratio(median(column(\.relativeBias))),
       Figures.ratio(column(\.relativeBias).max()),
       Figures.cosine(median(column(\.cosine))),
-      Figures.ratio(median(column(\.relativeStandardDeviation))),
+      Figures.deviation(median(column(\.relativeStandardDeviation))),
       Figures.significant(median(column(\.expertEvaluations))),
     ]
   }

@@ -111,7 +111,7 @@ extension Assessment {
   fileprivate var figures: [String] {
     [
       Figures.ratio(relativeBias), Figures.cosine(cosine), Figures.ratio(scaledRelativeBias),
-      Figures.ratio(relativeStandardDeviation), Figures.probability(descentProbability),
+      Figures.deviation(relativeStandardDeviation), Figures.probability(descentProbability),
       Figures.significant(expertEvaluations),
     ]
   }

@@ -29,6 +29,11 @@ enum Figures {
   /// Three significant digits, 0 below ``rounding``.
   static func ratio(_ x: Double?) -> String { significant(x.map { $0.magnitude < rounding ? 0 : $0 }) }
 
+  /// Three significant digits, 0 below √ε: the root of a variance that is nothing but rounding.
+  static func deviation(_ x: Double?) -> String {
+    significant(x.map { $0 < Double.ulpOfOne.squareRoot() ? 0 : $0 })
+  }
+
   /// Four decimals; 1 and −1 where nothing but rounding is missing.
   static func cosine(_ x: Double?) -> String {
     guard let x else { return undefined }

@@ -9,6 +9,8 @@ struct EstimatorsCommand: ParsableCommand {
   @Option(help: "The format of the result.")
   var format: Format = .table
 
+  @OptionGroup var runOptions: RunOptions
+
   enum Format: String, CaseIterable, ExpressibleByArgument {
     case table
     case json

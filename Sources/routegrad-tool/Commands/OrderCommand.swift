@@ -10,13 +10,13 @@ struct OrderCommand: ParsableCommand {
   @OptionGroup var input: ProblemArguments
   @OptionGroup var maskOptions: MaskOptions
   @OptionGroup var output: OutputOptions
-  @OptionGroup var threads: ThreadOptions
+  @OptionGroup var runOptions: RunOptions
 
   func run() throws {
     let problems = try input.problems(otherwise: ShippedProblems.smooth)
     let destination = try Output(path: output.output)
-    let report = try OrderReport(on: problems, space: maskOptions.space, threads: threads.count)
+    let report = try OrderReport(on: problems, space: maskOptions.space, threads: runOptions.threadCount)
     try destination.finish(report.rendered(as: output.format, style: output.style))
-    if let note = report.note, !output.quiet { Terminal.complain("routegrad: note: \(note)") }
+    if let note = report.note, !runOptions.quiet { Terminal.complain("routegrad: note: \(note)") }
   }
 }

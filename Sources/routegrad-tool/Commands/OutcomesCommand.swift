@@ -17,6 +17,7 @@ struct OutcomesCommand: ParsableCommand {
   var problem: String?
 
   @OptionGroup var maskOptions: MaskOptions
+  @OptionGroup var runOptions: RunOptions
 
   func run() throws {
     let estimator = try EstimatorRegistry.estimator(estimator)

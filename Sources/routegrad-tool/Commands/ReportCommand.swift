@@ -26,7 +26,7 @@ struct ReportCommand: ParsableCommand {
 
   @OptionGroup var samplingOptions: SamplingOptions
   @OptionGroup var output: OutputOptions
-  @OptionGroup var threads: ThreadOptions
+  @OptionGroup var runOptions: RunOptions
 
   func validate() throws {
     if covariance, output.format != .json {
@@ -39,18 +39,18 @@ struct ReportCommand: ParsableCommand {
       estimators: try selection, space: maskOptions.space,
       assessment: AssessmentOptions(
         target: target, covariance: covariance, sampling: samplingOptions.sampling),
-      ownTargets: output.format == .table || output.format == .markdown, threads: threads.count)
+      ownTargets: output.format == .table || output.format == .markdown, threads: runOptions.threadCount)
     let problems = try input.problems(otherwise: ShippedProblems.all)
     let destination = try Output(path: output.output)
     let progress = Progress(
-      total: problems.count, isShown: samplingOptions.sampling != nil && !output.quiet)
+      total: problems.count, isShown: samplingOptions.sampling != nil && !runOptions.quiet)
     let report: Report
     do {
       defer { progress.clear() }
       report = try Report(on: problems, options: options, onProblem: progress.advance)
     }
     try destination.finish(report.rendered(as: output.format, style: output.style))
-    if let note = report.note, !output.quiet { Terminal.complain("routegrad: note: \(note)") }
+    if let note = report.note, !runOptions.quiet { Terminal.complain("routegrad: note: \(note)") }
   }
 
   private var selection: Report.Selection {

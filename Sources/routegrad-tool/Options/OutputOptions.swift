@@ -9,9 +9,6 @@ struct OutputOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Write to this file instead of standard output.", valueName: "file"))
   var output: String?
 
-  @Flag(help: "Say nothing on standard error unless there is an error.")
-  var quiet = false
-
   /// Colours, if the result is a table that goes to a terminal which has them.
   var style: TextStyle { output == nil && Terminal.hasColours ? .coloured : .plain }
 }

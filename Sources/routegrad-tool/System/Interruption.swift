@@ -9,11 +9,16 @@ enum Interruption {
   /// unfinished.
   static func install() {
     unfinished = nil  // initialised before any signal can ask for it
+    // A parent that blocks signals (a thread of libdispatch does) hands its mask on.
+    var mask = sigset_t()
+    sigemptyset(&mask)
     for number in [SIGINT, SIGTERM, SIGHUP] {
+      sigaddset(&mask, number)
       signal(number) { number in
         if let unfinished = Interruption.unfinished { unlink(unfinished) }
         _exit(128 + number)
       }
     }
+    sigprocmask(SIG_UNBLOCK, &mask, nil)
   }
 }
