@@ -26,13 +26,13 @@ public struct LinearFit: Sendable, Equatable {
         code: Int(GSL_EINVAL), operation: "linear fit",
         reason: "\(n) rows of \(p) columns against \(observations.count) observations")
     }
-    let X = gsl_matrix_alloc(n, p)
+    let design = gsl_matrix_alloc(n, p)
     let y = gsl_vector_alloc(n)
     let c = gsl_vector_alloc(p)
     let covariance = gsl_matrix_alloc(p, p)
     let workspace = gsl_multifit_linear_alloc(n, p)
     defer {
-      gsl_matrix_free(X)
+      gsl_matrix_free(design)
       gsl_vector_free(y)
       gsl_vector_free(c)
       gsl_matrix_free(covariance)
@@ -40,13 +40,14 @@ public struct LinearFit: Sendable, Equatable {
     }
     for i in 0..<n {
       gsl_vector_set(y, i, observations[i])
-      for j in 0..<p { gsl_matrix_set(X, i, j, rows[i][j]) }
+      for j in 0..<p { gsl_matrix_set(design, i, j, rows[i][j]) }
     }
     var squares = 0.0
     try GSLRuntime.check(
-      gsl_multifit_linear(X, y, c, covariance, &squares, workspace), "linear fit")
+      gsl_multifit_linear(design, y, c, covariance, &squares, workspace), "linear fit")
     coefficients = (0..<p).map { gsl_vector_get(c, $0) }
-    standardErrors = n > p ? (0..<p).map { gsl_matrix_get(covariance, $0, $0).squareRoot() } : coefficients.map { _ in 0 }
+    standardErrors =
+      n > p ? (0..<p).map { gsl_matrix_get(covariance, $0, $0).squareRoot() } : coefficients.map { _ in 0 }
     residualSumOfSquares = squares
   }
 }

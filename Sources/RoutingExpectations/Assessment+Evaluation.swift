@@ -129,8 +129,7 @@ extension OutcomeDistribution {
     for outcome in all {
       // For multiples of the score, weight · (direction_D − π·direction) needs no vector.
       let slope =
-        if case .score(let weight) = outcome.gradient { weight * (direction[outcome.choice[0]] - drift) } else
-        {
+        if case .score(let weight) = outcome.gradient { weight * (direction[outcome.choice[0]] - drift) } else {
           dot(gradient(of: outcome), direction)
         }
       if slope > 0 { sum += outcome.probability }

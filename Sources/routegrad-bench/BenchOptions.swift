@@ -23,7 +23,8 @@ struct BenchOptions: ParsableArguments {
   @Flag(help: "Accepted for the peers' sake; RouteGrad does not use MKL.")
   var mklShim = false
 
-  @Option(help: "A command that prints the same JSON line; it is run in turn with this workload and the ratio is printed.")
+  @Option(
+    help: "A command that prints the same JSON line; it is run in turn with this workload and the ratio is printed.")
   var against: String?
 
   @Option(help: "The number of pairs to run with --against.")

@@ -28,16 +28,29 @@ struct ExactMomentsCommand: ParsableCommand {
   }
 
   private struct Parameters: Encodable {
-    let B: Int
-    let N: Int
-    let d: Int
+    let problems: Int
+    let experts: Int
+    let width: Int
+
+    enum CodingKeys: String, CodingKey {
+      case problems = "B"
+      case experts = "N"
+      case width = "d"
+    }
   }
 
   private struct Checksum: Encodable {
-    let grad_samp_sq: Double
-    let grad_thru_sq: Double
-    let mean_sq: [Double]
-    let var_sum: [Double]
+    let routingSquare: Double
+    let gatingSquare: Double
+    let meanSquares: [Double]
+    let varianceSums: [Double]
+
+    enum CodingKeys: String, CodingKey {
+      case routingSquare = "grad_samp_sq"
+      case gatingSquare = "grad_thru_sq"
+      case meanSquares = "mean_sq"
+      case varianceSums = "var_sum"
+    }
   }
 
   /// The rules whose moments are wanted; the sweep adds REINFORCE for the routing term.
@@ -67,7 +80,8 @@ struct ExactMomentsCommand: ParsableCommand {
       }
       return Measurement(
         workload: "W1 exact-moments", variant: "ray sweep", threads: options.threads,
-        params: Parameters(B: batch, N: experts, d: width), units: batch, unit: "problem", timing: timing,
+        params: Parameters(problems: batch, experts: experts, width: width), units: batch, unit: "problem",
+        timing: timing,
         checksum: checksum(means: means, totals: totals, rows: rows))
     }
   }
@@ -114,6 +128,6 @@ struct ExactMomentsCommand: ParsableCommand {
     }
     // The mean of REINFORCE is the routing term, that of the conventional sample the gating term.
     return Checksum(
-      grad_samp_sq: squares[rows - 1], grad_thru_sq: squares[0], mean_sq: squares, var_sum: sums)
+      routingSquare: squares[rows - 1], gatingSquare: squares[0], meanSquares: squares, varianceSums: sums)
   }
 }

@@ -157,8 +157,7 @@ extension Conformance {
     return Set(all.map(\.key)).count == all.count ? nil : "an outcome is listed twice"
   }
 
-  private func choiceProbabilities(_ problem: TestProblem, _ outcomes: OutcomeDistribution) throws -> String?
-  {
+  private func choiceProbabilities(_ problem: TestProblem, _ outcomes: OutcomeDistribution) throws -> String? {
     let all = try outcomes.writtenOut()
     guard all.count > 1 else { return nil }  // nothing is drawn
     let support = Set(problem.problem.distribution.support)
@@ -188,8 +187,7 @@ extension Conformance {
     return nil
   }
 
-  private func samplingFrequencies(_ problem: TestProblem, _ outcomes: OutcomeDistribution) throws -> String?
-  {
+  private func samplingFrequencies(_ problem: TestProblem, _ outcomes: OutcomeDistribution) throws -> String? {
     let samples = 3000
     let listed = try outcomes.writtenOut()
     let places = Dictionary(
@@ -271,8 +269,7 @@ extension Conformance {
       }
     }
     for outcome in outcomes.outcomes {
-      for (place, i) in outcome.choice.enumerated() where !kept.contains(i) && outcome.multiplier?[place] != 0
-      {
+      for (place, i) in outcome.choice.enumerated() where !kept.contains(i) && outcome.multiplier?[place] != 0 {
         return "expert \(i) is drawn"
       }
     }

@@ -9,8 +9,7 @@ public struct FaultyEstimator: FiniteOutcomeEstimator {
   private let list: @Sendable (RoutedProblem) throws(Unavailable) -> OutcomeDistribution
 
   /// An estimator with these outcomes that claims what its sound twin claims.
-  init(claims: Claims, _ list: @escaping @Sendable (RoutedProblem) throws(Unavailable) -> OutcomeDistribution)
-  {
+  init(claims: Claims, _ list: @escaping @Sendable (RoutedProblem) throws(Unavailable) -> OutcomeDistribution) {
     self.claims = claims
     self.list = list
   }
@@ -248,8 +247,7 @@ extension PlantedFault {
       let p = problem.softmax(temperature: 10)
       return try problem.relaxed { _, slope in p.jacobianProduct(slope).map { $0 / 100 } }
     },
-    PlantedFault("softmax(θ) for softmax(θ/τ)", in: "straight-through:tau=10", caughtBy: [.referenceMoments])
-    {
+    PlantedFault("softmax(θ) for softmax(θ/τ)", in: "straight-through:tau=10", caughtBy: [.referenceMoments]) {
       (_, problem) throws(Unavailable) in
       try problem.relaxed { _, slope in problem.distribution.jacobianProduct(slope).map { $0 / 10 } }
     },
