@@ -53,6 +53,7 @@ let package = Package(
     .testTarget(
       name: "RoutingExpectationsTests", dependencies: ["RoutingExpectations", "_TestSupport"]),
     .testTarget(name: "RoutingReportsTests", dependencies: ["RoutingReports", "_TestSupport"]),
+    .testTarget(name: "RouteGradTests", dependencies: ["RouteGrad"]),
     .testTarget(name: "ToolTests", dependencies: ["routegrad-tool", "_TestSupport"]),
   ]
 )
