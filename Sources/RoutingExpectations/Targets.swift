@@ -31,13 +31,13 @@ extension GradientTarget {
       let gradient = loss.gradient(at: distribution.mean(of: rows))
       return distribution.jacobianProduct(rows.map { dot(gradient, $0) })
     case .denseBackward:
-      var sums = [CompensatedSum](repeating: CompensatedSum(), count: problem.experts)
-      for i in distribution.support {
-        for (k, slope) in try problem.denseSlopes(at: i).enumerated() {
-          sums[k] += distribution.probabilities[i] * slope
-        }
+      // By linearity the slopes of the mean gradient: Σ_D π_D G'(π_D f_D)·f_i.
+      let (_, loss, directions) = try problem.computableMixture()
+      let gradients = distribution.probabilities.enumerated().map { i, share in
+        loss.gradient(at: directions.row(i).map { share * $0 })[...]
       }
-      return distribution.jacobianProduct(sums.map(\.value))
+      let mean = distribution.mean(of: gradients)
+      return distribution.jacobianProduct((0..<problem.experts).map { dot(mean, directions.row($0)) })
     }
   }
 

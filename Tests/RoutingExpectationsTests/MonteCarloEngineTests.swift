@@ -261,7 +261,7 @@ import _TestSupport
 
   // MARK: - Progress and interruption
 
-  @Test(arguments: estimators.indices, [1, 2])
+  @Test(arguments: zip(estimators.indices, [1, 2, 1, 2, 1]))
   func interruptedRunsAreShorterRuns(_ index: Int, _ threads: Int) throws {
     let estimator = Self.estimators[index]
     let problem = try Self.problem(.mixture)

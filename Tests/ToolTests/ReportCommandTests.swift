@@ -128,7 +128,10 @@ struct ReportCommandTests {
   }
 
   @Test func monteCarloDependsOnTheSeedAndNotOnThreads() throws {
-    let arguments = ["report", "-", "--format", "json", "--method", "monte-carlo", "--samples", "40000"]
+    let arguments = [
+      "report", "-", "--format", "json", "--method", "monte-carlo", "--samples", "40000", "--estimators",
+      "reinforce,sparsemixer",
+    ]
     let input = Samples.list(Samples.mixture, Samples.categorical, Samples.mixture)
     func run(_ more: [String]) throws -> String { try Tool.run(arguments + more, input: input).output }
     let first = try run(["--seed", "7", "--threads", "1"])

@@ -156,10 +156,14 @@ public enum TestProblems {
         try maker.problem(
           "mixture \(type)", kind: .mixture, type: type, experts: experts[k], width: 1 + k % 3))
       guard spaces[k] != .none else { continue }
-      problems.append(
-        try maker.problem(
+      // Drawn again until the mask takes some experts and leaves at least two.
+      var masked: TestProblem
+      repeat {
+        masked = try maker.problem(
           "mixture \(type) \(spaces[k].rule)", kind: .mixture, type: type, experts: experts[5 - k] + 1,
-          width: 1 + k % 4, space: spaces[k]))
+          width: 1 + k % 4, space: spaces[k])
+      } while !(2..<masked.problem.experts).contains(masked.problem.distribution.support.count)
+      problems.append(masked)
     }
     for kind in RoutingProblem.Kind.allCases {
       let steep = try maker.objective("log-cosh", dimension: 4)
