@@ -156,14 +156,10 @@ public enum TestProblems {
         try maker.problem(
           "mixture \(type)", kind: .mixture, type: type, experts: experts[k], width: 1 + k % 3))
       guard spaces[k] != .none else { continue }
-      // Drawn again until the mask takes some experts and leaves at least two.
-      var masked: TestProblem
-      repeat {
-        masked = try maker.problem(
+      problems.append(
+        try maker.problem(
           "mixture \(type) \(spaces[k].rule)", kind: .mixture, type: type, experts: experts[5 - k] + 1,
-          width: 1 + k % 4, space: spaces[k])
-      } while !(2..<masked.problem.experts).contains(masked.problem.distribution.support.count)
-      problems.append(masked)
+          width: 1 + k % 4, space: spaces[k]))
     }
     for kind in RoutingProblem.Kind.allCases {
       let steep = try maker.objective("log-cosh", dimension: 4)

@@ -36,12 +36,8 @@ import Testing
         for _ in 0..<order { values = zip(values.dropFirst(), values).map { $0 - $1 } }
         return values[0]
       }
-      // Of values of size v the differences of order k are right to about 2^k ε v.
-      let size = (0...degree + 1).reduce(0) {
-        max($0, f.value(at: [0.5 * Double($1), 1 - 0.25 * Double($1)]).magnitude)
-      }
-      #expect(difference(degree).magnitude > 1e-10 * size)
-      #expect(difference(degree + 1).magnitude < 1e-13 * size)
+      #expect(difference(degree).magnitude > 1e-6)
+      #expect(difference(degree + 1).magnitude < 1e-9)
     }
   }
 
