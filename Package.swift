@@ -28,8 +28,11 @@ let package = Package(
     .target(name: "GSLNumerics", dependencies: ["CGSL"]),
     .target(name: "RoutingExpectations", dependencies: ["RoutingEstimators", "GSLNumerics", "CKernels"]),
 
+    // MARK: Judging code that is not ours
+    .target(name: "RoutingVerification", dependencies: ["RoutingExpectations"]),
+
     // MARK: Files and reports
-    .target(name: "RoutingReports", dependencies: ["RoutingExpectations", "CShippedProblems"]),
+    .target(name: "RoutingReports", dependencies: ["RoutingVerification", "CShippedProblems"]),
     .target(name: "RouteGrad", dependencies: ["RoutingReports"]),
 
     // MARK: Programs
@@ -52,6 +55,8 @@ let package = Package(
     .testTarget(name: "GSLNumericsTests", dependencies: ["GSLNumerics", "_TestSupport"]),
     .testTarget(
       name: "RoutingExpectationsTests", dependencies: ["RoutingExpectations", "_TestSupport"]),
+    .testTarget(
+      name: "RoutingVerificationTests", dependencies: ["RoutingVerification", "_TestSupport"]),
     .testTarget(name: "RoutingReportsTests", dependencies: ["RoutingReports", "_TestSupport"]),
     .testTarget(name: "RouteGradTests", dependencies: ["RouteGrad"]),
     .testTarget(name: "ToolTests", dependencies: ["routegrad-tool", "_TestSupport"]),

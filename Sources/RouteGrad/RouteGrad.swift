@@ -3,3 +3,4 @@
 @_exported import RoutingEstimators
 @_exported import RoutingExpectations
 @_exported import RoutingReports
+@_exported import RoutingVerification
