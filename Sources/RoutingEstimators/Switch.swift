@@ -21,8 +21,9 @@ import RoutingCore
 /// `L(θ) = E[G(softmax(θ∘u)_D f_D)]`, whose gradient has a second part, from the moving boundaries of the
 /// argmax, which this estimator leaves out (`JitterExpectation` computes both).
 ///
-/// `kind=input` jitters the router's input instead (Hugging Face's Switch). A problem holds no router, so
-/// that kind is unavailable there; ``sampler(on:router:)`` takes one.
+/// `kind=input` jitters the router's input instead, as Hugging Face's Switch does: `x = W (h∘u) + b`, `D` and the
+/// multiplier from that x, and ĝ = ∂m/∂x, the gradient of the router's bias, whose outer product with `h∘u` is that of its
+/// weights: `Σ_k ĝ_k = 0`. The problem must hold the router.
 ///
 /// With a mask, argmax and softmax run over the experts that it keeps, as decided on θ.
 ///
@@ -71,30 +72,43 @@ public struct Switch: SamplingEstimator {
     Claims(kinds: [.mixture], exactness: .none, source: "arXiv 2101.03961")
   }
 
-  /// Prepares to sample with jittered logits.
+  /// Prepares to sample.
   ///
-  /// - Throws: ``RoutingCore/Unavailable`` on a categorical problem, with a tabulated loss, and for
-  ///   `kind=input`.
+  /// - Throws: ``RoutingCore/Unavailable`` on a categorical problem, with a tabulated loss, and for `kind=input` where the
+  ///   problem does not hold the router.
   public func sampler(on problem: RoutedProblem) throws(Unavailable) -> Sampler {
-    guard kind == .logit else { throw Unavailable("needs the router's input") }
+    let (mixture, _, _) = try problem.computableMixture()
+    var router: RouterInput?
+    if kind == .input {
+      guard mixture.router != nil else { throw Unavailable("needs the router and its input") }
+      router = mixture.router
+    }
     return Sampler(
-      jitter: jitter, logits: problem.problem.logits, backward: try SwitchBackward(problem: problem))
+      jitter: jitter, logits: mixture.logits, router: router, backward: try SwitchBackward(problem: problem))
   }
 
   /// Draws samples on one problem.
   public struct Sampler: GradientSampler {
     let jitter: Double
     let logits: [Double]
-    let backward: SwitchBackward
+    /// The router, where it is its input that is jittered.
+    package let router: RouterInput?
+    package let backward: SwitchBackward
 
     public func sample(using generator: inout some RandomNumberGenerator) -> [Double] {
       draw(using: &generator).gradient
     }
 
-    /// One run with everything that was drawn: `choice` D, `factors` u and `gradient` ĝ, `[experts]`.
+    /// One run with everything that was drawn: `choice` D, `factors` u (of the logits, or of the router's input) and
+    /// `gradient` ĝ, `[experts]`.
     public func draw(
       using generator: inout some RandomNumberGenerator
     ) -> (choice: Int, factors: [Double], gradient: [Double]) {
+      if let router {
+        let factors = router.input.map { _ in generator.nextJitter(jitter) }
+        let (choice, sample) = backward.sample(logits: router.logits(factors: factors))
+        return (choice, factors, sample)
+      }
       var factors = [Double](repeating: 1, count: logits.count)
       for k in backward.support { factors[k] = generator.nextJitter(jitter) }
       let jittered = zip(logits, factors).map {

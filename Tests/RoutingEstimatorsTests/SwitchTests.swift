@@ -20,12 +20,14 @@ private struct Extremes: RandomNumberGenerator {
     [1, 0.9, 1.1], [-1, -0.95, -1.2], [0, -0.5, 0], [50, 48, -50], [1, 1, 1], [1.7e308, 1.6e308, -1.7e308],
   ]
 
-  static func problem(_ logits: [Double], space: SamplingSpace = .none) throws -> RoutedProblem {
+  static func problem(
+    _ logits: [Double], router: RouterInput? = nil, space: SamplingSpace = .none
+  ) throws -> RoutedProblem {
     try RoutedProblem(
       .mixture(
         MixtureProblem(
           logits: logits, expertOutputs: logits.indices.map { [0.5 + Double($0), 1.5 - 0.8 * Double($0)] },
-          loss: LogCosh(scales: [1, 2], targets: [0.5, -0.5]))), space: space)
+          router: router, loss: LogCosh(scales: [1, 2], targets: [0.5, -0.5]))), space: space)
   }
 
   /// The argmax of θ∘u, and the derivative of the loss by θ with D and u held.
@@ -94,10 +96,9 @@ private struct Extremes: RandomNumberGenerator {
   }
 
   @Test func inputJitter() throws {
-    let problem = try Self.problem([1, 0.9, 1.1])
     let router = try RouterInput(
       weights: [[1, 0.5], [0.9, 0.6], [1.2, 0]], biases: [0, 0.1, 0], input: [1, -0.3])
-    let sampler = try Switch(jitter: 0.3, kind: .input).sampler(on: problem, router: router)
+    let sampler = try Switch(jitter: 0.3, kind: .input).sampler(on: Self.problem(router.logits, router: router))
     var generator = TestSeed.generator("SwitchTests.inputJitter")
     for _ in 0..<50 {
       let sample = sampler.sample(using: &generator)
@@ -112,18 +113,9 @@ private struct Extremes: RandomNumberGenerator {
     #expect(
       try Switch(["r": .number(0.25), "kind": .word("input")]).specification == "switch:r=0.25,kind=input")
     let problem = try Self.problem([1, 2])
-    #expect(throws: Unavailable("needs the router's input")) { try Switch(kind: .input).sampler(on: problem) }
+    #expect(throws: Unavailable("needs the router and its input")) { try Switch(kind: .input).sampler(on: problem) }
     let categorical = try RoutedProblem(
       .categorical(CategoricalProblem(logits: [1, 2], objective: Linear(coefficients: [1, 2]))))
     #expect(throws: Unavailable("needs a mixture problem")) { try Switch().sampler(on: categorical) }
-    let router = try RouterInput(weights: [[1], [2], [3]], input: [1])
-    #expect(throws: Unavailable.self) { try Switch(kind: .input).sampler(on: problem, router: router) }
-    #expect(throws: Unavailable.self) { try Switch().sampler(on: problem, router: router) }
-    #expect(throws: InvalidInput("weights[1]", "expected 2 numbers, got 1")) {
-      try RouterInput(weights: [[1, 2], [1]], input: [1, 2])
-    }
-    #expect(throws: InvalidInput.self) { try RouterInput(weights: [], input: [1, 2]) }
-    #expect(throws: InvalidInput.self) { try RouterInput(weights: [[.nan]], input: [1]) }
-    #expect(throws: InvalidInput.self) { try RouterInput(weights: [[1]], biases: [1, 2], input: [1]) }
   }
 }

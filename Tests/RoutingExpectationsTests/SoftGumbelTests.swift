@@ -86,9 +86,9 @@ private struct Opaque: Objective {
     let (known, opaque) = try Self.problems(kind, [0.4, -0.8, 0.1])
     let estimator = GumbelSoftmax(temperature: tau)
     let found = try SoftGumbelExpectation.moments(
-      of: estimator, on: known, covariance: true, samples: 1 << 14)
+      of: estimator, on: known, covariance: true, options: IntegrationOptions(samples: 1 << 14))
     let reference = try SoftGumbelExpectation.moments(
-      of: estimator, on: opaque, covariance: true, samples: 1 << 14)
+      of: estimator, on: opaque, covariance: true, options: IntegrationOptions(samples: 1 << 14))
     #expect(found.method == (kind == "mixture quadratic" ? .monteCarlo : .quadrature))
     #expect(reference.method == .monteCarlo && reference.samples == nil)
     #expect(reference.meanError < 1e-2 * size(reference.moments))
@@ -100,7 +100,8 @@ private struct Opaque: Objective {
       expectClose(a, b, within: 10 * reference.varianceError, "\(kind) \(tau)")
     }
     // Refined: twice the digits ask for a smaller step, and agree.
-    let fine = try SoftGumbelExpectation.moments(of: estimator, on: known, tolerance: 1e-12, samples: 1 << 14)
+    let fine = try SoftGumbelExpectation.moments(
+      of: estimator, on: known, options: IntegrationOptions(tolerance: 1e-12, samples: 1 << 14))
     expectClose(fine.moments.mean, found.moments.mean, relative: 1e-11, scale: size(found.moments))
   }
 
@@ -142,8 +143,9 @@ private struct Opaque: Objective {
   @Test func monteCarlo() throws {
     let (known, opaque) = try Self.problems("linear", [0.4, -0.8, 0.1, 1.2, -2])
     let estimator = GumbelSoftmax(temperature: 0.7)
-    let one = try SoftGumbelExpectation.moments(of: estimator, on: opaque, samples: 6000)
-    let two = try SoftGumbelExpectation.moments(of: estimator, on: opaque, samples: 6000, threads: 2)
+    let one = try SoftGumbelExpectation.moments(of: estimator, on: opaque, options: IntegrationOptions(samples: 6000))
+    let two = try SoftGumbelExpectation.moments(
+      of: estimator, on: opaque, options: IntegrationOptions(samples: 6000, threads: 2))
     #expect(one == two && one.method == .monteCarlo && one.samples == 6000)
     let exact = try SoftGumbelExpectation.moments(of: estimator, on: known)
     for (a, b) in zip(one.moments.mean, exact.moments.mean) { expectClose(a, b, within: 9 * one.meanError) }
@@ -168,7 +170,7 @@ private struct Opaque: Objective {
   @Test func refusals() throws {
     let (known, _) = try Self.problems("linear", [0.4, -0.8])
     #expect(throws: IntegrationError.self) {
-      try SoftGumbelExpectation.moments(of: GumbelSoftmax(), on: known, tolerance: 1e-18)
+      try SoftGumbelExpectation.moments(of: GumbelSoftmax(), on: known, options: IntegrationOptions(tolerance: 1e-18))
     }
     let table = try RoutedProblem(
       .categorical(

@@ -41,8 +41,6 @@ import RoutingEstimators
 ///
 /// *Source*: derived for this library.
 public enum JitterExpectation {
-  /// The relative error that is asked for where none is given.
-  public static let standardTolerance = 1e-10
   /// About how many exponentials quasi-random integration may spend.
   static let standardEvaluations = 3e7
 
@@ -63,26 +61,24 @@ public enum JitterExpectation {
   /// Mean and covariance of the conventional sample, with errors.
   ///
   /// - Parameters:
-  ///   - estimator: `switch` with jitter on the logits.
+  ///   - estimator: `switch`.
   ///   - problem: a mixture whose loss is a function; with a mask the race is among the experts that it
   ///     keeps.
-  ///   - tolerance: the relative error allowed, see ``JitterExpectation``.
   ///   - covariance: whether the full covariance is wanted.
-  ///   - threads: the number of threads; it does not change the result.
-  /// - Throws: ``IntegrationError/unavailable(_:)`` on a categorical or tabulated problem and for
-  ///   `kind=input`.
+  ///   - options: the tolerance allowed, see ``JitterExpectation``; with jitter on the router's input errors are standard
+  ///     errors, and `samples` decides.
+  /// - Throws: ``IntegrationError/unavailable(_:)`` on a categorical or tabulated problem, and for `kind=input` where
+  ///   the problem does not hold the router.
   /// - Complexity: O(T N (X + 1) K), with the covariance O(T N² K) more; T nodes in t (20 for each expert
   ///   within reach), X in `x_l` (20), K = 25…100 exponentials.
   ///
   /// *Edge cases*: with one expert everything is zero. A result that Float64 cannot hold is returned not
   /// finite, with infinite errors.
   public static func moments(
-    of estimator: Switch, on problem: RoutedProblem, tolerance: Double = standardTolerance,
-    covariance: Bool = false, threads: Int = 1
+    of estimator: Switch, on problem: RoutedProblem, covariance: Bool = false,
+    options: IntegrationOptions = IntegrationOptions()
   ) throws(IntegrationError) -> EstimatedMoments {
-    try solution(
-      of: estimator, on: problem, tolerance: tolerance, covariance: covariance, threads: threads
-    ).estimate
+    try solution(of: estimator, on: problem, covariance: covariance, options: options).estimate
   }
 
   /// The gradient of Switch's own expected loss, boundary term included: the target of `switch`.
@@ -90,15 +86,12 @@ public enum JitterExpectation {
   /// - Throws: ``IntegrationError/unavailable(_:)`` as for the moments, and where the loss has no gradient:
   ///   without jitter (or among zero logits, which none of it moves) at a tie of the largest.
   public static func targetGradient(
-    of estimator: Switch, on problem: RoutedProblem, tolerance: Double = standardTolerance, threads: Int = 1
+    of estimator: Switch, on problem: RoutedProblem, options: IntegrationOptions = IntegrationOptions()
   ) throws(IntegrationError) -> EstimatedGradient {
-    let solution = try solution(
-      of: estimator, on: problem, tolerance: tolerance, covariance: false, threads: threads)
-    let race = race(of: estimator, on: problem)
-    if race.certain != nil, race.logits.count(where: { $0 == race.top }) > 1 {
-      throw .unavailable(Unavailable("has no gradient where the largest logits are equal and not jittered"))
+    guard let target = try solution(of: estimator, on: problem, covariance: false, options: options).target else {
+      throw .unavailable(Unavailable("has no gradient where the largest logits are equal whatever the jitter"))
     }
-    return solution.target
+    return target
   }
 
   /// `L(θ) = E[G(softmax(θ∘u)_D f_D)]`.
@@ -106,10 +99,9 @@ public enum JitterExpectation {
   /// - Returns: the value and its error; `evaluations` is not counted (0).
   /// - Throws: as for the moments.
   public static func expectedLoss(
-    of estimator: Switch, on problem: RoutedProblem, tolerance: Double = standardTolerance, threads: Int = 1
+    of estimator: Switch, on problem: RoutedProblem, options: IntegrationOptions = IntegrationOptions()
   ) throws(IntegrationError) -> NumericalResult {
-    let solution = try solution(
-      of: estimator, on: problem, tolerance: tolerance, covariance: false, threads: threads)
+    let solution = try solution(of: estimator, on: problem, covariance: false, options: options)
     return NumericalResult(value: solution.value, error: solution.valueError, evaluations: 0)
   }
 }
@@ -117,38 +109,36 @@ public enum JitterExpectation {
 // MARK: - Choosing a method
 
 extension JitterExpectation {
-  private static func race(of estimator: Switch, on problem: RoutedProblem) -> JitteredLogits {
-    JitteredLogits(
-      logits: problem.problem.logits, support: problem.distribution.support, jitter: estimator.jitter)
-  }
-
   static func solution(
-    of estimator: Switch, on problem: RoutedProblem, tolerance: Double, covariance: Bool, threads: Int,
-    evaluations: Double = standardEvaluations
+    of estimator: Switch, on problem: RoutedProblem, covariance: Bool, options: IntegrationOptions
   ) throws(IntegrationError) -> JitterSolution {
-    guard estimator.kind == .logit else { throw .unavailable(Unavailable("needs the router's input")) }
+    if estimator.kind == .input {
+      return try InputJitterIntegral(estimator, problem).solution(
+        points: options.samples, covariance: covariance, threads: options.threads)
+    }
     let mixture: (problem: MixtureProblem, loss: any Objective, directions: Matrix)
     do { mixture = try problem.computableMixture() } catch { throw .unavailable(error) }
     let (_, loss, directions) = mixture
-    let race = race(of: estimator, on: problem)
+    let race = JitteredLogits(
+      logits: problem.problem.logits, support: problem.distribution.support, jitter: estimator.jitter)
     guard race.experts > 1 else {
       return JitterSolution(
         race: race, value: loss.value(at: Array(directions.row(race.support[0]))), covariance: covariance)
     }
     do {
       let products = try quadrature(
-        race, loss: loss, directions: directions, tolerance: tolerance, covariance: covariance,
-        threads: threads)
-      if let products, products.relativeError <= tolerance || !products.means.allSatisfy(\.isFinite) {
+        race, loss: loss, directions: directions, tolerance: options.tolerance, covariance: covariance,
+        threads: options.threads)
+      if let products, products.relativeError <= options.tolerance || !products.means.allSatisfy(\.isFinite) {
         return products
       }
       let sampled = try JitterQuasiRandom(race: race, loss: loss, directions: directions).solution(
-        evaluations: evaluations, covariance: covariance, threads: threads)
+        evaluations: standardEvaluations, covariance: covariance, threads: options.threads)
       guard let products, products.relativeError <= sampled.relativeError else { return sampled }
       return products
     } catch {
       throw .tolerance(
-        ToleranceNotReached(quantity: estimator.specification, requested: tolerance, reached: .infinity))
+        ToleranceNotReached(quantity: estimator.specification, requested: options.tolerance, reached: .infinity))
     }
   }
 

@@ -18,59 +18,8 @@ import RoutingEstimators
 ///
 /// *Edge cases*: a coordinate of x that is zero does nothing. Experts with the same weights and biases are
 /// tied for every u: then the loss has no gradient. `r = 0` is deterministic.
-extension JitterExpectation {
-  /// How many points all shifts together have at most where nothing is said.
-  public static let standardPoints = 1 << 16
-
-  /// Mean and covariance of the conventional sample under input jitter, with standard errors.
-  ///
-  /// - Parameters:
-  ///   - estimator: `switch:kind=input`.
-  ///   - problem: the experts and their loss; its logits decide nothing but the mask.
-  ///   - router: W, b and x.
-  ///   - covariance: whether the full covariance is wanted.
-  ///   - points: about how many points to use.
-  ///   - threads: the number of threads; it does not change the result.
-  /// - Throws: ``IntegrationError/unavailable(_:)`` where ``RoutingEstimators/Switch/sampler(on:router:)``
-  ///   does.
-  public static func moments(
-    of estimator: Switch, on problem: RoutedProblem, router: RouterInput, covariance: Bool = false,
-    points: Int = standardPoints, threads: Int = 1
-  ) throws(IntegrationError) -> EstimatedMoments {
-    let integral = try InputJitterIntegral(estimator, problem, router)
-    return try integral.solution(points: points, covariance: covariance, threads: threads).estimate
-  }
-
-  /// The gradient of the expected loss by the router's bias, boundary terms included.
-  ///
-  /// - Throws: ``IntegrationError/unavailable(_:)`` as for the moments, and where two experts that can win
-  ///   are always tied.
-  public static func targetGradient(
-    of estimator: Switch, on problem: RoutedProblem, router: RouterInput, points: Int = standardPoints,
-    threads: Int = 1
-  ) throws(IntegrationError) -> EstimatedGradient {
-    let integral = try InputJitterIntegral(estimator, problem, router)
-    guard !integral.hasTies else {
-      throw .unavailable(Unavailable("has no gradient where experts are tied whatever the jitter"))
-    }
-    return try integral.solution(points: points, covariance: false, threads: threads).target
-  }
-
-  /// `P(D = k)` under input jitter, `[experts]`, with the largest standard error.
-  ///
-  /// - Throws: ``IntegrationError/unavailable(_:)`` as for the moments.
-  public static func selectionProbabilities(
-    of estimator: Switch, on problem: RoutedProblem, router: RouterInput, points: Int = standardPoints,
-    threads: Int = 1
-  ) throws(IntegrationError) -> (probabilities: [Double], error: Double) {
-    let integral = try InputJitterIntegral(estimator, problem, router)
-    let (means, errors) = try integral.integrate(points: points, covariance: false, threads: threads)
-    let n = problem.experts
-    return (Array(means.suffix(n)), errors.suffix(n).reduce(0) { max($0, $1) })
-  }
-}
-
-/// The integrals of input jitter. Indices run over all experts.
+///
+/// Indices run over all experts.
 struct InputJitterIntegral: Sendable {
   private let jitter: Double
   private let router: RouterInput
@@ -84,14 +33,12 @@ struct InputJitterIntegral: Sendable {
 
   private var experts: Int { router.experts }
 
-  init(_ estimator: Switch, _ problem: RoutedProblem, _ router: RouterInput) throws(IntegrationError) {
-    do {
-      // For what it refuses.
-      _ = try estimator.sampler(on: problem, router: router)
-      backward = try SwitchBackward(problem: problem)
-    } catch {
-      throw .unavailable(error)
-    }
+  /// - Throws: ``IntegrationError/unavailable(_:)`` where ``RoutingEstimators/Switch/sampler(on:)`` is.
+  init(_ estimator: Switch, _ problem: RoutedProblem) throws(IntegrationError) {
+    let sampler: Switch.Sampler
+    do { sampler = try estimator.sampler(on: problem) } catch { throw .unavailable(error) }
+    guard let router = sampler.router else { preconditionFailure("jitter on logits has an integral of its own") }
+    backward = sampler.backward
     jitter = estimator.jitter
     specification = estimator.specification
     self.router = router
@@ -158,8 +105,10 @@ struct InputJitterIntegral: Sendable {
       return sums
     }
     let race = JitteredLogits(logits: router.logits, support: Array(0..<n), jitter: jitter)
-    return JitterSolution(
+    var solution = JitterSolution(
       race: race, sums: sums(means), errors: sums(errors), origin: 0, method: .monteCarlo)
+    solution.isDifferentiable = !hasTies
+    return solution
   }
 
   /// `G(softmax(θ)_i f_i)`.

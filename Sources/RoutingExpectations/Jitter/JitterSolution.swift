@@ -21,6 +21,8 @@ struct JitterSolution: Sendable {
   var boundaryError: Double
   var valueError: Double
   var method: MomentMethod
+  /// Whether the loss has a gradient: it has none where the largest logits are equal whatever the jitter.
+  var isDifferentiable: Bool
 
   /// Reads scaled sums and the errors of each.
   init(
@@ -40,6 +42,7 @@ struct JitterSolution: Sendable {
     boundaryError = largest(errors.boundary) * valueScale
     valueError = errors.value * valueScale
     self.method = method
+    isDifferentiable = !race.hasCertainTie
   }
 
   /// No gradient: one expert, whose multiplier is 1.
@@ -52,6 +55,7 @@ struct JitterSolution: Sendable {
     self.value = value
     (meanError, secondError, boundaryError, valueError) = (0, 0, 0, 0)
     method = .quadrature
+    isDifferentiable = true
   }
 
   /// The largest error relative to the sizes that errors are judged by: the largest root mean square of a
@@ -93,11 +97,20 @@ struct JitterSolution: Sendable {
       method: method, outcomes: nil, meanError: meanError, varianceError: secondError + 2 * mean * meanError)
   }
 
-  /// The gradient of the expected loss: what the sample has as its mean, and the boundary term.
-  var target: EstimatedGradient {
+  /// The gradient of the expected loss, its gating and routing terms together; nil where there is none.
+  var target: EstimatedGradient? { gradient(zip(means, boundary).map { $0 + $1 }, error: meanError + boundaryError) }
+
+  /// What reaches the logits through the multiplier: the mean of the conventional sample.
+  var gatingTerm: EstimatedGradient? { gradient(means, error: meanError) }
+
+  /// What reaches them through the choice: the boundary term.
+  var routingTerm: EstimatedGradient? { gradient(boundary, error: boundaryError) }
+
+  private func gradient(_ values: [Double], error: Double) -> EstimatedGradient? {
+    guard isDifferentiable else { return nil }
     var gradient = [Double](repeating: 0, count: allExperts)
-    for (place, expert) in support.enumerated() { gradient[expert] = means[place] + boundary[place] }
-    return EstimatedGradient(gradient: gradient, error: meanError + boundaryError, method: method)
+    for (place, expert) in support.enumerated() { gradient[expert] = values[place] }
+    return EstimatedGradient(gradient: gradient, error: error, method: method)
   }
 }
 

@@ -36,6 +36,8 @@ struct JitteredLogits: Sendable {
   let breakpoints: [Double]
 
   var experts: Int { support.count }
+  /// Whether the largest logit is there twice and never moves.
+  var hasCertainTie: Bool { certain != nil && logits.count { $0 == top } > 1 }
   /// `dt/dz = r|θ*|`.
   var slope: Double { jitter * top.magnitude }
 

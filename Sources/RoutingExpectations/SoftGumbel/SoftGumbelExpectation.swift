@@ -23,29 +23,23 @@ import RoutingEstimators
 /// Rejected: VEGAS for N ≤ 4, whose grid gains nothing on these smooth integrands and whose error is no more
 /// certain than that of random shifts.
 public enum SoftGumbelExpectation {
-  /// The relative error that is asked for where none is given.
-  public static let standardTolerance = 1e-10
-  /// The number of samples where only sampling is left.
-  public static let standardSamples = 200_000
-
   /// Moments with their errors.
   ///
   /// - Parameters:
   ///   - estimator: `gumbel-softmax`.
   ///   - problem: a problem whose objective or loss is a function.
-  ///   - tolerance: the relative error allowed to integrals and adaptive quadrature: of the mean relative to
-  ///     the largest coordinate of `E|integrand|`, of the variance relative to the largest second moment.
   ///   - covariance: whether the full covariance is wanted.
-  ///   - samples: how many random or quasi-random points sampling may use.
-  ///   - threads: the number of threads; it does not change the result.
+  ///   - options: the tolerance holds for integrals and adaptive quadrature: of the mean relative to the largest
+  ///     coordinate of `E|integrand|`, of the variance relative to the largest second moment; `samples` are the random or
+  ///     quasi-random points that sampling may use.
   /// - Throws: ``IntegrationError/unavailable(_:)`` with a tabulated objective,
   ///   ``IntegrationError/tolerance(_:)`` where the tolerance is out of reach.
   /// - Complexity: integrals: O(Q² N + Q N²), with the covariance of a quadratic O(Q N⁴); Q ≈ 200.
   ///
   /// *Edge cases*: with one expert in the support everything is zero.
   public static func moments(
-    of estimator: GumbelSoftmax, on problem: RoutedProblem, tolerance: Double = standardTolerance,
-    covariance: Bool = false, samples: Int = standardSamples, threads: Int = 1
+    of estimator: GumbelSoftmax, on problem: RoutedProblem, covariance: Bool = false,
+    options: IntegrationOptions = IntegrationOptions()
   ) throws(IntegrationError) -> EstimatedMoments {
     let form: PolynomialForm?
     let sampler: GumbelSoftmax.Sampler
@@ -73,8 +67,8 @@ public enum SoftGumbelExpectation {
           \.element),
         temperature: estimator.temperature, wantsSeconds: seconds, wantsProducts: seconds && covariance)
       exact = try refine(
-        integral, problem: problem, specification: estimator.specification, tolerance: tolerance,
-        threads: threads)
+        integral, problem: problem, specification: estimator.specification, tolerance: options.tolerance,
+        threads: options.threads)
       if seconds, let exact { return exact }
     }
     var sampled: EstimatedMoments
@@ -83,17 +77,17 @@ public enum SoftGumbelExpectation {
     do {
       sampled =
         switch support.count {
-        case 2: try sampling.adaptiveQuadrature(tolerance: tolerance)
-        case 3, 4: try sampling.quasiRandom(points: samples, threads: threads)
+        case 2: try sampling.adaptiveQuadrature(tolerance: options.tolerance)
+        case 3, 4: try sampling.quasiRandom(points: options.samples, threads: options.threads)
         default:
           try SoftGumbelSampling.monteCarlo(
-            of: estimator, on: problem, samples: samples, covariance: covariance, threads: threads)
+            of: estimator, on: problem, covariance: covariance, options: options)
         }
     } catch let error as Unavailable {
       throw .unavailable(error)
     } catch {
       throw .tolerance(
-        ToleranceNotReached(quantity: estimator.specification, requested: tolerance, reached: .infinity))
+        ToleranceNotReached(quantity: estimator.specification, requested: options.tolerance, reached: .infinity))
     }
     if let exact, exact.meanError <= sampled.meanError {
       sampled.moments.mean = exact.moments.mean

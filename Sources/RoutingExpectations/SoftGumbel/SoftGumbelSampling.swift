@@ -127,10 +127,11 @@ struct SoftGumbelSampling: Sendable {
 
   /// Seeded samples (``MonteCarlo``).
   static func monteCarlo(
-    of estimator: GumbelSoftmax, on problem: RoutedProblem, samples: Int, covariance: Bool, threads: Int
+    of estimator: GumbelSoftmax, on problem: RoutedProblem, covariance: Bool, options: IntegrationOptions
   ) throws(Unavailable) -> EstimatedMoments {
     try MonteCarlo.moments(
-      of: estimator, on: problem, sampling: .init(samples: max(samples, 2), seed: 0x5eed, threads: threads),
+      of: estimator, on: problem,
+      sampling: .init(samples: max(options.samples, 2), seed: options.seed, threads: options.threads),
       covariance: covariance
     ).estimate
   }
