@@ -114,9 +114,10 @@ def soft_case(logits, tau, nodes):
         """Integrals over L >= 0 of either sign."""
         sums = [mpf(0)] * 2
         centre, start = -sign * gap, mpf(0)
-        while start < 90:
+        end = 90 + abs(gap)  # e^-90 of what there is at the far side of the softmax's step
+        while start < end:
             near = mp.sqrt((start - centre) ** 2 + (mp.pi * tau) ** 2)
-            width = min(mpf(1), near / 4, max(90 - start, mpf("1e-9")))
+            width = min(mpf(1), near / 4, end - start)
             if start < centre < start + width:
                 width = min(width, mp.pi * tau / 4)
             for node, w in rule:

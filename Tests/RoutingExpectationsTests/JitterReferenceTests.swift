@@ -63,7 +63,8 @@ struct JitterReferenceTests {
     let name = reference.name
     func check(_ found: [Double], _ expected: [ReferenceNumber], bound: Double, scale: Double, _ quantity: String) {
       expectClose(
-        found, expected.map(\.value), relative: bound, scale: scale, to: worst, quantity: quantity, "\(name) \(quantity)")
+        found, expected.map(\.value), relative: bound, scale: scale, to: worst, quantity: quantity,
+        "\(name) \(quantity)")
     }
     check(
       JitterExpectation.selectionProbabilities(logits: reference.logits, r: reference.jitter),
