@@ -24,6 +24,9 @@ let package = Package(
     .target(name: "RoutingCore", dependencies: ["CKernels"]),
     .target(name: "RoutingEstimators", dependencies: ["RoutingCore"]),
 
+    // MARK: Files
+    .target(name: "StrictJSON", dependencies: ["RoutingCore"]),
+
     // MARK: Exact expectations, on GSL
     .target(name: "GSLNumerics", dependencies: ["CGSL"]),
     .target(name: "RoutingExpectations", dependencies: ["RoutingEstimators", "GSLNumerics", "CKernels"]),
@@ -32,7 +35,7 @@ let package = Package(
     .target(name: "RoutingVerification", dependencies: ["RoutingExpectations"]),
 
     // MARK: Files and reports
-    .target(name: "RoutingReports", dependencies: ["RoutingVerification", "CShippedProblems"]),
+    .target(name: "RoutingReports", dependencies: ["RoutingVerification", "StrictJSON", "CShippedProblems"]),
     .target(name: "RouteGrad", dependencies: ["RoutingReports"]),
 
     // MARK: Programs
@@ -57,6 +60,7 @@ let package = Package(
       name: "RoutingExpectationsTests", dependencies: ["RoutingExpectations", "_TestSupport"]),
     .testTarget(
       name: "RoutingVerificationTests", dependencies: ["RoutingVerification", "_TestSupport"]),
+    .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON", "_TestSupport"]),
     .testTarget(name: "RoutingReportsTests", dependencies: ["RoutingReports", "_TestSupport"]),
     .testTarget(name: "RouteGradTests", dependencies: ["RouteGrad"]),
     .testTarget(name: "ToolTests", dependencies: ["routegrad-tool", "_TestSupport"]),

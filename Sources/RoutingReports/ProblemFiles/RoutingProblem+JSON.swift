@@ -1,4 +1,5 @@
 import RoutingCore
+import StrictJSON
 
 extension RoutingProblem {
   /// A problem from its JSON object; `schema` has been looked at already.

@@ -1,6 +1,7 @@
 import RoutingCore
 import RoutingEstimators
 import RoutingExpectations
+import StrictJSON
 
 extension Report {
   /// The report in the format `routegrad.report/1`.
