@@ -49,6 +49,7 @@ let package = Package(
 
     // MARK: Tests
     .target(name: "_TestSupport", dependencies: ["RoutingExpectations"], path: "Tests/_TestSupport"),
+    .target(name: "_PlantedRouters", dependencies: ["RoutingVerification"], path: "Tests/_PlantedRouters"),
     .testTarget(name: "_TestSupportTests", dependencies: ["_TestSupport"]),
     .testTarget(name: "RoutingCoreTests", dependencies: ["RoutingCore", "CKernels", "_TestSupport"]),
     .testTarget(name: "RoutingEstimatorsTests", dependencies: ["RoutingEstimators", "_TestSupport"]),
@@ -56,7 +57,7 @@ let package = Package(
     .testTarget(
       name: "RoutingExpectationsTests", dependencies: ["RoutingExpectations", "_TestSupport"]),
     .testTarget(
-      name: "RoutingVerificationTests", dependencies: ["RoutingVerification", "_TestSupport"]),
+      name: "RoutingVerificationTests", dependencies: ["RoutingVerification", "_TestSupport", "_PlantedRouters"]),
     .testTarget(name: "RoutingReportsTests", dependencies: ["RoutingReports", "_TestSupport"]),
     .testTarget(name: "RouteGradTests", dependencies: ["RouteGrad"]),
     .testTarget(name: "ToolTests", dependencies: ["routegrad-tool", "_TestSupport"]),
