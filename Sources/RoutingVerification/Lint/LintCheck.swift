@@ -48,7 +48,7 @@ public enum LintCheck: String, Sendable, CaseIterable {
     case .forward: "a soft sample returned as hard trains on a mixture that inference never sees (SLM-Lab#422)"
     case .expertInput: "noise that is meant for the router reaches the experts (transformers#33969)"
     case .inputsUnchanged: "an operation in place changes what the caller uses afterwards"
-    case .extremeValues: "one draw of 0 in 2²⁴ is one NaN every few minutes of training"
+    case .extremeValues: "a draw of 0 comes once in 2²⁴, and one NaN ends a run"
     case .auxiliaryLoss: "the balance is pushed too little or to the wrong place (transformers#45120)"
     case .capacity: "an expert that takes too many tokens breaks static shapes, one dropped silently trains on noise"
     case .tokenIndependence: "normalising over tokens lets tokens see each other, and their future (megablocks#87)"

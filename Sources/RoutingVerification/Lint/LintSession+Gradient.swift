@@ -49,8 +49,7 @@ extension LintSession {
       repeat { order.shuffle(using: &generator) } while order == Array(0..<profile.experts)
       var plain: [RouterAnswer] = []
       for attempt in 0..<attempts {
-        var original = call
-        original.uniforms = [draws()]
+        let original = drawing(call)
         plain.append(try ask(original))
         let answer = try ask(permuted(attempt == 0 ? original : drawing(call), order))
         let partners = plain.filter { isPartner($0, answer, order) }
@@ -167,7 +166,7 @@ extension LintSession {
       let scale = gradientScale(call, token: 0, choice: choice)
       if agree(found, expected, scale: scale) { continue }
       let ratio = dot(found, expected) / dot(expected, expected)
-      let isMultiple = agree(found, expected.map { ratio * $0 }, scale: scale)
+      let isMultiple = ratio.magnitude > 1e-6 && agree(found, expected.map { ratio * $0 }, scale: scale)
       let factor = isMultiple ? ", \(Words.number(ratio)) times what it should be" : ""
       throw .refuted(
         "\(Words.call(call)), choice \(Words.list(choice)): the gradient is \(Words.list(found)), that of "
@@ -180,11 +179,12 @@ extension LintSession {
 // MARK: - Experts in another order
 
 extension LintSession {
-  /// The same call with other draws.
+  /// The same call with other draws, but the same jitter.
   private func drawing(_ call: RouterCall) -> RouterCall {
-    var call = call
-    call.uniforms = [draws()]
-    return call
+    let kept = profile.jitter == .none ? 0 : profile.experts
+    var drawn = call
+    drawn.uniforms = [Array(call.uniforms[0].prefix(kept)) + draws().dropFirst(kept)]
+    return drawn
   }
 
   /// The call whose expert k is what `order[k]` was. The first draws, where they belong to the experts, move along.
