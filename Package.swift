@@ -63,6 +63,7 @@ let package = Package(
     .testTarget(
       name: "RoutingReportsTests", dependencies: ["RoutingReports", "_TestSupport", "_PlantedRouters"]),
     .testTarget(name: "RouteGradTests", dependencies: ["RouteGrad"]),
-    .testTarget(name: "ToolTests", dependencies: ["routegrad-tool", "lint-test-router", "_TestSupport"]),
+    .testTarget(
+      name: "ToolTests", dependencies: ["routegrad-tool", "lint-test-router", "RoutingReports", "_TestSupport"]),
   ]
 )

@@ -43,6 +43,7 @@ extension LintSession {
     // gradient given choice and multipliers, over several draws.
     let attempts = profile.uniforms == 0 ? 1 : 12
     var compared = 0
+    var isZero = true
     for _ in 0..<4 {
       let call = randomCall()
       var order = Array(0..<profile.experts)
@@ -61,6 +62,7 @@ extension LintSession {
         }
         for partner in partners {
           compared += 1
+          isZero = isZero && gradient(partner)[0].allSatisfy { $0 == 0 }
           let expected = order.map { gradient(partner)[0][$0] }
           let scale = gradientScale(call, token: 0, choice: partner.choice[0])
           guard agree(gradient(answer)[0], expected, scale: scale) else {
@@ -75,14 +77,17 @@ extension LintSession {
     guard compared > 0 else {
       throw .undecided("in \(calls) calls no choice of the router came back with its experts in another order")
     }
+    if isZero { throw .undecided("all of \(compared) gradients compared were zero") }
     return "\(compared) gradients moved with their experts"
   }
 
   func gradientSum() throws(Stop) -> String {
+    var isZero = true
     for _ in 0..<rounds {
       let call = randomCall()
       let answer = try ask(call)
       var gradient = self.gradient(answer)[0]
+      isZero = isZero && gradient.allSatisfy { $0 == 0 }
       var name = "Σ ĝ_k"
       if case .logits = profile.jitter {
         gradient = zip(gradient, jitter(call, token: 0)).map { $0 / $1 }
@@ -100,6 +105,7 @@ extension LintSession {
         throw .refuted(words)
       }
     }
+    if isZero { throw .undecided("the gradient was zero in all of \(rounds) calls") }
     return "the entries sum to zero in \(rounds) calls"
   }
 
