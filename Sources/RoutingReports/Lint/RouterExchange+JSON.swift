@@ -31,7 +31,7 @@ extension RouterProfile {
       value, of: "a profile",
       only: [
         "name", "experts", "topK", "uniforms", "takes", "gates", "mask", "outputScales", "gradientFactor", "jitter",
-        "auxiliaryLoss", "capacity", "routesJointly", "precision",
+        "auxiliaryLoss", "capacity", "routesJointly", "mayChooseFewer", "precision",
       ])
     /// Whether a field that may be null or left out is there.
     func has(_ key: String) throws(InvalidInput) -> Bool {
@@ -58,12 +58,15 @@ extension RouterProfile {
       auxiliaryLoss = try Self.inside("auxiliaryLoss", fields, AuxiliaryLoss.init(_:))
     }
     if try has("capacity") { capacity = try fields.integer("capacity") }
-    if try has("routesJointly") {
-      guard case .bool(let flag) = try fields.value("routesJointly", "true or false") else {
-        throw InvalidInput("routesJointly", "expected true or false")
+    func flag(_ key: String) throws(InvalidInput) -> Bool {
+      guard try has(key) else { return false }
+      guard case .bool(let flag) = try fields.value(key, "true or false") else {
+        throw InvalidInput(key, "expected true or false")
       }
-      routesJointly = flag
+      return flag
     }
+    routesJointly = try flag("routesJointly")
+    mayChooseFewer = try flag("mayChooseFewer")
   }
 
   private static func inside<Part>(
@@ -86,7 +89,7 @@ extension RouterProfile {
       "auxiliaryLoss": auxiliaryLoss.map {
         ["coefficient": .number($0.coefficient), "counting": .string($0.counting.rawValue)]
       } ?? .null,
-      "capacity": JSONValue(capacity), "routesJointly": .bool(routesJointly),
+      "capacity": JSONValue(capacity), "routesJointly": .bool(routesJointly), "mayChooseFewer": .bool(mayChooseFewer),
       "precision": .string(precision.rawValue),
     ]
   }
@@ -173,19 +176,25 @@ extension RouterAnswer {
     }
     if fields.has("auxiliaryLoss") {
       let isNull = try fields.value("auxiliaryLoss", "a number") == .null
-      auxiliaryLoss = isNull ? nil : try fields.number("auxiliaryLoss")
+      auxiliaryLoss = isNull ? .nan : try fields.number("auxiliaryLoss")
     }
   }
 
   func json(number: Int) -> JSONValue {
     func rows(_ rows: [[Double]]?) -> JSONValue { rows.map { .rows($0) } ?? .null }
-    return [
-      "call": JSONValue(number), "choice": .rows(choice.map { $0.map(Double.init) }), "multipliers": .rows(multipliers),
-      "gradient": rows(gradient), "output": rows(output), "dispatch": rows(dispatch),
-      "expertInputs": expertInputs.map { .array($0.map { .rows($0) }) } ?? .null,
-      "auxiliaryLoss": auxiliaryLoss.map { $0.isFinite ? .number($0) : .null } ?? .null,
-      "logitsAfter": rows(logitsAfter),
+    var fields: [JSONValue.Member] = [
+      .init(key: "call", value: JSONValue(number)),
+      .init(key: "choice", value: .rows(choice.map { $0.map(Double.init) })),
+      .init(key: "multipliers", value: .rows(multipliers)),
+      .init(key: "gradient", value: rows(gradient)), .init(key: "output", value: rows(output)),
+      .init(key: "dispatch", value: rows(dispatch)),
+      .init(key: "expertInputs", value: expertInputs.map { .array($0.map { .rows($0) }) } ?? .null),
+      .init(key: "logitsAfter", value: rows(logitsAfter)),
     ]
+    if let auxiliaryLoss {
+      fields.append(.init(key: "auxiliaryLoss", value: auxiliaryLoss.isFinite ? .number(auxiliaryLoss) : .null))
+    }
+    return .object(fields)
   }
 }
 

@@ -112,7 +112,9 @@ public final class ExchangedRouter: ForeignRouter {
     return try RouterExchange.read(line, "the answer") { (value) throws(InvalidInput) in
       let answered = try RouterExchange.callNumber(value)
       guard answered == number else { throw InvalidInput("call", "expected \(number), got \(answered)") }
-      return try RouterAnswer(value)
+      var answer = try RouterAnswer(value)
+      if profile.auxiliaryLoss == nil { answer.auxiliaryLoss = nil }  // null is said of what there is none of, too
+      return answer
     }
   }
 }

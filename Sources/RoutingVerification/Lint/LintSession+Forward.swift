@@ -10,7 +10,7 @@ extension LintSession {
       if Set(choice).count < choice.count {
         throw .refuted("\(Words.call(call)): an expert is chosen twice, choice \(Words.list(choice))")
       }
-      if choice.count < profile.topK {
+      if choice.count < profile.topK, !profile.mayChooseFewer {
         throw .refuted(
           "\(Words.call(call)): \(choice.count) experts are chosen for a lone token, choice \(Words.list(choice)), "
             + "top-\(profile.topK) is declared")

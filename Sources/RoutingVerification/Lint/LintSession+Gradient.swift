@@ -52,7 +52,8 @@ extension LintSession {
       for attempt in 0..<attempts {
         let original = drawing(call)
         plain.append(try ask(original))
-        let answer = try ask(permuted(attempt == 0 ? original : drawing(call), order))
+        let layout = attempt < Self.layouts.count ? Self.layouts[attempt] : nil
+        let answer = try ask(permuted(layout == nil ? drawing(call) : original, order, layout ?? (0, 1)))
         let partners = plain.filter { isPartner($0, answer, order) }
         if attempts == 1, partners.isEmpty {
           throw .refuted(
@@ -193,13 +194,18 @@ extension LintSession {
     return drawn
   }
 
-  /// The call whose expert k is what `order[k]` was. The first draws, where they belong to the experts, move along.
-  private func permuted(_ call: RouterCall, _ order: [Int]) -> RouterCall {
+  /// How routers with one draw for each expert take them: block after block; with a coin after each block; the same after a
+  /// block of jitter. As the block where these begin, and the draws between two of them.
+  private static let layouts: [(first: Int, coins: Int)?] = [(0, 0), (0, 1), (1, 1)]
+
+  /// The call whose expert k is what `order[k]` was. Draws move along where a layout says that they belong to experts.
+  private func permuted(_ call: RouterCall, _ order: [Int], _ layout: (first: Int, coins: Int)) -> RouterCall {
     var permuted = call
     permuted.logits = [order.map { call.logits[0][$0] }]
     permuted.expertOutputs = [order.map { call.expertOutputs[0][$0] }]
-    if profile.uniforms >= profile.experts {
-      for (k, i) in order.enumerated() { permuted.uniforms[0][k] = call.uniforms[0][i] }
+    let starts = [0] + stride(from: layout.first * order.count, to: profile.uniforms, by: order.count + layout.coins)
+    for start in starts where start + order.count <= profile.uniforms {
+      for (k, i) in order.enumerated() { permuted.uniforms[0][start + k] = call.uniforms[0][start + i] }
     }
     return permuted
   }

@@ -31,6 +31,8 @@ public struct RouterProfile: Sendable, Equatable {
   public var capacity: Int?
   /// Whether the tokens of a batch compete for experts (expert choice, BASE).
   public var routesJointly: Bool
+  /// Whether a token may be sent to fewer than k experts for other reasons than capacity (GShard's second expert).
+  public var mayChooseFewer: Bool
   /// What it computes in; tolerances follow.
   public var precision: Precision
 
@@ -109,6 +111,7 @@ public struct RouterProfile: Sendable, Equatable {
     name: String, experts: Int, topK: Int = 1, uniforms: Int = 0, takes: Source = .logits, gates: Gates = .other,
     space: SamplingSpace = .none, outputScales: [Double] = [1], gradientFactor: Double = 1, jitter: Jitter = .none,
     auxiliaryLoss: AuxiliaryLoss? = nil, capacity: Int? = nil, routesJointly: Bool = false,
+    mayChooseFewer: Bool = false,
     precision: Precision = .float64
   ) {
     self.name = name
@@ -124,6 +127,7 @@ public struct RouterProfile: Sendable, Equatable {
     self.auxiliaryLoss = auxiliaryLoss
     self.capacity = capacity
     self.routesJointly = routesJointly
+    self.mayChooseFewer = mayChooseFewer
     self.precision = precision
   }
 

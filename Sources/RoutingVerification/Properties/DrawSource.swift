@@ -30,7 +30,7 @@ public struct DrawSource: Sendable {
     if choices.count < recorded.count {
       choice = min(recorded[choices.count], bound)
     } else if generator != nil {
-      choice = generator?.next(upperBound: bound &+ 1) ?? 0
+      choice = (bound == .max ? generator?.next() : generator?.next(upperBound: bound + 1)) ?? 0
     }
     choices.append(choice)
     return choice
