@@ -4,7 +4,8 @@
     routegrad lint -- python3 torch_router.py mixtral --jitter 0.1
 
 Your own router is a subclass of TorchRouter: say what it is in `profile`, and route a batch in `forward`. Whatever it
-draws with torch.rand, rand_like, uniform_ or exponential_ is forced while `forward` runs. Needs torch; the routers from
+draws with torch.rand, rand_like, uniform_ or exponential_ (hence gumbel_softmax) is forced while `forward` runs; what it
+draws otherwise, such as with multinomial, is not, and the check "repeatability" says so. Needs torch; the routers from
 transformers need that, too.
 """
 
@@ -39,9 +40,11 @@ class Draws:
     def forced(self):
         """While this lasts, torch draws from here."""
         stack = ExitStack()
+        self.given_away = None
 
         def rand_like(tensor, **_):
-            return self.take(tensor.shape)
+            self.given_away = self.take(tensor.shape)
+            return self.given_away
 
         def uniform_(tensor, low=0.0, high=1.0, **_):
             if self.given_away is tensor:  # rand_like(x).uniform_() is one draw, not two
@@ -53,14 +56,9 @@ class Draws:
             noise = -torch.log1p(-self.take(tensor.shape)) / rate
             return tensor.copy_(noise.clamp(min=torch.finfo(tensor.dtype).tiny))
 
-        def rand_like_once(tensor, **options):
-            self.given_away = rand_like(tensor, **options)
-            return self.given_away
-
-        self.given_away = None
         stack.enter_context(mock.patch.object(torch.Tensor, "uniform_", uniform_))
         stack.enter_context(mock.patch.object(torch.Tensor, "exponential_", exponential_))
-        stack.enter_context(mock.patch("torch.rand_like", rand_like_once))
+        stack.enter_context(mock.patch("torch.rand_like", rand_like))
         stack.enter_context(mock.patch("torch.rand", lambda *shape, **_: self.take(
             shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape)))
         return stack
