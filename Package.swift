@@ -52,6 +52,9 @@ let package = Package(
 
     // MARK: Tests
     .target(name: "_TestSupport", dependencies: ["RoutingExpectations"], path: "Tests/_TestSupport"),
+    .target(name: "_PlantedRouters", dependencies: ["RoutingVerification"], path: "Tests/_PlantedRouters"),
+    .executableTarget(
+      name: "lint-test-router", dependencies: ["RouteGrad", "_PlantedRouters"], path: "Tests/LintTestRouter"),
     .testTarget(name: "_TestSupportTests", dependencies: ["_TestSupport"]),
     .testTarget(name: "RoutingCoreTests", dependencies: ["RoutingCore", "CKernels", "_TestSupport"]),
     .testTarget(name: "RoutingEstimatorsTests", dependencies: ["RoutingEstimators", "_TestSupport"]),
@@ -59,10 +62,12 @@ let package = Package(
     .testTarget(
       name: "RoutingExpectationsTests", dependencies: ["RoutingExpectations", "_TestSupport"]),
     .testTarget(
-      name: "RoutingVerificationTests", dependencies: ["RoutingVerification", "_TestSupport"]),
+      name: "RoutingVerificationTests", dependencies: ["RoutingVerification", "_TestSupport", "_PlantedRouters"]),
     .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON", "_TestSupport"]),
-    .testTarget(name: "RoutingReportsTests", dependencies: ["RoutingReports", "_TestSupport"]),
+    .testTarget(
+      name: "RoutingReportsTests", dependencies: ["RoutingReports", "_TestSupport", "_PlantedRouters"]),
     .testTarget(name: "RouteGradTests", dependencies: ["RouteGrad"]),
-    .testTarget(name: "ToolTests", dependencies: ["routegrad-tool", "_TestSupport"]),
+    .testTarget(
+      name: "ToolTests", dependencies: ["routegrad-tool", "lint-test-router", "RoutingReports", "_TestSupport"]),
   ]
 )

@@ -27,6 +27,10 @@ enum Program {
 /// Exit statuses, after `sysexits.h`.
 enum ExitStatus: Int32 {
   case success = 0
+  /// A verdict: wrong, with the counter-example.
+  case refuted = 1
+  /// A verdict: not enough to go on.
+  case undecided = 2
   /// Options, ids or parameters that do not exist or do not go together.
   case wrongUsage = 64
   /// A file that is not what it should be, or a result that overflows Float64.
@@ -35,6 +39,18 @@ enum ExitStatus: Int32 {
   case noInput = 66
   /// An output that cannot be written.
   case noOutput = 73
+}
+
+extension ExitStatus {
+  /// What a verdict ends the program with.
+  init(_ verdict: Verdict) {
+    self =
+      switch verdict {
+      case .proved, .consistent: .success
+      case .refuted: .refuted
+      case .undecided: .undecided
+      }
+  }
 }
 
 /// An error with its exit status.

@@ -6,7 +6,7 @@ struct HelpTests {
     let run = try Tool.run(arguments)
     #expect(run.status == 0)
     #expect(run.error == "")
-    for command in ["report", "outcomes", "order", "estimators"] {
+    for command in ["report", "outcomes", "order", "estimators", "lint"] {
       #expect(run.output.contains("\n  \(command) "))
     }
     #expect(run.output.contains("USAGE: routegrad"))
@@ -24,6 +24,7 @@ struct HelpTests {
     ("outcomes", ["--estimator", "--problem", "--mask", "--threshold"]),
     ("order", ["--mask", "--threshold", "--format", "--output", "--threads", "--quiet"]),
     ("estimators", ["--format"]),
+    ("lint", ["--experts", "--top-k", "--seed", "--timeout", "--format", "--threads", "--quiet"]),
   ])
   func commandHelpNamesEveryOption(command: String, options: [String]) throws {
     for arguments in [[command, "--help"], ["help", command]] {

@@ -97,7 +97,8 @@ extension MixtureTable {
 }
 
 extension SamplingSpace {
-  fileprivate init(_ value: JSONValue) throws(InvalidInput) {
+  /// A mask from its JSON object.
+  init(_ value: JSONValue) throws(InvalidInput) {
     let fields = try JSONFields(value, of: "a mask", only: ["rule", "threshold"])
     let rule = try fields.word("rule", among: Self.rules)
     var threshold = 0.0

@@ -5,10 +5,14 @@ enum Interruption {
   /// The file being written, to be removed; the signal handler reads it, so it is a C string.
   nonisolated(unsafe) static var unfinished: UnsafeMutablePointer<CChar>?
 
+  /// The process that was started, to be ended with its group; 0 if there is none.
+  nonisolated(unsafe) static var child: pid_t = 0
+
   /// Ends the program with 128 + the signal's number (130 for an interrupt) after removing what is
   /// unfinished.
   static func install() {
     unfinished = nil  // initialised before any signal can ask for it
+    child = 0
     // A parent that blocks signals (a thread of libdispatch does) hands its mask on.
     var mask = sigset_t()
     sigemptyset(&mask)
@@ -16,9 +20,21 @@ enum Interruption {
       sigaddset(&mask, number)
       signal(number) { number in
         if let unfinished = Interruption.unfinished { unlink(unfinished) }
+        if Interruption.child > 0 { kill(-Interruption.child, SIGKILL) }
         _exit(128 + number)
       }
     }
     sigprocmask(SIG_UNBLOCK, &mask, nil)
+  }
+
+  /// Does something that no signal may come between.
+  static func withoutSignals<Result>(_ body: () -> Result) -> Result {
+    var mask = sigset_t()
+    var before = sigset_t()
+    sigemptyset(&mask)
+    for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&mask, number) }
+    sigprocmask(SIG_BLOCK, &mask, &before)
+    defer { sigprocmask(SIG_SETMASK, &before, nil) }
+    return body()
   }
 }

@@ -1,0 +1,91 @@
+import ArgumentParser
+import Glibc
+import RouteGrad
+
+struct LintCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "lint",
+    abstract: "Hold a router in any language to a battery of deterministic checks.",
+    discussion: """
+      The command is started and driven over JSON lines on its standard input and output, with its random draws \
+      forced; docs/lint-protocol.md describes the exchange, docs/examples has an adapter for PyTorch.
+
+      Exit status: 0 proved on all calls made, 1 refuted, 2 undecided, 65 an answer that cannot be read or none \
+      at all, 66 a command that cannot be started.
+      """)
+
+  @Argument(
+    parsing: .postTerminator,
+    help: ArgumentHelp("The command that is the router, after '--', with its arguments.", valueName: "command"))
+  var command: [String] = []
+
+  @Option(parsing: .unconditional, help: ArgumentHelp("The number of experts, from 2 to 1024.", valueName: "n"))
+  var experts = 8
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("The experts per token. (default: what the router says)", valueName: "k"))
+  var topK: Int?
+
+  @Option(parsing: .unconditional, help: ArgumentHelp("The seed, from 0 to 2⁶⁴ − 1.", valueName: "n"))
+  var seed: UInt64 = 0
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("The seconds that any one answer may take, above 0.", valueName: "s"))
+  var timeout = 60.0
+
+  @Option(help: "The format of the result.")
+  var format: Format = .text
+
+  @OptionGroup var runOptions: RunOptions
+
+  enum Format: String, CaseIterable, ExpressibleByArgument {
+    case text
+    case json
+  }
+
+  func validate() throws {
+    guard !command.isEmpty, command[0] != "" else {
+      throw ValidationError("expected a command after '--', as in 'routegrad lint -- python3 router.py'")
+    }
+    guard (2...1024).contains(experts) else {
+      throw ValidationError("'--experts': expected 2 to 1024, got \(experts)")
+    }
+    if let topK, !(1...experts).contains(topK) {
+      throw ValidationError("'--top-k': expected 1 to \(experts), got \(topK)")
+    }
+    guard timeout > 0, timeout <= 1e6 else {
+      throw ValidationError("'--timeout': expected a number above 0 and up to 1000000, got \(timeout)")
+    }
+  }
+
+  func run() throws {
+    let result = try lint()
+    let report = LintReport(result)
+    switch format {
+    case .text: try Output.standard.write(report.text(style: Terminal.hasColours ? .coloured : .plain))
+    case .json: try Output.standard.write(report.json)
+    }
+    Glibc.exit(ExitStatus(result.verdict).rawValue)
+  }
+
+  private func lint() throws -> LintResult {
+    let child = try ChildProcess(command, timeout: timeout)
+    var hasAnswered = false
+    defer { child.stop(hasAnswered: hasAnswered) }
+    let isShown = !runOptions.quiet && isatty(STDERR_FILENO) == 1
+    do throws(RouterFailure) {
+      let router = try ExchangedRouter(child, greeting: .init(experts: experts, topK: topK, seed: seed))
+      let result = try RouterLint(seed: seed).run(on: router) { check in
+        if isShown { Terminal.show("\r\u{1B}[K\(check.rawValue)") }
+      }
+      if isShown { Terminal.show("\r\u{1B}[K") }
+      hasAnswered = true
+      return result
+    } catch {
+      if isShown { Terminal.show("\r\u{1B}[K") }
+      throw Failure(.wrongData, "\(command[0]): \(error)")
+    }
+  }
+}
