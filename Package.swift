@@ -29,7 +29,7 @@ let package = Package(
     .target(name: "RoutingExpectations", dependencies: ["RoutingEstimators", "GSLNumerics", "CKernels"]),
 
     // MARK: Judging code that is not ours
-    .target(name: "RoutingVerification", dependencies: ["RoutingExpectations"]),
+    .target(name: "RoutingVerification", dependencies: ["RoutingExpectations", "GSLNumerics"]),
 
     // MARK: Files and reports
     .target(name: "RoutingReports", dependencies: ["RoutingVerification", "CShippedProblems"]),
@@ -44,7 +44,7 @@ let package = Package(
     .executableTarget(
       name: "routegrad-bench",
       dependencies: [
-        "RouteGrad", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "RouteGrad", "GSLNumerics", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
     // MARK: Tests
