@@ -17,6 +17,7 @@ let package = Package(
   targets: [
     // MARK: C
     .systemLibrary(name: "CGSL", providers: [.apt(["libgsl-dev"]), .brew(["gsl"])]),
+    .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
     .target(name: "CKernels"),
     .target(name: "CShippedProblems"),
 
@@ -32,7 +33,7 @@ let package = Package(
     .target(name: "RoutingVerification", dependencies: ["RoutingExpectations", "GSLNumerics"]),
 
     // MARK: Files and reports
-    .target(name: "RoutingReports", dependencies: ["RoutingVerification", "CShippedProblems"]),
+    .target(name: "RoutingReports", dependencies: ["RoutingVerification", "CShippedProblems", "CZlib"]),
     .target(name: "RouteGrad", dependencies: ["RoutingReports"]),
 
     // MARK: Programs

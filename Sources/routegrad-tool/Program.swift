@@ -27,6 +27,10 @@ enum Program {
 /// Exit statuses, after `sysexits.h`.
 enum ExitStatus: Int32 {
   case success = 0
+  /// A verdict: refuted.
+  case refuted = 1
+  /// A verdict: the samples were too few.
+  case undecided = 2
   /// Options, ids or parameters that do not exist or do not go together.
   case wrongUsage = 64
   /// A file that is not what it should be, or a result that overflows Float64.
@@ -55,6 +59,8 @@ struct Failure: Error {
     case let error as InvalidEstimator: self.init(.wrongUsage, error.description)
     case let error as ReportError:
       self.init(error.code == .wrongData ? .wrongData : .wrongUsage, error.description)
+    case let error as SampleError:
+      self.init(error.code == .noInput ? .noInput : .wrongData, error.description)
     default:
       let lines = RouteGradCommand.message(for: error).split(whereSeparator: \.isNewline)
       self.init(.wrongUsage, lines.joined(separator: " "))

@@ -8,11 +8,11 @@ struct RouteGradCommand: ParsableCommand {
     discussion: """
       Start with 'routegrad report': it needs no input.
 
-      Exit status: 0 done, 64 wrong usage, 65 wrong data, 66 an input cannot be opened, 73 an output \
+      Exit status: 0 done, 1 refuted, 2 undecided, 64 wrong usage, 65 wrong data, 66 an input cannot be opened, 73 an output \
       cannot be written, 130 interrupted.
       """,
     version: routeGradVersion,
-    subcommands: [ReportCommand.self, OutcomesCommand.self, OrderCommand.self, EstimatorsCommand.self])
+    subcommands: [ReportCommand.self, OutcomesCommand.self, OrderCommand.self, VerifyCommand.self, EstimatorsCommand.self])
 
   /// Throws if the first argument is neither a command nor an option; the parser would call it unexpected,
   /// and no more.
