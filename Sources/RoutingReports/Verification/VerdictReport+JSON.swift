@@ -75,7 +75,7 @@ extension Evidence.Part {
         "logEValue": .finite(part.logEValue), "jointLogEValue": .finite(part.jointLogEValue),
         "sampleMean": JSONValue(part.sampleMean),
         "lower": JSONValue(part.intervals.map(\.lowerBound)), "upper": JSONValue(part.intervals.map(\.upperBound)),
-        "coordinatesPassed": JSONValue(part.coordinatesPassed),
+        "coordinatesPassed": JSONValue(part.coordinatesPassed), "worstCoordinate": JSONValue(part.worstCoordinate),
       ]
     case .frequencies(let part):
       [

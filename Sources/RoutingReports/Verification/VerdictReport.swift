@@ -56,11 +56,24 @@ public struct VerdictReport: Sendable {
     case .proved: return "equal to \(subject) to \(Figures.significant(evidence.tolerance)) by enumeration"
     case .consistent:
       return "no coordinate's mean is off \(subject) by \(Figures.significant(evidence.detectableBias)) or more"
-    case .refuted: return "the mean is not that of \(subject)"
+    case .refuted: return refutation
     case .undecided:
-      let size = evidence.smallestDetectableBias.map { "; they refute a bias of \(Figures.significant($0))" } ?? ""
+      let size = evidence.smallestDetectableBias.map { "; so many find a bias of \(Figures.significant($0))" } ?? ""
       return "\(evidence.samples) samples were too few\(size)"
     }
+  }
+
+  /// What speaks against the claim, where no sample does by itself.
+  private var refutation: String {
+    let subject = evidence.claim.subject
+    for case .mean(let part) in evidence.parts where part.logEValue >= part.jointLogEValue - 1 {
+      let k = part.worstCoordinate
+      let interval = part.intervals[k]
+      return "coordinate \(k) has the mean \(Figures.significant(part.sampleMean[k])) "
+        + "(\(Figures.significant(interval.lowerBound))…\(Figures.significant(interval.upperBound))), \(subject) has "
+        + Figures.significant(evidence.claim.mean[k])
+    }
+    return "the choices do not come with the probabilities of \(subject)"
   }
 
   private var facts: [(String, String)] {
@@ -85,7 +98,7 @@ public struct VerdictReport: Sendable {
             + "\(evidence.requiredSamples.map(String.init) ?? Figures.undefined) samples"
         ))
       facts.append(
-        ("smallest bias", "\(Figures.significant(evidence.smallestDetectableBias)) is what these samples refute"))
+        ("smallest bias", "one of \(Figures.significant(evidence.smallestDetectableBias)) is found by so many samples"))
       facts.append(("seed", evidence.seed.map(String.init) ?? "none: the samples came from outside"))
     }
     return facts

@@ -72,8 +72,8 @@ extension SequentialMeanTest.Lanes {
       bet(.belowDesign, sign: -1, threshold: -tolerance, edge: gap)
       bet(.aboveAdaptive, sign: 1, threshold: tolerance, edge: mean - tolerance)
       bet(.belowAdaptive, sign: -1, threshold: -tolerance, edge: -tolerance - mean)
-      if upper > bias { bet(.notAboveBias, sign: -1, threshold: bias, edge: gap) }
-      if lower < -bias { bet(.notBelowBias, sign: 1, threshold: -bias, edge: gap) }
+      if upper >= bias { bet(.notAboveBias, sign: -1, threshold: bias, edge: gap) }
+      if lower <= -bias { bet(.notBelowBias, sign: 1, threshold: -bias, edge: gap) }
 
       let scaled = variance / range / range
       let stake = (2 * intervalDepth / (scaled * (n + 1) * log(n + 2))).squareRoot()
@@ -84,13 +84,17 @@ extension SequentialMeanTest.Lanes {
 
   /// The logarithm of the average capital of the four bets of every coordinate.
   func logEValue() -> Double {
-    let bets: [Bet] = [.aboveDesign, .aboveAdaptive, .belowDesign, .belowAdaptive]
     var largest = -Double.infinity
-    for j in 0..<coordinates { for bet in bets { largest = max(largest, self[.capital0, bet, j]) } }
+    for j in 0..<coordinates { largest = max(largest, largestCapital(j)) }
     guard largest > -.infinity else { return largest }
     var sum = 0.0
-    for j in 0..<coordinates { for bet in bets { sum += exp(self[.capital0, bet, j] - largest) } }
+    for j in 0..<coordinates { for bet in Bet.refuting { sum += exp(self[.capital0, bet, j] - largest) } }
     return largest + log(sum / Double(4 * coordinates))
+  }
+
+  /// The logarithm of the largest capital of a coordinate's four bets.
+  func largestCapital(_ j: Int) -> Double {
+    Bet.refuting.reduce(-.infinity) { max($0, self[.capital0, $1, j]) }
   }
 
   /// Keeps in mind which of the two bets that let a coordinate pass have been won, and counts those that won both.

@@ -41,6 +41,9 @@ extension SequentialMeanTest {
     /// The six bets: on d above ε and on d below −ε, each in two ways, and the two that let a coordinate pass.
     enum Bet: Int, CaseIterable {
       case aboveDesign, aboveAdaptive, belowDesign, belowAdaptive, notAboveBias, notBelowBias
+
+      /// Those that refute.
+      static let refuting: [Bet] = [.aboveDesign, .aboveAdaptive, .belowDesign, .belowAdaptive]
     }
 
     let coordinates: Int
@@ -79,8 +82,8 @@ extension SequentialMeanTest {
         self[.lower, j] = bounds.lower[j] - mean[j] - tolerance
         self[.upper, j] = bounds.upper[j] - mean[j] + tolerance
         // Means that the bounds exclude need no evidence.
-        if self[.upper, j] <= bias { self[.capital4, j] = .infinity }
-        if self[.lower, j] >= -bias { self[.capital5, j] = .infinity }
+        if self[.upper, j] < bias { self[.capital4, j] = .infinity }
+        if self[.lower, j] > -bias { self[.capital5, j] = .infinity }
       }
     }
 

@@ -90,6 +90,11 @@ public struct SequentialMeanTest: ~Copyable {
   /// Whether every coordinate has passed.
   public var hasPassed: Bool { coordinatesPassed == coordinates }
 
+  /// The coordinate with the largest capital against its mean.
+  public var worstCoordinate: Int {
+    (0..<coordinates).max { lanes.largestCapital($0) < lanes.largestCapital($1) } ?? 0
+  }
+
   /// A sample outside of the bounds.
   public struct Violation: Error, Sendable, Equatable {
     /// The sample's number among those added, from 0.

@@ -69,6 +69,8 @@ public struct Evidence: Sendable {
     public var intervals: [ClosedRange<Double>]
     /// How many coordinates cannot be off by δ.
     public var coordinatesPassed: Int
+    /// The coordinate that speaks most against the claim.
+    public var worstCoordinate: Int
   }
 
   /// The sequential test of the choices.

@@ -212,7 +212,8 @@ extension SampleVerifier {
       .mean(
         Evidence.Mean(
           verdict: meanVerdict, samples: test.count, logEValue: test.logEValue, jointLogEValue: jointLogEValue,
-          sampleMean: test.sampleMean, intervals: test.intervals, coordinatesPassed: test.coordinatesPassed)))
+          sampleMean: test.sampleMean, intervals: test.intervals, coordinatesPassed: test.coordinatesPassed,
+          worstCoordinate: test.worstCoordinate)))
     if let frequencies {
       parts.append(
         .frequencies(
