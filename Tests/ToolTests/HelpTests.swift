@@ -6,7 +6,7 @@ struct HelpTests {
     let run = try Tool.run(arguments)
     #expect(run.status == 0)
     #expect(run.error == "")
-    for command in ["report", "outcomes", "order", "estimators"] {
+    for command in ["report", "outcomes", "order", "verify", "estimators"] {
       #expect(run.output.contains("\n  \(command) "))
     }
     #expect(run.output.contains("USAGE: routegrad"))
@@ -23,6 +23,14 @@ struct HelpTests {
     ),
     ("outcomes", ["--estimator", "--problem", "--mask", "--threshold"]),
     ("order", ["--mask", "--threshold", "--format", "--output", "--threads", "--quiet"]),
+    (
+      "verify",
+      [
+        "--problem", "--problem-name", "--estimator", "--target", "--false-fail-rate", "--false-pass-rate",
+        "--detectable-bias", "--tolerance", "--bounds", "--max-samples", "--mask", "--threshold", "--format",
+        "--threads", "--quiet",
+      ]
+    ),
     ("estimators", ["--format"]),
   ])
   func commandHelpNamesEveryOption(command: String, options: [String]) throws {

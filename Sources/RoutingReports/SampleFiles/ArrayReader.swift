@@ -92,7 +92,12 @@ final class ArrayReader: SampleReader {
   func next(_ batch: inout SampleBatch) throws(SampleError) -> Bool {
     let most = max(min(SampleBatch.mostRows, SampleBatch.mostNumbers / max(gradient.width, 1)), 1)
     let count = try gradient.readyRows(atMost: most)
-    guard count > 0 else { return false }
+    guard count > 0 else {
+      // So that their ends, and checksums, are looked at too.
+      _ = try choice?.readyRows(atMost: 1)
+      _ = try coins?.readyRows(atMost: 1)
+      return false
+    }
     try gradient.read(count, into: &batch.gradients)
     guard let choice else { return true }
     var choices: [[Int]] = []
