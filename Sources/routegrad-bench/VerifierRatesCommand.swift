@@ -32,10 +32,14 @@ struct VerifierRatesCommand: ParsableCommand {
     print("| null distribution | false alarms | rate, 99.9 % limits (Clopper–Pearson) | mean of stopped e-values |")
     print("|---|--:|---|--:|")
     let null = VerifierTrials(rates: ErrorRates(falseFail: 0.05, falsePass: 1e-3), seed: seed, threads: threads)
-    for source in SampleSource.all { print(row(source.name, null.nullRuns(of: source, runs: runs, length: length))) }
-    for (name, probabilities) in VerifierTrials.choices {
-      print(row(name, null.choiceRuns(probabilities, runs: runs, length: length)))
+    for source in SampleSource.all {
+      print(row(source.name, null.nullRuns(of: source, runs: runs, length: length)))
     }
+    for choices in VerifierTrials.choices {
+      print(row(choices.name, null.choiceRuns(choices.probabilities, runs: runs, length: length)))
+    }
+    let joint = try null.jointRuns(runs: runs, length: length / 5)
+    print(row("a router of 4, choices and gradients, \(length / 5) samples", joint))
     guard powerRuns > 0 else { return }
     let trials = VerifierTrials(rates: ErrorRates(), seed: seed, threads: threads)
     let promise = 1 - trials.rates.falsePass
@@ -48,7 +52,8 @@ struct VerifierRatesCommand: ParsableCommand {
       for ratio in [0.5, 0.1] {
         let power = trials.power(of: source, ratio: ratio, runs: powerRuns)
         print(
-          "| \(source.name) | \(ratio) | \(power.samples) | \(power.refuted) | \(power.passedWrongly) | \(power.consistent) |")
+          "| \(source.name) | \(ratio) | \(power.samples) | \(power.refuted) | \(power.passedWrongly) "
+            + "| \(power.consistent) |")
       }
     }
   }

@@ -11,7 +11,8 @@ struct VerifyStreamCommand: ParsableCommand {
     commandName: "verify-stream", abstract: "The sequential test's speed and memory from 10³ to 10⁸ samples.")
 
   @Option(name: .customLong("N"), help: "The number of coordinates.") var coordinates = 8
-  @Option(help: "The numbers of samples.") var samples: [Int] = [1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000]
+  @Option(help: "The numbers of samples.")
+  var samples: [Int] = [1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000]
   @Option(help: "The rows of a batch.") var batch = 1024
 
   func validate() throws {

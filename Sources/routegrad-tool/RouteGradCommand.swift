@@ -12,7 +12,9 @@ struct RouteGradCommand: ParsableCommand {
       cannot be written, 130 interrupted.
       """,
     version: routeGradVersion,
-    subcommands: [ReportCommand.self, OutcomesCommand.self, OrderCommand.self, VerifyCommand.self, EstimatorsCommand.self])
+    subcommands: [
+      ReportCommand.self, OutcomesCommand.self, OrderCommand.self, VerifyCommand.self, EstimatorsCommand.self,
+    ])
 
   /// Throws if the first argument is neither a command nor an option; the parser would call it unexpected,
   /// and no more.

@@ -216,7 +216,10 @@ struct Contents: Equatable {
 
   @Test(arguments: [
     (#"{"gradient": [1, 2]}"#, "line 1: gradient: expected 3 numbers, one for each expert, got 2"),
-    ("{\"gradient\": [1, 2, 3]}\n{\"gradient\": [1, NaN, 3]}", "line 2: gradient[1]: expected a finite number, got NaN"),
+    (
+      "{\"gradient\": [1, 2, 3]}\n{\"gradient\": [1, NaN, 3]}",
+      "line 2: gradient[1]: expected a finite number, got NaN"
+    ),
     ("{\"gradient\": [1, 2, 3]}\n{\"gradient\": [1, 2, 3]", "line 2: expected ',' or '}', got the end of the text"),
     ("{\"gradient\": [1, 2, 3]}\n{\"gradient\": [1, 2, 3], \"choice\": [0]}", "line 2: choice: expected the fields"),
     ("{\"gradient\": [1, 2, 3]}\n\n{\"gradient\": [1, 2, 3]}", "line 2: expected a sample, got an empty line"),

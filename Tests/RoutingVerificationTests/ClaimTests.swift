@@ -56,8 +56,10 @@ struct ClaimTests {
     for (factor, verdict) in [(1.0, Verdict.consistent), (0.5, .refuted)] {
       var verifier = try SampleVerifier(claim, criteria: Criteria(relativeDetectableBias: 0.3), budget: 200_000)
       var generator = TestSeed.generator("gumbel claim")
-      repeat {} while verifier.add(
-        (0..<16).flatMap { _ in sampler.sample(using: &generator).map { factor * $0 } })
+      var wantsMore = true
+      while wantsMore {
+        wantsMore = verifier.add((0..<16).flatMap { _ in sampler.sample(using: &generator).map { factor * $0 } })
+      }
       #expect(verifier.finish().verdict == verdict)
     }
   }

@@ -77,7 +77,8 @@ private struct Candidate {
 
   init?(fault: PlantedFault, sound: any FiniteOutcomeEstimator, problem: TestProblem) {
     guard sound.claims.kinds.contains(problem.problem.kind),
-      let own = try? sound.outcomes(of: problem.problem), let faulty = try? fault.estimator.outcomes(of: problem.problem),
+      let own = try? sound.outcomes(of: problem.problem),
+      let faulty = try? fault.estimator.outcomes(of: problem.problem),
       let claim = try? Claim(sound, on: problem.problem), faulty.outcomes.contains(where: { $0.probability > 0 })
     else { return nil }
     self.problem = problem

@@ -39,6 +39,15 @@ struct SequentialMeanTestTests {
     }
   }
 
+  @Test func choicesAndGradientsTogether() throws {
+    let trials = VerifierTrials(rates: ErrorRates(falseFail: 0.05), seed: TestSeed.value, threads: 2)
+    let result = try trials.jointRuns(runs: 500, length: 60)
+    if Double(result.alarms) > 0.05 * 500 {
+      #expect(StatisticalBounds.refutation(successes: result.alarms, of: 500, probability: 0.05) == nil)
+    }
+    #expect((result.mean - 1).magnitude <= StatisticalBounds.meanDeviation(samples: 500, variance: 16, range: 80))
+  }
+
   /// At n = requiredSamples the bias is found, and its absence too, with the probability promised, 0.999: of 200 runs
   /// more than 8 failures have a probability of 1e-10 at that rate.
   @Test(arguments: SampleSource.all.filter { !$0.isDegenerate }.map(\.name))

@@ -33,7 +33,11 @@ struct VerifyCommandTests {
     var text = ""
     for _ in 0..<count {
       var unit = generator.nextOpenUnit()
-      text += (parts.first { unit -= $0.probability; return unit < 0 } ?? parts[0]).line
+      let drawn = parts.first { part in
+        unit -= part.probability
+        return unit < 0
+      }
+      text += (drawn ?? parts[0]).line
     }
     return text
   }
@@ -41,9 +45,9 @@ struct VerifyCommandTests {
   private func verify(
     _ arguments: [String], _ samples: String, estimator: String? = "sparsemixer", in folder: URL
   ) throws -> Tool.Run {
-    try Tool.run(
-      ["verify", "-", "--problem", "p.json"] + (estimator.map { ["--estimator", $0] } ?? []) + arguments, input: samples,
-      in: folder)
+    let named = estimator.map { ["--estimator", $0] } ?? []
+    return try Tool.run(
+      ["verify", "-", "--problem", "p.json"] + named + arguments, input: samples, in: folder)
   }
 
   // MARK: Verdicts

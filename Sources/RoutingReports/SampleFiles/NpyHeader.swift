@@ -75,7 +75,9 @@ struct NpyHeader: Equatable {
     let kind = type.dropFirst().first ?? " "
     guard "<>|=".contains(order), let bytes = Int(type.dropFirst(2)),
       ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"].contains("\(kind)\(bytes)")
-    else { throw invalid("expected Float16, Float32, Float64 or whole numbers, got the type '\(type.clipped(to: 20))'") }
+    else {
+      throw invalid("expected Float16, Float32, Float64 or whole numbers, got the type '\(type.clipped(to: 20))'")
+    }
     element = Element(kind: kind, bytes: bytes, isBigEndian: order == ">")
 
     let isFortran = try entry("fortran_order")

@@ -38,9 +38,9 @@ public struct VerdictReport: Sendable {
     var text = style.strong("\(evidence.verdict.rawValue): \(summary)") + "\n"
     var table = TextTable(columns: [.init(title: "", isText: true), .init(title: "", isText: true)])
     table.rows = facts.map { .init(cells: [$0.0, $0.1]) }
-    for line in table.text(indentation: 2, style: .plain).split(separator: "\n") where !line.allSatisfy(\.isWhitespace) {
-      text += line + "\n"
-    }
+    // Without the row of titles, which are empty.
+    let lines = table.text(indentation: 2, style: .plain).split(separator: "\n")
+    for line in lines where !line.allSatisfy(\.isWhitespace) { text += line + "\n" }
     return text
   }
 
@@ -84,7 +84,10 @@ public struct VerdictReport: Sendable {
       ("compared", "\(source.onOneLine) (\(format.rawValue)) with \(claim.subject)\(claim.words)"),
       ("problem", problem.location.onOneLine + (space == .none ? "" : ", mask \(space.words)")),
       (areSamples ? "samples" : "outcomes", "\(evidence.samples)"),
-      ("tolerance", "\(Figures.significant(evidence.tolerance)) (\(criteria.relativeTolerance) of the largest gradient)"),
+      (
+        "tolerance",
+        "\(Figures.significant(evidence.tolerance)) (\(criteria.relativeTolerance) of the largest gradient)"
+      ),
     ]
     for part in evidence.parts { facts += part.facts(evidence) }
     if isStatistical {
@@ -138,7 +141,8 @@ extension Evidence.Part {
       ]
     case .frequencies(let part):
       guard part.samples > 0 else { return [] }
-      return [("choices", "e-value \(power(part.logEValue)) after \(part.samples), \(part.outcomes) outcomes told apart")]
+      let evidence = "e-value \(power(part.logEValue)) after \(part.samples)"
+      return [("choices", "\(evidence), \(part.outcomes) outcomes told apart")]
     }
   }
 }
@@ -149,7 +153,9 @@ extension CounterExample {
     let drawn = draw.map { draw in
       "choice \(draw.choice)" + (draw.coins.map { $0.isEmpty ? "" : ", coins \($0)" } ?? "")
     }
-    func pair(_ k: Int) -> String { "\(Figures.significant(found[k])), \(subject) has \(Figures.significant(expected[k]))" }
+    func pair(_ k: Int) -> String {
+      "\(Figures.significant(found[k])), \(subject) has \(Figures.significant(expected[k]))"
+    }
     switch kind {
     case .support:
       return "coordinate \(coordinate ?? 0) is \(Figures.significant(found[0])), outside of "
@@ -166,7 +172,8 @@ extension CounterExample {
       return "coordinate \(k) of the exact mean is \(pair(k))"
     case .covariance:
       let k = coordinate ?? 0
-      return "the exact variance of coordinate \(k), or its covariances, are not those of \(subject) (variance \(pair(k)))"
+      return "the exact variance of coordinate \(k), or a covariance of it, is not that of \(subject) "
+        + "(variance \(pair(k)))"
     }
   }
 }

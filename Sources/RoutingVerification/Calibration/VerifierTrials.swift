@@ -1,4 +1,5 @@
 import RoutingCore
+import RoutingEstimators
 import RoutingExpectations
 
 #if canImport(Glibc)
@@ -83,6 +84,36 @@ package struct VerifierTrials: Sendable {
     ("choices, 8 equal", [Double](repeating: 0.125, count: 8)),
     ("choices, steep", [0.9, 0.09, 0.009, 0.0009, 0.0001]),
   ]
+
+  /// Runs of the whole ``SampleVerifier`` on samples of an estimator that come with their draws: choices and gradients are
+  /// tested together. A run ends with its verdict, or after `length` samples.
+  package func jointRuns(runs: Int, length: Int) throws -> NullResult {
+    let problem = try RoutedProblem(
+      .categorical(
+        CategoricalProblem(
+          logits: [0.5, -1, 1, 0],
+          source: .table(values: [1, -2, 0.5, 3], gradients: [[Double]](repeating: [0, 0, 0, 0], count: 4)))))
+    let claim = try Claim(Reinforce(), on: problem)
+    let sampler = OutcomeSampler(try Reinforce().outcomes(of: problem))
+    let criteria = Criteria(rates: rates, relativeTolerance: 0)
+    _ = try SampleVerifier(claim, criteria: criteria)  // so that it cannot fail below
+    let results = parallelMap(0..<runs, threads: threads) { run -> (logEValue: Double, isRefuted: Bool) in
+      guard
+        var verifier = try? SampleVerifier(claim, criteria: criteria, draws: .choicesAndCoins, budget: length)
+      else { preconditionFailure("a verifier that was made before cannot be made again") }
+      var generator = Philox(seed: seed, stream: UInt64(run))
+      var wantsMore = true
+      while wantsMore {
+        let outcome = sampler.sample(using: &generator)
+        wantsMore = verifier.add(
+          sampler.outcomes.gradient(of: outcome), draws: [ForeignDraw(choice: outcome.choice, coins: outcome.coins)])
+      }
+      let evidence = verifier.finish()
+      for case .mean(let mean) in evidence.parts { return (mean.jointLogEValue, evidence.verdict == .refuted) }
+      preconditionFailure("samples are tested for their mean")
+    }
+    return NullResult(stopped: results.map { exp($0.logEValue) }, alarms: results.count(where: \.isRefuted))
+  }
 
   /// What runs at the size of the design gave, as shares of the runs.
   package struct Power: Sendable {

@@ -50,7 +50,9 @@ struct VerifyCommand: ParsableCommand {
   func validate() throws {
     if samples == "-", problem == "-" { throw ValidationError("standard input ('-') can be read only once") }
     if estimator != nil {
-      if target != nil { throw ValidationError("'--target' does not go with '--estimator', which has a mean of its own") }
+      if target != nil {
+        throw ValidationError("'--target' does not go with '--estimator', which has a mean of its own")
+      }
       if verification.bounds != nil {
         throw ValidationError("'--bounds' does not go with '--estimator', whose samples have bounds of their own")
       }
