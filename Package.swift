@@ -17,6 +17,7 @@ let package = Package(
   targets: [
     // MARK: C
     .systemLibrary(name: "CGSL", providers: [.apt(["libgsl-dev"]), .brew(["gsl"])]),
+    .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
     .target(name: "CKernels"),
     .target(name: "CShippedProblems"),
 
@@ -32,10 +33,11 @@ let package = Package(
     .target(name: "RoutingExpectations", dependencies: ["RoutingEstimators", "GSLNumerics", "CKernels"]),
 
     // MARK: Judging code that is not ours
-    .target(name: "RoutingVerification", dependencies: ["RoutingExpectations"]),
+    .target(name: "RoutingVerification", dependencies: ["RoutingExpectations", "GSLNumerics"]),
 
     // MARK: Files and reports
-    .target(name: "RoutingReports", dependencies: ["RoutingVerification", "StrictJSON", "CShippedProblems"]),
+    .target(
+      name: "RoutingReports", dependencies: ["RoutingVerification", "StrictJSON", "CShippedProblems", "CZlib"]),
     .target(name: "RouteGrad", dependencies: ["RoutingReports"]),
 
     // MARK: Programs
@@ -47,7 +49,7 @@ let package = Package(
     .executableTarget(
       name: "routegrad-bench",
       dependencies: [
-        "RouteGrad", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "RouteGrad", "GSLNumerics", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
     // MARK: Tests

@@ -2,6 +2,7 @@
 #ifndef ROUTEGRAD_CGSL_SHIM_H
 #define ROUTEGRAD_CGSL_SHIM_H
 
+#include <gsl/gsl_cdf.h>
 #include <gsl/gsl_deriv.h>
 #include <gsl/gsl_errno.h>
 #include <gsl/gsl_integration.h>

@@ -71,6 +71,8 @@ struct Failure: Error {
     case let error as InvalidEstimator: self.init(.wrongUsage, error.description)
     case let error as ReportError:
       self.init(error.code == .wrongData ? .wrongData : .wrongUsage, error.description)
+    case let error as SampleError:
+      self.init(error.code == .noInput ? .noInput : .wrongData, error.description)
     default:
       let lines = RouteGradCommand.message(for: error).split(whereSeparator: \.isNewline)
       self.init(.wrongUsage, lines.joined(separator: " "))

@@ -13,7 +13,8 @@ struct RouteGradCommand: ParsableCommand {
       """,
     version: routeGradVersion,
     subcommands: [
-      ReportCommand.self, OutcomesCommand.self, OrderCommand.self, EstimatorsCommand.self, LintCommand.self,
+      ReportCommand.self, OutcomesCommand.self, OrderCommand.self, VerifyCommand.self, EstimatorsCommand.self,
+      LintCommand.self,
     ])
 
   /// Throws if the first argument is neither a command nor an option; the parser would call it unexpected,

@@ -6,7 +6,7 @@ struct HelpTests {
     let run = try Tool.run(arguments)
     #expect(run.status == 0)
     #expect(run.error == "")
-    for command in ["report", "outcomes", "order", "estimators", "lint"] {
+    for command in ["report", "outcomes", "order", "verify", "estimators", "lint"] {
       #expect(run.output.contains("\n  \(command) "))
     }
     #expect(run.output.contains("USAGE: routegrad"))
@@ -23,6 +23,14 @@ struct HelpTests {
     ),
     ("outcomes", ["--estimator", "--problem", "--mask", "--threshold"]),
     ("order", ["--mask", "--threshold", "--format", "--output", "--threads", "--quiet"]),
+    (
+      "verify",
+      [
+        "--problem", "--problem-name", "--estimator", "--target", "--false-fail-rate", "--false-pass-rate",
+        "--detectable-bias", "--tolerance", "--bounds", "--max-samples", "--mask", "--threshold", "--format",
+        "--threads", "--quiet",
+      ]
+    ),
     ("estimators", ["--format"]),
     ("lint", ["--experts", "--top-k", "--seed", "--timeout", "--format", "--threads", "--quiet"]),
   ])

@@ -132,7 +132,7 @@ private func jacobianProduct(_ p: [Double], _ w: [Double]) -> [Double] {
 
 extension PlantedFault {
   /// All of them.
-  public static let all: [PlantedFault] = factors + nodesAndCoins + relaxations + scores + routing
+  public static let all: [PlantedFault] = factors + detachments + nodesAndCoins + relaxations + scores + routing
 
   private static let factors: [PlantedFault] = [
     PlantedFault("factor 2 dropped", in: "first-order", caughtBy: [.exactness, .referenceMoments]) {
@@ -155,6 +155,13 @@ extension PlantedFault {
         outcome.coins == [3] ? gradient : gradient.map { 0.9 * $0 }
       }
     },
+  ]
+
+  private static let detachments: [PlantedFault] = [
+    PlantedFault("combine weights without gradient", in: "conventional", caughtBy: [.exactness]) {
+      (sound, problem) throws(Unavailable) in
+      try sound.outcomes(of: problem).changingGradients { _, gradient in gradient.map { _ in 0 } }
+    }
   ]
 
   private static let nodesAndCoins: [PlantedFault] = [

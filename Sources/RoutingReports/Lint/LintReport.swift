@@ -1,4 +1,5 @@
 import RoutingVerification
+import StrictJSON
 
 /// The battery's result, for people and for programs.
 public struct LintReport: Sendable {

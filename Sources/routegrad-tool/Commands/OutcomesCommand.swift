@@ -21,7 +21,7 @@ struct OutcomesCommand: ParsableCommand {
 
   func run() throws {
     let estimator = try EstimatorRegistry.estimator(estimator)
-    let filed = try chosen(from: Input.problems(in: file))
+    let filed = try Input.problem(in: file, named: problem, option: "--problem")
     let routed = try FiledProblem.route([filed], space: maskOptions.space).problems[0]
     let lines = try OutcomeLines(of: estimator, on: routed, location: filed.location)
     for start in stride(from: 0, to: lines.count, by: Self.linesAtOnce) {
@@ -30,30 +30,4 @@ struct OutcomesCommand: ParsableCommand {
   }
 
   private static let linesAtOnce = 1024
-
-  private func chosen(from problems: [FiledProblem]) throws -> FiledProblem {
-    let place = Input.name(of: file)
-    guard let problem else {
-      guard problems.count == 1 else {
-        throw Failure(
-          .wrongUsage,
-          "\(place): expected one problem, got \(problems.count); choose with --problem: \(names(problems))")
-      }
-      return problems[0]
-    }
-    let found = problems.filter { $0.problem.name == problem }
-    guard found.count == 1 else {
-      throw Failure(
-        .wrongUsage,
-        "\(place): expected one problem named '\(problem)', got \(found.count); names: \(names(problems))")
-    }
-    return found[0]
-  }
-
-  /// The first names, for messages.
-  private func names(_ problems: [FiledProblem]) -> String {
-    let names = problems.compactMap(\.problem.name)
-    guard !names.isEmpty else { return "none has a name" }
-    return names.prefix(8).joined(separator: ", ") + (names.count > 8 ? ", …" : "")
-  }
 }

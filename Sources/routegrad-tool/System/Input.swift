@@ -16,6 +16,39 @@ enum Input {
     try ProblemFile.problems(of: bytes(of: path), file: name(of: path))
   }
 
+  /// The one problem of a file, or the one with a name.
+  ///
+  /// - Parameters:
+  ///   - path: the file, or `-`.
+  ///   - name: the problem's name, if one was asked for.
+  ///   - option: the option by which one is asked for, for messages.
+  /// - Throws: as ``problems(in:)``, and ``Failure`` if it is not exactly one.
+  static func problem(in path: String, named name: String?, option: String) throws -> FiledProblem {
+    let problems = try problems(in: path)
+    let place = Self.name(of: path)
+    guard let name else {
+      guard problems.count == 1 else {
+        throw Failure(
+          .wrongUsage,
+          "\(place): expected one problem, got \(problems.count); choose with \(option): \(names(problems))")
+      }
+      return problems[0]
+    }
+    let found = problems.filter { $0.problem.name == name }
+    guard found.count == 1 else {
+      throw Failure(
+        .wrongUsage, "\(place): expected one problem named '\(name)', got \(found.count); names: \(names(problems))")
+    }
+    return found[0]
+  }
+
+  /// The first names, for messages.
+  private static func names(_ problems: [FiledProblem]) -> String {
+    let names = problems.compactMap(\.problem.name)
+    guard !names.isEmpty else { return "none has a name" }
+    return names.prefix(8).joined(separator: ", ") + (names.count > 8 ? ", …" : "")
+  }
+
   private static func bytes(of path: String) throws(Failure) -> [UInt8] {
     let descriptor = path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw unreadable(path) }

@@ -1,0 +1,105 @@
+import RoutingCore
+import RoutingEstimators
+import RoutingVerification
+import StrictJSON
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+/// The natural logarithm, for files that do not import the C library.
+func logarithm(_ x: Double) -> Double { log(x) }
+
+/// `e^x` for people, from its logarithm: Float64 holds not all of them.
+func power(_ logarithm: Double) -> String {
+  guard logarithm.isFinite else { return logarithm > 0 ? "∞" : "0" }
+  let decimal = logarithm / 2.302585092994046
+  guard decimal.magnitude >= 4 else { return Figures.significant(exp(logarithm)) }
+  // Rounded before it is split, so that 10⁶ is not 10.0e5.
+  let rounded = (decimal * 1e9).rounded() / 1e9
+  let exponent = rounded.rounded(.down)
+  return "\(Figures.fixed(pow(10, rounded - exponent), decimals: 1))e\(Int(exponent))"
+}
+
+extension VerdictReport {
+  /// The verdict in the format `routegrad.verdict/1`.
+  public var json: String {
+    let (claim, criteria) = (evidence.claim, evidence.criteria)
+    return JSONWriter.indented([
+      "schema": "routegrad.verdict/1", "version": .string(routeGradVersion),
+      "verdict": .string(evidence.verdict.rawValue),
+      "problem": JSONValue(problem.problem.name),
+      "mask": ["rule": .string(space.rule), "threshold": JSONValue(space.threshold)],
+      "samples": ["source": .string(source), "format": .string(format.rawValue), "count": JSONValue(evidence.samples)],
+      "claim": [
+        "estimator": claim.estimator.map {
+          ["id": .string(type(of: $0).id), "parameters": $0.values.json]
+        } ?? .null,
+        "target": JSONValue(claim.target?.rawValue),
+        "mean": JSONValue(claim.mean), "meanError": .number(claim.meanError),
+        "lower": JSONValue(claim.bounds.lower), "upper": JSONValue(claim.bounds.upper),
+      ],
+      "falseFailRate": .number(criteria.rates.falseFail), "falsePassRate": .number(criteria.rates.falsePass),
+      "relativeTolerance": .number(criteria.relativeTolerance), "tolerance": .number(evidence.tolerance),
+      "detectableBias": .number(evidence.detectableBias),
+      "smallestDetectableBias": JSONValue(evidence.smallestDetectableBias),
+      "requiredSamples": JSONValue(evidence.requiredSamples),
+      "seed": JSONValue(evidence.seed.map { "\($0)" }),
+      "parts": .array(evidence.parts.map(\.json)),
+      "counterExample": evidence.counterExample?.json(place: counterExamplePlace) ?? .null,
+    ])
+  }
+}
+
+extension Evidence.Part {
+  fileprivate var json: JSONValue {
+    switch self {
+    case .conformance(let part):
+      [
+        "check": "conformance", "verdict": .string(part.verdict.rawValue),
+        "outcomesSeen": JSONValue(part.outcomesSeen), "outcomes": JSONValue(part.outcomes),
+        "unseenProbability": .number(part.unseenProbability), "largestDeviation": .number(part.largestDeviation),
+      ]
+    case .moments(let part):
+      [
+        "check": "moments", "verdict": .string(part.counterExample == nil ? "proved" : "refuted"),
+        "mean": JSONValue(part.found.mean), "variance": JSONValue(part.found.variance),
+        "meanDeviation": .number(part.meanDeviation), "covarianceDeviation": JSONValue(part.covarianceDeviation),
+      ]
+    case .mean(let part):
+      [
+        "check": "mean", "verdict": .string(part.verdict.rawValue), "samples": JSONValue(part.samples),
+        "logEValue": .finite(part.logEValue), "jointLogEValue": .finite(part.jointLogEValue),
+        "sampleMean": JSONValue(part.sampleMean),
+        "lower": JSONValue(part.intervals.map(\.lowerBound)), "upper": JSONValue(part.intervals.map(\.upperBound)),
+        "coordinatesPassed": JSONValue(part.coordinatesPassed), "worstCoordinate": JSONValue(part.worstCoordinate),
+      ]
+    case .frequencies(let part):
+      [
+        "check": "choices", "logEValue": .finite(part.logEValue), "samples": JSONValue(part.samples),
+        "outcomes": JSONValue(part.outcomes),
+      ]
+    }
+  }
+}
+
+extension JSONValue {
+  /// A number, or null where it is not finite.
+  fileprivate static func finite(_ x: Double) -> JSONValue { x.isFinite ? .number(x) : .null }
+}
+
+extension ForeignCounterExample {
+  fileprivate func json(place: String?) -> JSONValue {
+    [
+      "kind": .string(kind.rawValue), "row": JSONValue(row), "place": JSONValue(place),
+      "choice": draw.map { JSONValue($0.choice) } ?? .null,
+      "coins": draw?.coins.map { JSONValue($0) } ?? .null,
+      "coordinate": JSONValue(coordinate), "found": JSONValue(found.map { $0.isFinite ? $0 : 0 }),
+      "expected": JSONValue(expected),
+    ]
+  }
+}

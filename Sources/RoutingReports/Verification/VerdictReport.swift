@@ -1,0 +1,179 @@
+import RoutingCore
+import RoutingEstimators
+import RoutingExpectations
+import RoutingVerification
+
+/// A verdict and its evidence, written out.
+public struct VerdictReport: Sendable {
+  let evidence: Evidence
+  let problem: FiledProblem
+  let space: SamplingSpace
+  /// How the samples were written, and where they came from.
+  let source: String
+  let format: SampleStream.Format
+  /// Where the counter-example stands.
+  let counterExamplePlace: String?
+
+  /// Puts a report together.
+  ///
+  /// - Parameters:
+  ///   - evidence: the verdict.
+  ///   - problem: the problem that it is about.
+  ///   - space: its mask.
+  ///   - stream: the samples.
+  ///   - source: what their stream is called.
+  public init(
+    _ evidence: Evidence, on problem: FiledProblem, space: SamplingSpace, stream: SampleStream, source: String
+  ) {
+    self.evidence = evidence
+    self.problem = problem
+    self.space = space
+    self.source = source
+    format = stream.format
+    counterExamplePlace = evidence.counterExample?.row.map { stream.place(ofRow: $0) }
+  }
+
+  /// The verdict for people.
+  public func text(style: TextStyle) -> String {
+    var text = style.strong("\(evidence.verdict.rawValue): \(summary)") + "\n"
+    var table = TextTable(columns: [.init(title: "", isText: true), .init(title: "", isText: true)])
+    table.rows = facts.map { .init(cells: [$0.0, $0.1]) }
+    // Without the row of titles, which are empty.
+    let lines = table.text(indentation: 2, style: .plain).split(separator: "\n")
+    for line in lines where !line.allSatisfy(\.isWhitespace) { text += line + "\n" }
+    return text
+  }
+
+  // MARK: - Words
+
+  private var summary: String {
+    let subject = evidence.claim.subject
+    if let found = evidence.counterExample {
+      let place = counterExamplePlace.map { "\($0): " } ?? ""
+      return (place + found.words(subject: subject)).onOneLine
+    }
+    switch evidence.verdict {
+    case .proved: return "equal to \(subject) to \(Figures.significant(evidence.tolerance)) by enumeration"
+    case .consistent:
+      return "no coordinate's mean is off \(subject) by \(Figures.significant(evidence.detectableBias)) or more"
+    case .refuted: return refutation
+    case .undecided:
+      let size = evidence.smallestDetectableBias.map { "; so many find a bias of \(Figures.significant($0))" } ?? ""
+      return "\(evidence.samples) samples were too few\(size)"
+    }
+  }
+
+  /// What speaks against the claim, where no sample does by itself.
+  private var refutation: String {
+    let subject = evidence.claim.subject
+    for case .mean(let part) in evidence.parts where part.logEValue >= part.jointLogEValue - 1 {
+      let k = part.worstCoordinate
+      let interval = part.intervals[k]
+      return "coordinate \(k) has the mean \(Figures.significant(part.sampleMean[k])) "
+        + "(\(Figures.significant(interval.lowerBound))…\(Figures.significant(interval.upperBound))), \(subject) has "
+        + Figures.significant(evidence.claim.mean[k])
+    }
+    return "the choices do not come with the probabilities of \(subject)"
+  }
+
+  private var facts: [(String, String)] {
+    let (criteria, claim) = (evidence.criteria, evidence.claim)
+    let areSamples = evidence.parts.contains { if case .mean = $0 { true } else { false } }
+    let isStatistical = areSamples && evidence.counterExample == nil
+    var facts: [(String, String)] = [
+      ("compared", "\(source.onOneLine) (\(format.rawValue)) with \(claim.subject)\(claim.words)"),
+      ("problem", problem.location.onOneLine + (space == .none ? "" : ", mask \(space.words)")),
+      (areSamples ? "samples" : "outcomes", "\(evidence.samples)"),
+      (
+        "tolerance",
+        "\(Figures.significant(evidence.tolerance)) (\(criteria.relativeTolerance) of the largest gradient)"
+      ),
+    ]
+    for part in evidence.parts { facts += part.facts(evidence) }
+    if isStatistical {
+      facts.append(
+        ("rates", "\(criteria.rates.falseFail) to refute what is right, \(criteria.rates.falsePass) to pass a bias"))
+      facts.append(
+        (
+          "bias looked for",
+          "\(Figures.significant(evidence.detectableBias)) in a coordinate (so up to "
+            + "\(Figures.significant(evidence.detectableBias * Double(claim.coordinates).squareRoot())) in norm); needs "
+            + "\(evidence.requiredSamples.map(String.init) ?? Figures.undefined) samples"
+        ))
+      facts.append(
+        ("smallest bias", "one of \(Figures.significant(evidence.smallestDetectableBias)) is found by so many samples"))
+      facts.append(("seed", evidence.seed.map(String.init) ?? "none: the samples came from outside"))
+    }
+    return facts
+  }
+}
+
+extension Claim {
+  fileprivate var words: String { target == nil ? "" : " (is the mean unbiased for this target?)" }
+}
+
+extension Evidence.Part {
+  fileprivate func facts(_ evidence: Evidence) -> [(String, String)] {
+    switch self {
+    case .conformance(let part):
+      let unseen =
+        part.outcomesSeen < part.outcomes
+        ? "; not seen: a probability of \(Figures.significant(part.unseenProbability))" : ""
+      return [
+        (
+          "by outcome",
+          "\(part.verdict.rawValue); \(part.outcomesSeen) of \(part.outcomes) outcomes seen\(unseen); largest deviation "
+            + Figures.significant(part.largestDeviation)
+        )
+      ]
+    case .moments(let part):
+      let covariance = part.covarianceDeviation.map { ", of the covariance \(Figures.significant($0))" } ?? ""
+      return [("exact moments", "deviation of the mean \(Figures.significant(part.meanDeviation))\(covariance)")]
+    case .mean(let part):
+      guard part.samples > 0, evidence.counterExample == nil else { return [] }
+      let all = evidence.claim.coordinates
+      return [
+        (
+          "mean",
+          "e-value \(power(part.jointLogEValue)), refuted from \(power(-logarithm(evidence.criteria.rates.falseFail))) on; "
+            + "\(part.coordinatesPassed) of \(all) coordinates passed"
+        )
+      ]
+    case .frequencies(let part):
+      guard part.samples > 0 else { return [] }
+      let evidence = "e-value \(power(part.logEValue)) after \(part.samples)"
+      return [("choices", "\(evidence), \(part.outcomes) outcomes told apart")]
+    }
+  }
+}
+
+extension ForeignCounterExample {
+  /// What is wrong, on one line.
+  fileprivate func words(subject: String) -> String {
+    let drawn = draw.map { draw in
+      "choice \(draw.choice)" + (draw.coins.map { $0.isEmpty ? "" : ", coins \($0)" } ?? "")
+    }
+    func pair(_ k: Int) -> String {
+      "\(Figures.significant(found[k])), \(subject) has \(Figures.significant(expected[k]))"
+    }
+    switch kind {
+    case .support:
+      return "coordinate \(coordinate ?? 0) is \(Figures.significant(found[0])), outside of "
+        + "\(Figures.significant(expected[0]))…\(Figures.significant(expected[1])) that \(subject) can give"
+    case .unknownOutcome: return "\(drawn ?? "this draw") cannot happen in \(subject)"
+    case .gradient:
+      let k = coordinate ?? 0
+      return "given \(drawn ?? "the draw") coordinate \(k) is \(pair(k))"
+    case .probability:
+      return "\(drawn.map { "the probability of \($0)" } ?? "the sum of probabilities") is \(pair(0))"
+    case .multiplier: return "given \(drawn ?? "the draw") the multiplier is \(found), \(subject) has \(expected)"
+    case .mean:
+      let k = coordinate ?? 0
+      return "coordinate \(k) of the exact mean is \(pair(k))"
+    case .covariance:
+      let k = coordinate ?? 0
+      return "the exact variance of coordinate \(k), or a covariance of it, is not that of \(subject) "
+        + "(variance \(pair(k)))"
+    }
+  }
+}

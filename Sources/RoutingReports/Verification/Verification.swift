@@ -1,0 +1,56 @@
+import RoutingCore
+import RoutingVerification
+
+/// Judges a stream of samples: what `routegrad verify` does.
+public enum Verification {
+  /// Reads until there is a verdict or the stream ends.
+  ///
+  /// Memory does not grow with the number of samples. Streams of outcomes are read whole, up to ``mostOutcomes``.
+  ///
+  /// - Parameters:
+  ///   - stream: the samples.
+  ///   - name: what the stream is called in messages.
+  ///   - claim: what they are held against.
+  ///   - criteria: how closely.
+  ///   - budget: the samples after which it gives up.
+  ///   - onSamples: told now and then how many samples there were.
+  /// - Throws: ``SampleError`` for the first thing that is wrong with the stream before the verdict is in, ``ReportError`` of
+  ///   code `wrongUsage` if the tolerance hides the bias to be detected.
+  public static func evidence(
+    from stream: SampleStream, name: String, claim: Claim, criteria: Criteria, budget: Int = .max,
+    onSamples: (Int) -> Void = { _ in }
+  ) throws -> Evidence {
+    if stream.areOutcomes { return try outcomes(from: stream, name: name, claim: claim, criteria: criteria) }
+    var verifier: SampleVerifier
+    do throws(SampleVerifier.ImpossibleCriteria) {
+      verifier = try SampleVerifier(claim, criteria: criteria, draws: stream.drawsGiven, budget: budget)
+    } catch {
+      throw ReportError(.wrongUsage, "\(claim.subject): \(error)")
+    }
+    var batch = SampleBatch()
+    while try stream.next(&batch) {
+      let wantsMore = batch.gradients.withUnsafeBufferPointer { verifier.add($0, draws: batch.draws) }
+      onSamples(verifier.count)
+      if !wantsMore { return verifier.finish() }
+    }
+    guard verifier.count > 0 else { throw SampleError(.wrongData, "\(name): expected at least one sample, got none") }
+    return verifier.finish()
+  }
+
+  /// More outcomes than this are not read.
+  public static let mostOutcomes = OutcomeDistribution.enumerationLimit
+
+  private static func outcomes(
+    from stream: SampleStream, name: String, claim: Claim, criteria: Criteria
+  ) throws -> Evidence {
+    var batch = SampleBatch()
+    var outcomes: [ForeignOutcome] = []
+    while try stream.next(&batch) {
+      outcomes += batch.outcomes
+      guard outcomes.count <= mostOutcomes else {
+        throw SampleError(.wrongData, "\(name): expected at most \(mostOutcomes) outcomes, got more")
+      }
+    }
+    return OutcomeVerifier.verdict(on: outcomes, claim: claim, criteria: criteria)
+  }
+}

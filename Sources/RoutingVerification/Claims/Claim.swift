@@ -1,0 +1,140 @@
+import RoutingCore
+import RoutingEstimators
+import RoutingExpectations
+
+/// What foreign samples are held against: a mean, what samples lie between, and, where they can be listed, the outcomes.
+public struct Claim: Sendable {
+  /// What has this mean: an estimator's specification, or the id of a target.
+  public var subject: String
+  /// The problem's target, where no estimator is named.
+  public var target: GradientTarget?
+  /// The estimator, where one is named.
+  public var estimator: (any GradientEstimator)?
+  /// μ, `[experts]`.
+  public var mean: [Double]
+  /// A bound on the error of a coordinate of μ; 0 where it was enumerated.
+  public var meanError: Double
+  /// What samples lie between; μ does too.
+  public var bounds: SampleBounds
+  /// The standard deviation of each coordinate, `[experts]`, where it is known.
+  public var deviation: [Double]?
+  /// Every outcome, where there are finitely many.
+  public var outcomes: OutcomeDistribution?
+
+  /// The number of coordinates.
+  public var coordinates: Int { mean.count }
+
+  /// The claim that samples come from an estimator.
+  ///
+  /// Mean, standard deviation and bounds follow from the problem: by enumeration, or for the Gumbel estimators by
+  /// integration and the bounds of ``SampleBounds``.
+  ///
+  /// - Throws: `Unavailable` if the estimator is not defined on the problem, a table lacks what it needs, an integral does
+  ///   not converge, or a number overflows Float64.
+  public init(
+    _ estimator: any GradientEstimator, on problem: RoutedProblem, threads: Int = 1
+  ) throws(Unavailable) {
+    subject = estimator.specification
+    self.estimator = estimator
+    let moments: Moments
+    if let gumbel = estimator as? any StraightThroughGumbel {
+      let estimate: EstimatedMoments
+      do {
+        estimate = try GumbelIntegral.moments(of: gumbel, on: problem, threads: threads)
+      } catch {
+        throw Unavailable("\(error)")
+      }
+      moments = estimate.moments
+      meanError = estimate.meanError
+      bounds = try SampleBounds(of: gumbel, on: problem)
+    } else {
+      let list = try estimator.finiteOutcomes(on: problem)
+      moments = list.moments()
+      meanError = 0
+      guard moments.isFinite else { throw Unavailable("has moments that overflow Float64") }
+      bounds = SampleBounds(of: list)
+      outcomes = list
+    }
+    guard moments.isFinite, bounds.scale.isFinite, bounds.largestRange.isFinite else {
+      throw Unavailable("has samples or moments that overflow Float64")
+    }
+    mean = moments.mean
+    deviation = moments.variance.map { $0.squareRoot() }
+    bounds = bounds.including(mean)
+  }
+
+  /// The claim that samples have an exact gradient as their mean, whoever made them.
+  ///
+  /// - Parameters:
+  ///   - target: which gradient.
+  ///   - problem: on which problem.
+  ///   - range: what every coordinate of a sample lies between.
+  /// - Throws: `Unavailable` if the target is not defined on the problem, overflows, or lies outside of `range`.
+  public init(
+    _ target: GradientTarget, on problem: RoutedProblem, samplesIn range: ClosedRange<Double>
+  ) throws(Unavailable) {
+    let gradient = try target.gradient(of: problem)
+    guard gradient.allSatisfy(\.isFinite) else { throw Unavailable("overflows Float64") }
+    guard gradient.allSatisfy(range.contains) else {
+      let worst = gradient.first { !range.contains($0) } ?? .nan
+      throw Unavailable(
+        "has the coordinate \(worst), outside of the samples' bounds \(range.lowerBound), \(range.upperBound)")
+    }
+    self.init(
+      subject: target.rawValue, mean: gradient, bounds: SampleBounds(range, coordinates: gradient.count))
+    self.target = target
+  }
+
+  /// A claim about any mean.
+  ///
+  /// - Precondition: one bound for each coordinate; the mean lies within them.
+  public init(subject: String, mean: [Double], bounds: SampleBounds, outcomes: OutcomeDistribution? = nil) {
+    precondition(mean.count == bounds.lower.count, "\(mean.count) coordinates, \(bounds.lower.count) bounds")
+    self.subject = subject
+    self.mean = mean
+    self.meanError = 0
+    self.bounds = bounds.including(mean)
+    self.outcomes = outcomes
+    if let outcomes { deviation = outcomes.moments().variance.map { $0.squareRoot() } }
+  }
+}
+
+/// How closely, and with which error rates, samples are held against a claim.
+public struct Criteria: Sendable, Equatable {
+  /// α and β.
+  public var rates: ErrorRates
+  /// Deviations up to this share of the claim's ``SampleBounds/scale`` are rounding, not errors: of a gradient given its
+  /// outcome, of a mean, and of a sample beyond its bounds.
+  public var relativeTolerance: Double
+  /// δ as a share of the norm of the claimed mean; absolute if that is zero.
+  public var relativeDetectableBias: Double
+
+  /// A hundred roundings of Float32: what a few dozen operations leave. 1e-2 suits BFloat16.
+  public static let standardTolerance = 1e-5
+  /// A bias of a twentieth of the gradient.
+  public static let standardDetectableBias = 0.05
+
+  /// States criteria.
+  public init(
+    rates: ErrorRates = ErrorRates(), relativeTolerance: Double = standardTolerance,
+    relativeDetectableBias: Double = standardDetectableBias
+  ) {
+    precondition(relativeTolerance >= 0 && relativeTolerance.isFinite, "a tolerance of \(relativeTolerance)")
+    precondition(
+      relativeDetectableBias > 0 && relativeDetectableBias.isFinite, "a bias of \(relativeDetectableBias)")
+    self.rates = rates
+    self.relativeTolerance = relativeTolerance
+    self.relativeDetectableBias = relativeDetectableBias
+  }
+
+  /// ε on a claim: the tolerance times its scale, and the error of its mean.
+  public func tolerance(of claim: Claim) -> Double { relativeTolerance * claim.bounds.scale + claim.meanError }
+
+  /// δ on a claim, per coordinate.
+  ///
+  /// A bias of norm up to `√N δ` has coordinates below δ, so that is what `consistent` leaves possible.
+  public func detectableBias(of claim: Claim) -> Double {
+    let size = norm(claim.mean)
+    return size > 0 ? relativeDetectableBias * size : relativeDetectableBias
+  }
+}

@@ -1,0 +1,73 @@
+import RoutingCore
+import RoutingEstimators
+import RoutingExpectations
+
+/// Exact mean and covariance of a foreign implementation, from all of its outcomes, next to the claim's.
+///
+/// *Numerics*: a coordinate of the mean may differ by ε, an entry of the covariance by `4 s ε`, s the claim's
+/// ``SampleBounds/scale``: two factors within ε of numbers of at most 2s.
+public struct ExactMomentComparison: Sendable {
+  /// The foreign moments.
+  public var found: Moments
+  /// The claim's mean, and its covariance where the claim has one.
+  public var expected: Moments
+  /// Whether the covariance was compared too.
+  public var comparesCovariance: Bool
+  /// The largest deviation of a coordinate of the mean.
+  public var meanDeviation: Double
+  /// The largest deviation of an entry of the covariance; nil if it was not compared.
+  public var covarianceDeviation: Double?
+  /// What is wrong, if anything is.
+  public var counterExample: ForeignCounterExample?
+
+  /// Compares.
+  ///
+  /// - Parameters:
+  ///   - outcomes: all outcomes of the foreign implementation, each of as many coordinates as the claim.
+  ///   - claim: the claim.
+  ///   - tolerance: ε; probabilities must sum to 1 within `probabilityTolerance`.
+  public init(
+    of outcomes: [ForeignOutcome], with claim: Claim, tolerance: Double, probabilityTolerance: Double
+  ) {
+    let n = claim.coordinates
+    var total = CompensatedSum()
+    var sums = [CompensatedSum](repeating: CompensatedSum(), count: n)
+    for outcome in outcomes {
+      total += outcome.probability
+      for k in 0..<n { sums[k] += outcome.probability * outcome.gradient[k] }
+    }
+    let mean = sums.map(\.value)
+    var covariance = Matrix(rows: n, columns: n)
+    for outcome in outcomes {
+      let d = (0..<n).map { outcome.gradient[$0] - mean[$0] }
+      for k in 0..<n where d[k] != 0 {
+        for l in 0..<n { covariance[k, l] += outcome.probability * d[k] * d[l] }
+      }
+    }
+    found = Moments(mean: mean, variance: (0..<n).map { covariance[$0, $0] }, covariance: covariance)
+    if let claimed = claim.outcomes {
+      expected = claimed.moments(covariance: true)
+    } else {
+      expected = Moments(mean: claim.mean, variance: claim.deviation?.map { $0 * $0 } ?? [])
+    }
+    comparesCovariance = expected.covariance != nil
+
+    let differences = zip(mean, claim.mean).map { ($0 - $1).magnitude }
+    meanDeviation = differences.max() ?? 0
+    if let ours = expected.covariance {
+      covarianceDeviation = zip(covariance.elements, ours.elements).reduce(0) { max($0, ($1.0 - $1.1).magnitude) }
+    }
+    if (total.value - 1).magnitude > probabilityTolerance {
+      counterExample = ForeignCounterExample(.probability, found: [total.value], expected: [1])
+    } else if let k = differences.firstIndex(where: { !($0 <= tolerance) && $0 == meanDeviation }) {
+      counterExample = ForeignCounterExample(.mean, coordinate: k, found: mean, expected: claim.mean)
+    } else if let ours = expected.covariance, let deviation = covarianceDeviation,
+      !(deviation <= 4 * claim.bounds.scale * tolerance)
+    {
+      let entry = (0..<n * n).first { (covariance.elements[$0] - ours.elements[$0]).magnitude == deviation } ?? 0
+      counterExample = ForeignCounterExample(
+        .covariance, coordinate: entry / n, found: Array(covariance.row(entry / n)),
+        expected: Array(ours.row(entry / n)))
+    }
+  }
+}

@@ -1,0 +1,104 @@
+import ArgumentParser
+import Glibc
+import RouteGrad
+
+struct VerifyCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "verify",
+    abstract: "A verdict, with stated error rates, on gradient samples that another program made.",
+    discussion: """
+      Samples are a NumPy array .npy or .npz [samples, experts], CSV, or JSON lines {"gradient": [..], \
+      "choice": [..], "coins": [..]}, of which choice and coins may be left out; with "probability" they are \
+      outcomes, as 'routegrad outcomes' writes them. They are read as a stream, and no further than needed.
+
+      Exit status: 0 proved or consistent, 1 refuted, 2 undecided.
+      """)
+
+  @Argument(help: "A file of samples; '-' is standard input.")
+  var samples: String
+
+  @Option(help: ArgumentHelp("The file of the problem that the samples are about.", valueName: "file"))
+  var problem: String
+
+  @Option(help: ArgumentHelp("The problem's name, if the file holds several.", valueName: "name"))
+  var problemName: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "The estimator that the samples should be of, such as reinmax:tau=1.3; see 'routegrad estimators'.",
+      valueName: "e"))
+  var estimator: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Without an estimator: the gradient that the samples' mean should be. (default: expected-loss)", valueName: "id"))
+  var target: GradientTarget?
+
+  @OptionGroup var verification: VerificationOptions
+  @OptionGroup var maskOptions: MaskOptions
+
+  @Option(help: "The format of the result.")
+  var format: Format = .text
+
+  @OptionGroup var runOptions: RunOptions
+
+  enum Format: String, CaseIterable, ExpressibleByArgument {
+    case text
+    case json
+  }
+
+  func validate() throws {
+    if samples == "-", problem == "-" { throw ValidationError("standard input ('-') can be read only once") }
+    if estimator != nil {
+      if target != nil {
+        throw ValidationError("'--target' does not go with '--estimator', which has a mean of its own")
+      }
+      if verification.bounds != nil {
+        throw ValidationError("'--bounds' does not go with '--estimator', whose samples have bounds of their own")
+      }
+    } else if verification.bounds == nil {
+      throw ValidationError("without '--estimator' expected '--bounds lo,hi', between which all samples lie")
+    }
+  }
+
+  func run() throws {
+    let estimator = try estimator.map { try EstimatorRegistry.estimator($0) }
+    let filed = try Input.problem(in: problem, named: problemName, option: "--problem-name")
+    let routed = try FiledProblem.route([filed], space: maskOptions.space).problems[0]
+    let claim = try claim(estimator, on: routed, location: filed.location)
+    let name = Input.name(of: samples)
+    let path = samples
+    let source = try FileSource(path)
+    let stream = try SampleStream(
+      source, name: name, coordinates: routed.experts,
+      reopen: source.isFile ? { () throws(SampleError) in try FileSource(path) } : nil)
+    let progress = SampleProgress(isShown: !runOptions.quiet)
+    let evidence: Evidence
+    do {
+      defer { progress.clear() }
+      evidence = try Verification.evidence(
+        from: stream, name: name, claim: claim, criteria: verification.criteria,
+        budget: verification.maxSamples ?? .max, onSamples: progress.show)
+    }
+    let report = VerdictReport(evidence, on: filed, space: routed.space, stream: stream, source: name)
+    switch format {
+    case .text: try Output.standard.write(report.text(style: Terminal.hasColours ? .coloured : .plain))
+    case .json: try Output.standard.write(report.json)
+    }
+    Glibc.exit(ExitStatus(evidence.verdict).rawValue)
+  }
+
+  private func claim(
+    _ estimator: (any GradientEstimator)?, on problem: RoutedProblem, location: String
+  ) throws(Failure) -> Claim {
+    let subject = estimator?.specification ?? (target ?? .expectedLoss).rawValue
+    do throws(Unavailable) {
+      if let estimator { return try Claim(estimator, on: problem, threads: runOptions.threadCount) }
+      guard let range = verification.bounds?.range else { throw Unavailable("needs the samples' bounds") }
+      return try Claim(target ?? .expectedLoss, on: problem, samplesIn: range)
+    } catch {
+      // A target is defined for a kind of problem and lies within the samples' bounds, or too much was asked for.
+      throw Failure(estimator == nil ? .wrongUsage : .wrongData, "\(location): \(subject): \(error)")
+    }
+  }
+}

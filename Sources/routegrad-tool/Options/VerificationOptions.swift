@@ -1,0 +1,79 @@
+import ArgumentParser
+import RouteGrad
+
+/// How closely samples are looked at, and with which error rates.
+struct VerificationOptions: ParsableArguments {
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("The probability of refuting what is right, over all looks together.", valueName: "α"))
+  var falseFailRate = 1e-6
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("The probability of passing a bias of the detectable size.", valueName: "β"))
+  var falsePassRate = 1e-3
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "The bias to look for in a coordinate, as a share of the norm of the claimed mean; absolute if that is zero.",
+      valueName: "δ"))
+  var detectableBias = Criteria.standardDetectableBias
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "Deviations that are rounding, as a share of the largest gradient; 1e-5 suits Float32, 1e-2 BFloat16.",
+      valueName: "ε"))
+  var tolerance = Criteria.standardTolerance
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "What every coordinate of a sample lies between; needed with --target, an estimator has its own.",
+      valueName: "lo,hi"))
+  var bounds: Bounds?
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("Give up after this many samples. (default: at the end of the stream)", valueName: "n"))
+  var maxSamples: Int?
+
+  /// Two numbers with a comma between them.
+  struct Bounds: ExpressibleByArgument {
+    let range: ClosedRange<Double>
+
+    init?(argument: String) {
+      let sides = argument.split(separator: ",", omittingEmptySubsequences: false).map { Double($0) }
+      guard sides.count == 2, let low = sides[0], let high = sides[1], low < high, (high - low).isFinite else {
+        return nil
+      }
+      range = low...high
+    }
+  }
+
+  func validate() throws {
+    for (name, rate) in [("--false-fail-rate", falseFailRate), ("--false-pass-rate", falsePassRate)] {
+      // Smaller ones are not distinguished from 0 in what follows.
+      guard rate >= 1e-300, rate <= 0.5 else {
+        throw ValidationError("'\(name)': expected a number from 1e-300 to 0.5, got \(rate)")
+      }
+    }
+    guard detectableBias > 0, detectableBias.isFinite else {
+      throw ValidationError("'--detectable-bias': expected a finite number above 0, got \(detectableBias)")
+    }
+    guard tolerance >= 0, tolerance < 1 else {
+      throw ValidationError("'--tolerance': expected a number from 0 to below 1, got \(tolerance)")
+    }
+    if let maxSamples, maxSamples < 1 {
+      throw ValidationError("'--max-samples': expected at least 1, got \(maxSamples)")
+    }
+  }
+
+  /// Rates and tolerances.
+  var criteria: Criteria {
+    Criteria(
+      rates: ErrorRates(falseFail: falseFailRate, falsePass: falsePassRate), relativeTolerance: tolerance,
+      relativeDetectableBias: detectableBias)
+  }
+}
