@@ -12,20 +12,17 @@ package struct SampleSource: Sendable {
   package let deviation: Double
   /// What samples lie between.
   package let bounds: SampleBounds
-  /// Whether the mean is all but at a bound, so that a bias of any size leaves the bounds.
-  package let isDegenerate: Bool
   private let draw: @Sendable (inout Philox, UnsafeMutablePointer<Double>) -> Void
 
   private init(
     _ name: String, coordinates: Int, mean: Double, deviation: Double, range: ClosedRange<Double>,
-    isDegenerate: Bool = false, draw: @escaping @Sendable (inout Philox, UnsafeMutablePointer<Double>) -> Void
+    draw: @escaping @Sendable (inout Philox, UnsafeMutablePointer<Double>) -> Void
   ) {
     self.name = name
     self.coordinates = coordinates
     self.mean = mean
     self.deviation = deviation
     self.bounds = SampleBounds(range, coordinates: coordinates)
-    self.isDegenerate = isDegenerate
     self.draw = draw
   }
 
@@ -37,12 +34,11 @@ package struct SampleSource: Sendable {
 
   /// Two points: `high` with probability p, else `low`.
   private static func twoPoints(
-    _ name: String, low: Double, high: Double, probability p: Double, range: ClosedRange<Double>? = nil,
-    isDegenerate: Bool = false
+    _ name: String, low: Double, high: Double, probability p: Double, range: ClosedRange<Double>? = nil
   ) -> SampleSource {
     SampleSource(
       name, coordinates: 1, mean: low + p * (high - low), deviation: (high - low) * (p * (1 - p)).squareRoot(),
-      range: range ?? low...high, isDegenerate: isDegenerate
+      range: range ?? low...high
     ) { generator, row in row[0] = generator.nextOpenUnit() < p ? high : low }
   }
 
@@ -50,7 +46,7 @@ package struct SampleSource: Sendable {
   package static let all: [SampleSource] = [
     twoPoints("fair coin", low: -1, high: 1, probability: 0.5),
     twoPoints("one in a hundred", low: 0, high: 1, probability: 0.01),
-    twoPoints("one in a thousand", low: 0, high: 1, probability: 0.001, isDegenerate: true),
+    twoPoints("one in a thousand", low: 0, high: 1, probability: 0.001),
     twoPoints("all but one in a hundred", low: 0, high: 1, probability: 0.99),
     twoPoints("coin in a wide range", low: -0.1, high: 0.1, probability: 0.5, range: -1...1),
     SampleSource("uniform", coordinates: 1, mean: 0, deviation: 1 / 3.0.squareRoot(), range: -1...1) {
