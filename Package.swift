@@ -17,6 +17,8 @@ let package = Package(
   targets: [
     // MARK: C
     .systemLibrary(name: "CGSL", providers: [.apt(["libgsl-dev"]), .brew(["gsl"])]),
+    .systemLibrary(name: "CGLPK", providers: [.apt(["libglpk-dev"]), .brew(["glpk"])]),
+    .target(name: "CBLASLoader", linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
     .target(name: "CKernels"),
     .target(name: "CShippedProblems"),
 
@@ -28,11 +30,16 @@ let package = Package(
     .target(name: "GSLNumerics", dependencies: ["CGSL"]),
     .target(name: "RoutingExpectations", dependencies: ["RoutingEstimators", "GSLNumerics", "CKernels"]),
 
+    // MARK: Whole layers
+    .target(
+      name: "MixtureOfExperts", dependencies: ["RoutingEstimators", "CBLASLoader", "CGLPK", "CKernels"]),
+    .target(name: "LayerAudit", dependencies: ["MixtureOfExperts", "RoutingExpectations"]),
+
     // MARK: Judging code that is not ours
     .target(name: "RoutingVerification", dependencies: ["RoutingExpectations"]),
 
     // MARK: Files and reports
-    .target(name: "RoutingReports", dependencies: ["RoutingVerification", "CShippedProblems"]),
+    .target(name: "RoutingReports", dependencies: ["RoutingVerification", "LayerAudit", "CShippedProblems"]),
     .target(name: "RouteGrad", dependencies: ["RoutingReports"]),
 
     // MARK: Programs
@@ -57,6 +64,10 @@ let package = Package(
       name: "RoutingExpectationsTests", dependencies: ["RoutingExpectations", "_TestSupport"]),
     .testTarget(
       name: "RoutingVerificationTests", dependencies: ["RoutingVerification", "_TestSupport"]),
+    .testTarget(
+      name: "MixtureOfExpertsTests",
+      dependencies: ["MixtureOfExperts", "RoutingExpectations", "CBLASLoader", "_TestSupport"]),
+    .testTarget(name: "LayerAuditTests", dependencies: ["LayerAudit", "_TestSupport"]),
     .testTarget(name: "RoutingReportsTests", dependencies: ["RoutingReports", "_TestSupport"]),
     .testTarget(name: "RouteGradTests", dependencies: ["RouteGrad"]),
     .testTarget(name: "ToolTests", dependencies: ["routegrad-tool", "_TestSupport"]),
