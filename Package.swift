@@ -66,7 +66,7 @@ let package = Package(
       name: "RoutingVerificationTests", dependencies: ["RoutingVerification", "_TestSupport"]),
     .testTarget(
       name: "MixtureOfExpertsTests",
-      dependencies: ["MixtureOfExperts", "RoutingExpectations", "CBLASLoader", "_TestSupport"]),
+      dependencies: ["MixtureOfExperts", "GSLNumerics", "CBLASLoader", "_TestSupport"]),
     .testTarget(name: "LayerAuditTests", dependencies: ["LayerAudit", "_TestSupport"]),
     .testTarget(name: "RoutingReportsTests", dependencies: ["RoutingReports", "_TestSupport"]),
     .testTarget(name: "RouteGradTests", dependencies: ["RouteGrad"]),
