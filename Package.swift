@@ -67,7 +67,7 @@ let package = Package(
     .testTarget(
       name: "MixtureOfExpertsTests",
       dependencies: ["MixtureOfExperts", "GSLNumerics", "CBLASLoader", "_TestSupport"]),
-    .testTarget(name: "LayerAuditTests", dependencies: ["LayerAudit", "_TestSupport"]),
+    .testTarget(name: "LayerAuditTests", dependencies: ["LayerAudit", "GSLNumerics", "_TestSupport"]),
     .testTarget(name: "RoutingReportsTests", dependencies: ["RoutingReports", "_TestSupport"]),
     .testTarget(name: "RouteGradTests", dependencies: ["RouteGrad"]),
     .testTarget(name: "ToolTests", dependencies: ["routegrad-tool", "_TestSupport"]),
