@@ -12,7 +12,19 @@ struct RouteGradCommand: ParsableCommand {
       cannot be written, 130 interrupted.
       """,
     version: routeGradVersion,
-    subcommands: [ReportCommand.self, OutcomesCommand.self, OrderCommand.self, EstimatorsCommand.self])
+    subcommands: [
+      ReportCommand.self, OutcomesCommand.self, OrderCommand.self, AuditLayerCommand.self, EstimatorsCommand.self,
+    ])
+
+  /// What `--version --verbose` prints: the libraries that were found when the program started, too.
+  static var verboseVersion: String {
+    """
+    routegrad \(routeGradVersion)
+    matrix products, Float32: \(MatrixLibrary.float)
+    matrix products, Float64: \(MatrixLibrary.double)
+
+    """
+  }
 
   /// Throws if the first argument is neither a command nor an option; the parser would call it unexpected,
   /// and no more.

@@ -16,7 +16,8 @@ enum Input {
     try ProblemFile.problems(of: bytes(of: path), file: name(of: path))
   }
 
-  private static func bytes(of path: String) throws(Failure) -> [UInt8] {
+  /// What a file holds, or standard input for `-`.
+  static func bytes(of path: String) throws(Failure) -> [UInt8] {
     let descriptor = path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw unreadable(path) }
     defer { if path != "-" { close(descriptor) } }

@@ -4,11 +4,14 @@ import Glibc
 enum Interruption {
   /// The file being written, to be removed; the signal handler reads it, so it is a C string.
   nonisolated(unsafe) static var unfinished: UnsafeMutablePointer<CChar>?
+  /// Likewise a file of gradients beside it.
+  nonisolated(unsafe) static var unfinishedGradients: UnsafeMutablePointer<CChar>?
 
   /// Ends the program with 128 + the signal's number (130 for an interrupt) after removing what is
   /// unfinished.
   static func install() {
     unfinished = nil  // initialised before any signal can ask for it
+    unfinishedGradients = nil
     // A parent that blocks signals (a thread of libdispatch does) hands its mask on.
     var mask = sigset_t()
     sigemptyset(&mask)
@@ -16,6 +19,7 @@ enum Interruption {
       sigaddset(&mask, number)
       signal(number) { number in
         if let unfinished = Interruption.unfinished { unlink(unfinished) }
+        if let unfinished = Interruption.unfinishedGradients { unlink(unfinished) }
         _exit(128 + number)
       }
     }
