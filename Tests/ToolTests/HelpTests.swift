@@ -6,7 +6,7 @@ struct HelpTests {
     let run = try Tool.run(arguments)
     #expect(run.status == 0)
     #expect(run.error == "")
-    for command in ["report", "outcomes", "order", "estimators"] {
+    for command in ["report", "outcomes", "order", "audit-layer", "estimators"] {
       #expect(run.output.contains("\n  \(command) "))
     }
     #expect(run.output.contains("USAGE: routegrad"))
@@ -23,6 +23,13 @@ struct HelpTests {
     ),
     ("outcomes", ["--estimator", "--problem", "--mask", "--threshold"]),
     ("order", ["--mask", "--threshold", "--format", "--output", "--threads", "--quiet"]),
+    (
+      "audit-layer",
+      [
+        "--estimators", "--mask", "--threshold", "--target", "--gradients", "--format", "--output", "--threads",
+        "--quiet",
+      ]
+    ),
     ("estimators", ["--format"]),
   ])
   func commandHelpNamesEveryOption(command: String, options: [String]) throws {
@@ -38,5 +45,12 @@ struct HelpTests {
     let run = try Tool.run(["--version"])
     #expect(run.status == 0)
     #expect(run.output == "0.1.0\n")
+  }
+
+  @Test func verboseVersionNamesTheMatrixLibraries() throws {
+    let run = try Tool.run(["--version", "--verbose"])
+    #expect(run.status == 0 && run.error == "")
+    #expect(run.lines.count == 3 && run.lines[0] == "routegrad 0.1.0")
+    #expect(run.lines[1].hasPrefix("matrix products, Float32: ") && run.lines[2].hasPrefix("matrix products, Float64: "))
   }
 }
