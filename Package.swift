@@ -8,6 +8,7 @@ let package = Package(
     .library(name: "RouteGrad", targets: ["RouteGrad"]),
     .library(
       name: "RoutingEstimators", targets: ["RoutingCore", "RoutingEstimators"]),
+    .library(name: "CRouteGrad", type: .dynamic, targets: ["RouteGradABI"]),
     .executable(name: "routegrad", targets: ["routegrad-tool"]),
     .executable(name: "routegrad-bench", targets: ["routegrad-bench"]),
   ],
@@ -38,6 +39,10 @@ let package = Package(
     .target(name: "RoutingReports", dependencies: ["RoutingVerification", "StrictJSON", "CShippedProblems"]),
     .target(name: "RouteGrad", dependencies: ["RoutingReports"]),
 
+    // MARK: The C interface: its header, and what stands behind it
+    .target(name: "CRouteGrad"),
+    .target(name: "RouteGradABI", dependencies: ["CRouteGrad", "RouteGrad"]),
+
     // MARK: Programs
     .executableTarget(
       name: "routegrad-tool",
@@ -63,6 +68,7 @@ let package = Package(
     .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON", "_TestSupport"]),
     .testTarget(name: "RoutingReportsTests", dependencies: ["RoutingReports", "_TestSupport"]),
     .testTarget(name: "RouteGradTests", dependencies: ["RouteGrad"]),
+    .testTarget(name: "ABITests", dependencies: ["RouteGradABI", "routegrad-tool", "_TestSupport"]),
     .testTarget(name: "ToolTests", dependencies: ["routegrad-tool", "_TestSupport"]),
   ]
 )
