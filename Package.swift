@@ -68,7 +68,7 @@ let package = Package(
     .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON", "_TestSupport"]),
     .testTarget(name: "RoutingReportsTests", dependencies: ["RoutingReports", "_TestSupport"]),
     .testTarget(name: "RouteGradTests", dependencies: ["RouteGrad"]),
-    .testTarget(name: "ABITests", dependencies: ["RouteGradABI", "routegrad-tool", "_TestSupport"]),
+    .testTarget(name: "ABITests", dependencies: ["CRouteGrad", "RouteGradABI", "_TestSupport"]),
     .testTarget(name: "ToolTests", dependencies: ["routegrad-tool", "_TestSupport"]),
   ]
 )
