@@ -35,6 +35,10 @@ let package = Package(
       name: "MixtureOfExperts", dependencies: ["RoutingEstimators", "CBLASLoader", "CGLPK", "CKernels"]),
     .target(name: "LayerAudit", dependencies: ["MixtureOfExperts", "RoutingExpectations"]),
 
+    // MARK: Training
+    .executableTarget(name: "scratch", dependencies: ["SwitchTraining"]),
+    .target(name: "SwitchTraining", dependencies: ["MixtureOfExperts", "LayerAudit"]),
+
     // MARK: Judging code that is not ours
     .target(name: "RoutingVerification", dependencies: ["RoutingExpectations"]),
 
@@ -67,6 +71,7 @@ let package = Package(
     .testTarget(
       name: "MixtureOfExpertsTests",
       dependencies: ["MixtureOfExperts", "RoutingExpectations", "CBLASLoader", "_TestSupport"]),
+    .testTarget(name: "SwitchTrainingTests", dependencies: ["SwitchTraining", "GSLNumerics", "_TestSupport"]),
     .testTarget(name: "LayerAuditTests", dependencies: ["LayerAudit", "_TestSupport"]),
     .testTarget(name: "RoutingReportsTests", dependencies: ["RoutingReports", "_TestSupport"]),
     .testTarget(name: "RouteGradTests", dependencies: ["RouteGrad"]),
