@@ -26,6 +26,9 @@ let package = Package(
     .target(name: "RoutingCore", dependencies: ["CKernels"]),
     .target(name: "RoutingEstimators", dependencies: ["RoutingCore"]),
 
+    // MARK: Files
+    .target(name: "StrictJSON", dependencies: ["RoutingCore"]),
+
     // MARK: Exact expectations, on GSL
     .target(name: "GSLNumerics", dependencies: ["CGSL"]),
     .target(name: "RoutingExpectations", dependencies: ["RoutingEstimators", "GSLNumerics", "CKernels"]),
@@ -37,13 +40,14 @@ let package = Package(
 
     // MARK: Training
     .executableTarget(name: "scratch", dependencies: ["SwitchTraining"]),
-    .target(name: "SwitchTraining", dependencies: ["MixtureOfExperts", "LayerAudit"]),
+    .target(name: "SwitchTraining", dependencies: ["MixtureOfExperts", "LayerAudit", "StrictJSON"]),
 
     // MARK: Judging code that is not ours
     .target(name: "RoutingVerification", dependencies: ["RoutingExpectations"]),
 
     // MARK: Files and reports
-    .target(name: "RoutingReports", dependencies: ["RoutingVerification", "LayerAudit", "CShippedProblems"]),
+    .target(
+      name: "RoutingReports", dependencies: ["RoutingVerification", "SwitchTraining", "StrictJSON", "CShippedProblems"]),
     .target(name: "RouteGrad", dependencies: ["RoutingReports"]),
 
     // MARK: Programs
@@ -68,11 +72,8 @@ let package = Package(
       name: "RoutingExpectationsTests", dependencies: ["RoutingExpectations", "_TestSupport"]),
     .testTarget(
       name: "RoutingVerificationTests", dependencies: ["RoutingVerification", "_TestSupport"]),
-    .testTarget(
-      name: "MixtureOfExpertsTests",
-      dependencies: ["MixtureOfExperts", "RoutingExpectations", "CBLASLoader", "_TestSupport"]),
-    .testTarget(name: "SwitchTrainingTests", dependencies: ["SwitchTraining", "GSLNumerics", "_TestSupport"]),
-    .testTarget(name: "LayerAuditTests", dependencies: ["LayerAudit", "_TestSupport"]),
+    .target(
+      name: "RoutingReports", dependencies: ["RoutingVerification", "SwitchTraining", "StrictJSON", "CShippedProblems"]),
     .testTarget(name: "RoutingReportsTests", dependencies: ["RoutingReports", "_TestSupport"]),
     .testTarget(name: "RouteGradTests", dependencies: ["RouteGrad"]),
     .testTarget(name: "ToolTests", dependencies: ["routegrad-tool", "_TestSupport"]),

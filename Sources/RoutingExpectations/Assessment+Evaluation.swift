@@ -11,23 +11,35 @@ extension Assessment {
   ///   - continuing: under Monte Carlo, told now and then how many samples there are; false ends the run with
   ///     those.
   /// - Throws: ``AssessmentError/unavailable(_:)`` where the estimator is not defined or lacks data,
-  ///   ``AssessmentError/overflow(_:)`` where a result is too large for Float64.
+  ///   ``AssessmentError/overflow(_:)`` where a result is too large for Float64, ``AssessmentError/tolerance(_:)`` where an
+  ///   integral's tolerance is out of reach.
   public init(
     of estimator: any GradientEstimator, on problem: RoutedProblem,
     options: AssessmentOptions = AssessmentOptions(),
     continuing: (_ samples: Int) -> Bool = { _ in true }
   ) throws(AssessmentError) {
-    let target = try? options.target.gradient(of: problem, draws: estimator.claims.draws)
+    var target = try? options.target.gradient(of: problem, draws: estimator.claims.draws)
+    var integrals: Integrals?
+    if let integrated = estimator as? any IntegratedEstimator, options.sampling == nil || integrated.hasOwnLoss {
+      do throws(IntegrationError) {
+        integrals = try integrated.integrals(
+          on: problem, target: options.target, covariance: options.covariance, options: options.integration)
+      } catch {
+        throw AssessmentError(error)
+      }
+      target = integrals?.target
+    }
     let estimate: EstimatedMoments
     var descent: Double?
     do throws(Unavailable) {
       if let sampling = options.sampling {
         let run = try MonteCarlo.moments(
           of: estimator, on: problem, sampling: sampling, covariance: options.covariance,
-          descentAlong: target,
-          continuing: continuing)
+          descentAlong: target, continuing: continuing)
         estimate = run.estimate
         descent = run.descentProbability
+      } else if let integrals {
+        estimate = integrals.estimate
       } else {
         let outcomes = try estimator.finiteOutcomes(on: problem)
         estimate = EstimatedMoments(
@@ -39,17 +51,17 @@ extension Assessment {
       throw .unavailable(error)
     }
     try self.init(
-      estimator: estimator, target: options.target, targetGradient: target, estimate: estimate,
-      descentProbability: descent, expertEvaluations: estimator.claims.expertEvaluations.count(on: problem))
+      estimator: estimator, target: options.target, targetGradient: target, targetError: integrals?.targetError,
+      estimate: estimate, descentProbability: descent,
+      expertEvaluations: estimator.claims.expertEvaluations.count(on: problem))
   }
 
   /// Holds moments against a target.
   ///
   /// - Throws: ``AssessmentError/overflow(_:)`` if a number is not finite.
   init(
-    estimator: any GradientEstimator, target: GradientTarget, targetGradient: [Double]?,
-    estimate: EstimatedMoments,
-    descentProbability: Double?, expertEvaluations: Double
+    estimator: any GradientEstimator, target: GradientTarget, targetGradient: [Double]?, targetError: Double? = nil,
+    estimate: EstimatedMoments, descentProbability: Double?, expertEvaluations: Double
   ) throws(AssessmentError) {
     let moments = estimate.moments
     func requireFinite(_ isFinite: Bool, _ quantity: String) throws(AssessmentError) {
@@ -62,6 +74,7 @@ extension Assessment {
     self.estimator = estimator
     self.target = target
     self.targetGradient = targetGradient
+    self.targetError = targetError
     self.estimate = estimate
     self.expertEvaluations = expertEvaluations
 
@@ -98,6 +111,15 @@ extension Assessment {
   }
 
   private static func ratio(_ a: Double, _ b: Double) -> Double? { b > 0 ? a / b : nil }
+}
+
+extension AssessmentError {
+  init(_ error: IntegrationError) {
+    switch error {
+    case .unavailable(let reason): self = .unavailable(reason)
+    case .tolerance(let failure): self = .tolerance(failure)
+    }
+  }
 }
 
 extension GradientEstimator {

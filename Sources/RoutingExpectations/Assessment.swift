@@ -43,6 +43,8 @@ public struct Assessment: Sendable {
   public var target: GradientTarget
   /// `∇`, or nil where the target is not defined.
   public var targetGradient: [Double]?
+  /// The largest error of a coordinate of `∇`, where that is an integral (jitter has its own expected loss); else nil.
+  public var targetError: Double?
   /// Mean and covariance with their errors.
   public var estimate: EstimatedMoments
   /// `E ĝ − ∇`.
@@ -83,11 +85,14 @@ public enum AssessmentError: Error, Sendable, Equatable, CustomStringConvertible
   case unavailable(Unavailable)
   /// A result that Float64 cannot hold.
   case overflow(Overflow)
+  /// An integral whose tolerance is out of reach.
+  case tolerance(ToleranceNotReached)
 
   public var description: String {
     switch self {
     case .unavailable(let reason): reason.description
     case .overflow(let overflow): overflow.description
+    case .tolerance(let failure): failure.description
     }
   }
 }
@@ -98,8 +103,10 @@ public struct AssessmentOptions: Sendable, Equatable {
   public var target: GradientTarget
   /// Whether the full covariance is wanted.
   public var covariance: Bool
-  /// Exact moments, or this many samples.
+  /// This many samples instead of exact moments; nil for exact ones.
   public var sampling: Sampling?
+  /// How integrals are done where the noise is continuous.
+  public var integration: IntegrationOptions
 
   /// Monte Carlo instead of exact moments.
   public struct Sampling: Sendable, Equatable {
@@ -120,10 +127,12 @@ public struct AssessmentOptions: Sendable, Equatable {
 
   /// Asks for exact moments against a target, unless told otherwise.
   public init(
-    target: GradientTarget = .expectedLoss, covariance: Bool = false, sampling: Sampling? = nil
+    target: GradientTarget = .expectedLoss, covariance: Bool = false, sampling: Sampling? = nil,
+    integration: IntegrationOptions = IntegrationOptions()
   ) {
     self.target = target
     self.covariance = covariance
     self.sampling = sampling
+    self.integration = integration
   }
 }

@@ -66,7 +66,9 @@ extension OrderMeasurement {
   private static let fitted = 9
   private static let fewest = 6
   /// A bias counts if it is this many times what rounding may have made of it.
-  private static let clearance = 2e3
+  private static let clearance = 2e2
+  /// A slope with a larger standard error would not tell an order from the next at ten of them.
+  private static let largestError = 0.05
 
   private static func measure(_ estimator: any GradientEstimator, on problem: RoutedProblem) -> Outcome {
     var usable: [(scale: Double, bias: Double)] = []
@@ -94,7 +96,12 @@ extension OrderMeasurement {
       let fit = try LinearFit(
         rows: points.map { [1, log($0.scale), $0.scale, $0.scale * $0.scale] },
         observations: points.map { log($0.bias) })
-      return .slope(fit.coefficients[1], standardError: fit.standardErrors[1])
+      let (slope, error) = (fit.coefficients[1], fit.standardErrors[1])
+      guard error <= largestError else {
+        func tenths(_ x: Double) -> Double { (10 * x).rounded() / 10 }
+        return .undetermined("too near rounding to tell: \(tenths(slope)) ± \(tenths(error))")
+      }
+      return .slope(slope, standardError: error)
     } catch {
       return .undetermined(error.description)
     }

@@ -25,7 +25,7 @@ struct GumbelIntegralCommand: ParsableCommand {
   var logits = [2.0, 50]
 
   @Option(help: "The tolerance asked for.")
-  var tolerance = GumbelIntegral.standardTolerance
+  var tolerance = IntegrationOptions.standardTolerance
 
   @Option(help: "Runs of which the fastest counts.")
   var repeats = 3

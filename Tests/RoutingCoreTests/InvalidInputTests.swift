@@ -54,6 +54,31 @@ import Testing
         == "coefficients: expected at least one number, got none")
   }
 
+  @Test func routers() throws {
+    #expect(
+      message { _ = try RouterInput(weights: [[1, 2], [1]], input: [1, 2]) }
+        == "weight[1]: expected 2 numbers, got 1")
+    #expect(
+      message { _ = try RouterInput(weights: [], input: [1, 2]) } == "weight: expected at least one row, got none")
+    #expect(
+      message { _ = try RouterInput(weights: [[.nan]], input: [1]) }
+        == "weight[0][0]: expected a finite number, got nan")
+    #expect(
+      message { _ = try RouterInput(weights: [[1]], biases: [1, 2], input: [1]) }
+        == "bias: expected 1 numbers, got 2")
+    let loss = try LogCosh(scales: [1], targets: [0])
+    func problem(_ logits: [Double]) throws {
+      let router = try RouterInput(weights: [[1, 0.5], [0.25, 1]], biases: [0, 0.1], input: [0.5, 0.75])
+      _ = try MixtureProblem(logits: logits, expertOutputs: logits.map { [$0] }, router: router, loss: loss)
+    }
+    #expect(message { try problem([0.875, 0.975]) } == nil)
+    #expect(message { try problem([Double(Float(0.875)), Double(Float(0.975))]) } == nil)
+    #expect(
+      message { try problem([0.874, 0.975]) }
+        == "router: expected weight·input + bias to give logits[0] = 0.874, got 0.875")
+    #expect(message { try problem([0.875]) } == "router.weight: expected 1 rows, got 2")
+  }
+
   @Test func categoricalProblems() throws {
     let objective = try Linear(coefficients: [1, 2])
     #expect(

@@ -56,7 +56,7 @@ struct GumbelReferenceTests {
   @Test(arguments: GumbelReference.cases)
   fileprivate func moments(_ reference: GumbelReference.Case) throws {
     try check(
-      reference, tolerance: GumbelIntegral.standardTolerance, meanBound: 1e-13, covarianceBound: 1e-11)
+      reference, tolerance: IntegrationOptions.standardTolerance, meanBound: 1e-13, covarianceBound: 1e-11)
   }
 
   /// One case is out of reach: the second moments are 1600 times the variance, which rounding leaves 12 digits.

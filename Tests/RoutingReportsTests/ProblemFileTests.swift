@@ -142,7 +142,7 @@ struct ProblemFileTests {
     (
       #""kind""#, #""extra": 1, "kind""#,
       "extra: expected no such field; a mixture problem has schema, name, kind, logits, expertOutputs, scale, "
-        + "defaultOutputs, loss"
+        + "defaultOutputs, router, loss"
     ),
     (#""kind""#, #""name": null, "kind""#, "name: expected a string, got null"),
     (

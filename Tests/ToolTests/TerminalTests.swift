@@ -49,11 +49,12 @@ struct TerminalTests {
 
   @Test func progressIsShownUnlessQuiet() throws {
     let arguments = [
-      "report", Samples.shipped("reinmax-polynomial.json"), "--method", "monte-carlo", "--samples", "100",
+      "report", Samples.shipped("reinmax-polynomial.json"), "--estimators", "gumbel-rao:K=100", "--method",
+      "monte-carlo", "--samples", "10000",
     ]
     let environment = ["TERM": "xterm"]
-    #expect(try show(arguments, environment: environment).contains("3 of 3 problems"))
-    #expect(!(try show(arguments + ["--quiet"], environment: environment).contains("of 3 problems")))
+    #expect(try show(arguments, environment: environment).contains(" % of 3 problems"))
+    #expect(!(try show(arguments + ["--quiet"], environment: environment).contains(" % of ")))
     #expect(try Tool.run(arguments).error == "")
   }
 }

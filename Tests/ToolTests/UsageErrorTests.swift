@@ -34,6 +34,11 @@ struct UsageErrorTests {
     (
       ["report", "--estimators", "reinmax:tau=1,t=2"], ["'reinmax'", "unknown parameter 't'", "expected tau"]
     ),
+    (["report", "--estimators", "gumbel-softmax-st:tau=-1"], ["'gumbel-softmax-st'", "'tau'", "above 0, got '-1'"]),
+    (["report", "--estimators", "gumbel-rao:K=0"], ["'gumbel-rao'", "'K'", "from 1 to 1000000, got '0'"]),
+    (["report", "--estimators", "gumbel-rao:tau=1,K=1.5"], ["'gumbel-rao'", "'K'", "got '1.5'"]),
+    (["report", "--estimators", "switch:r=1"], ["'switch'", "'r'", "in [0, 1), got 1"]),
+    (["report", "--estimators", "switch:kind=logits"], ["'switch'", "'kind'", "got 'logits'"]),
     (["report", "--estimators", "reinmax:tau"], ["'reinmax'", "expected key=value, got 'tau'"]),
     (["report", "--estimators", "reinmax:tau=1,tau=1"], ["'reinmax'", "'tau' is given twice"]),
     (["report", "--estimators", "exact:tau=1"], ["'exact'", "it takes none"]),

@@ -12,6 +12,8 @@ public struct MixtureProblem: Sendable {
   public let directions: Matrix?
   /// `ω ⊙ m_i`, `[experts][width]`: what stands in for experts that were not chosen (`default-moe`).
   public let defaultDirections: Matrix?
+  /// What the logits were computed from, if it is known: only jitter on the router's input needs it.
+  public let router: RouterInput?
   /// Where the loss comes from.
   public let source: Source
 
@@ -31,13 +33,15 @@ public struct MixtureProblem: Sendable {
   ///   - expertOutputs: f, `[experts][width]`; may be nil with a table.
   ///   - scale: ω, `[width]`, ones if nil.
   ///   - defaultOutputs: m, `[experts][width]`.
+  ///   - router: W, b and x with `θ = W x + b`, up to rounding in Float32.
   ///   - source: the loss.
-  /// - Throws: `InvalidInput` if lengths disagree or an entry is not finite.
+  /// - Throws: `InvalidInput` if lengths disagree, an entry is not finite, or the router has other logits.
   public init(
     name: String? = nil, logits: [Double], expertOutputs: [[Double]]?, scale: [Double]? = nil,
-    defaultOutputs: [[Double]]? = nil, source: Source
+    defaultOutputs: [[Double]]? = nil, router: RouterInput? = nil, source: Source
   ) throws(InvalidInput) {
     try requireLogits(logits)
+    try router?.requireLogits(logits)
     let experts = logits.count
     var width = expertOutputs?.first?.count ?? scale?.count ?? defaultOutputs?.first?.count ?? 0
     switch source {
@@ -66,17 +70,18 @@ public struct MixtureProblem: Sendable {
     self.logits = logits
     self.directions = expertOutputs.map(scaled)
     self.defaultDirections = defaultOutputs.map(scaled)
+    self.router = router
     self.source = source
   }
 
   /// A mixture problem with a loss that this program evaluates.
   public init(
     name: String? = nil, logits: [Double], expertOutputs: [[Double]], scale: [Double]? = nil,
-    defaultOutputs: [[Double]]? = nil, loss: any Objective
+    defaultOutputs: [[Double]]? = nil, router: RouterInput? = nil, loss: any Objective
   ) throws(InvalidInput) {
     try self.init(
       name: name, logits: logits, expertOutputs: expertOutputs, scale: scale, defaultOutputs: defaultOutputs,
-      source: .loss(loss))
+      router: router, source: .loss(loss))
   }
 
   /// The same problem with every expert output (and stand-in) multiplied by `factor`: `f → h f`.
@@ -86,16 +91,18 @@ public struct MixtureProblem: Sendable {
     guard case .loss = source else { return nil }
     return MixtureProblem(
       name: name, logits: logits, directions: directions.map { $0.scaled(by: factor) },
-      defaultDirections: defaultDirections.map { $0.scaled(by: factor) }, source: source)
+      defaultDirections: defaultDirections.map { $0.scaled(by: factor) }, router: router, source: source)
   }
 
   private init(
-    name: String?, logits: [Double], directions: Matrix?, defaultDirections: Matrix?, source: Source
+    name: String?, logits: [Double], directions: Matrix?, defaultDirections: Matrix?, router: RouterInput?,
+    source: Source
   ) {
     self.name = name
     self.logits = logits
     self.directions = directions
     self.defaultDirections = defaultDirections
+    self.router = router
     self.source = source
   }
 }

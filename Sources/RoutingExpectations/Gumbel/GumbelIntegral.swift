@@ -56,9 +56,6 @@ import RoutingEstimators
 ///
 /// *Source*: derived for this library; Paulus et al. (arXiv 2010.04838) for the conditional distribution.
 public enum GumbelIntegral {
-  /// The relative error that is asked for where none is given.
-  public static let standardTolerance = 1e-10
-
   /// Exact moments with bounds on their errors.
   ///
   /// - Parameters:
@@ -75,7 +72,7 @@ public enum GumbelIntegral {
   /// is, not finite, with infinite errors.
   public static func moments(
     of estimator: some StraightThroughGumbel, on problem: RoutedProblem,
-    tolerance: Double = standardTolerance, covariance: Bool = false, threads: Int = 1
+    tolerance: Double = IntegrationOptions.standardTolerance, covariance: Bool = false, threads: Int = 1
   ) throws(IntegrationError) -> EstimatedMoments {
     let race: GumbelRace
     do {

@@ -1,4 +1,5 @@
 import RoutingCore
+import StrictJSON
 
 extension FiledProblem {
   /// Problems with their masks.

@@ -1,4 +1,5 @@
 import RoutingCore
+import StrictJSON
 
 /// The types of objectives and losses, by their names in files.
 enum ObjectiveType: String, CaseIterable {

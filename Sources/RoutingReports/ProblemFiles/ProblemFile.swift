@@ -1,4 +1,5 @@
 import RoutingCore
+import StrictJSON
 
 /// A problem, and where it came from.
 public struct FiledProblem: Sendable {

@@ -1,4 +1,5 @@
 import RoutingCore
+import StrictJSON
 
 extension RoutingProblem {
   /// A problem from its JSON object; `schema` has been looked at already.
@@ -41,12 +42,13 @@ extension MixtureProblem {
   fileprivate init(_ value: JSONValue) throws(InvalidInput) {
     let fields = try JSONFields(
       value, of: "a mixture problem",
-      only: ["schema", "name", "kind", "logits", "expertOutputs", "scale", "defaultOutputs", "loss"])
+      only: ["schema", "name", "kind", "logits", "expertOutputs", "scale", "defaultOutputs", "router", "loss"])
     let name = fields.has("name") ? try fields.string("name") : nil
     let logits = try fields.numbers("logits")
     let outputs = fields.has("expertOutputs") ? try fields.rows("expertOutputs") : nil
     let scale = fields.has("scale") ? try fields.numbers("scale") : nil
     let standIns = fields.has("defaultOutputs") ? try fields.rows("defaultOutputs") : nil
+    let router = fields.has("router") ? try RouterInput(fields.value("router", "a router (an object)")) : nil
     let content = try fields.value("loss", "a loss (an object)")
     let source: Source
     do throws(InvalidInput) {
@@ -58,7 +60,20 @@ extension MixtureProblem {
     }
     try self.init(
       name: name, logits: logits, expertOutputs: outputs, scale: scale, defaultOutputs: standIns,
-      source: source)
+      router: router, source: source)
+  }
+}
+
+extension RouterInput {
+  fileprivate init(_ value: JSONValue) throws(InvalidInput) {
+    do throws(InvalidInput) {
+      let fields = try JSONFields(value, of: "a router", only: ["weight", "bias", "input"])
+      try self.init(
+        weights: try fields.rows("weight"), biases: fields.has("bias") ? try fields.numbers("bias") : nil,
+        input: try fields.numbers("input"))
+    } catch {
+      throw error.inside("router")
+    }
   }
 }
 

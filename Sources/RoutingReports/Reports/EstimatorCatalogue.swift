@@ -1,5 +1,6 @@
 import RoutingCore
 import RoutingEstimators
+import StrictJSON
 
 /// The estimators with their parameters and claims: what `routegrad estimators` prints.
 public enum EstimatorCatalogue {

@@ -1,6 +1,7 @@
 import RoutingCore
 import RoutingEstimators
 import RoutingExpectations
+import StrictJSON
 
 /// Measured next to theoretical orders of accuracy: what `routegrad order` prints.
 public struct OrderReport: Sendable {

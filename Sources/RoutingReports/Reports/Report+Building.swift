@@ -8,11 +8,12 @@ extension Report {
   /// - Parameters:
   ///   - problems: in the order in which they are reported.
   ///   - options: what to report.
-  ///   - onProblem: called after each problem, from any thread.
+  ///   - onAdvance: called after each part of the work, from any thread, with how many problems that was; it adds up to
+  ///     their number.
   /// - Throws: ``ReportError``: of code `wrongUsage` if mask or target do not fit the problems, `wrongData`
-  ///   if a result overflows Float64.
+  ///   if a result overflows Float64 or a tolerance is out of reach.
   public init(
-    on problems: [FiledProblem], options: Options = Options(), onProblem: @Sendable () -> Void = {}
+    on problems: [FiledProblem], options: Options = Options(), onAdvance: @Sendable (Double) -> Void = { _ in }
   ) throws(ReportError) {
     let routed = try FiledProblem.route(problems, space: options.space)
     let target = options.assessment.target
@@ -27,10 +28,10 @@ extension Report {
     let outer = problems.count < options.threads ? 1 : options.threads
     var inner = options
     inner.assessment.sampling?.threads = outer == 1 ? options.threads : 1
+    inner.assessment.integration.threads = outer == 1 ? options.threads : 1
     let parts = parallelMap(0..<problems.count, threads: outer) { [inner] k in
-      defer { onProblem() }
-      return Result { () throws(ReportError) in
-        try Problem(problems[k], routed: routed.problems[k], options: inner)
+      Result { () throws(ReportError) in
+        try Problem(problems[k], routed: routed.problems[k], options: inner, onAdvance: onAdvance)
       }
     }
     var reported: [Problem] = []
@@ -42,7 +43,9 @@ extension Report {
 }
 
 extension Report.Problem {
-  init(_ filed: FiledProblem, routed: RoutedProblem, options: Report.Options) throws(ReportError) {
+  init(
+    _ filed: FiledProblem, routed: RoutedProblem, options: Report.Options, onAdvance: (Double) -> Void
+  ) throws(ReportError) {
     func requireFinite(_ values: [Double], _ quantity: String) throws(ReportError) {
       guard values.allSatisfy(\.isFinite) else {
         throw ReportError(.wrongData, "\(filed.location): \(quantity) overflows Float64")
@@ -57,32 +60,45 @@ extension Report.Problem {
       targets.append((target, gradient))
     }
     var entries: [Report.Entry] = []
-    for estimator in options.estimators.estimators(on: routed.kind) {
+    let estimators = options.estimators.estimators(on: routed.kind)
+    for estimator in estimators {
+      var done = 0.0
+      func advance(to share: Double) {
+        onAdvance((share - done) / Double(estimators.count))
+        done = share
+      }
       do {
-        entries.append(try Report.Entry(estimator, on: routed, options: options))
+        entries.append(
+          try Report.Entry(estimator, on: routed, options: options) { samples in
+            if let sampling = options.assessment.sampling { advance(to: Double(samples) / Double(sampling.samples)) }
+          })
       } catch {
         throw ReportError(.wrongData, "\(filed.location): \(error)")
       }
+      advance(to: 1)
     }
     self.init(filed: filed, routed: routed, expectedLoss: expectedLoss, targets: targets, entries: entries)
   }
 }
 
 extension Report.Entry {
-  /// - Throws: `Overflow`.
+  /// - Throws: ``AssessmentError`` other than that the estimator is unavailable, which is a result.
   init(
-    _ estimator: any GradientEstimator, on problem: RoutedProblem, options: Report.Options
-  ) throws(Overflow) {
-    func assess(_ target: GradientTarget) throws(Overflow) -> Result<Assessment, Unavailable> {
+    _ estimator: any GradientEstimator, on problem: RoutedProblem, options: Report.Options,
+    onSamples: (Int) -> Void
+  ) throws(AssessmentError) {
+    func assess(_ target: GradientTarget) throws(AssessmentError) -> Result<Assessment, Unavailable> {
       var options = options.assessment
       options.target = target
       do {
-        return .success(try Assessment(of: estimator, on: problem, options: options))
-      } catch {
-        switch error {
-        case .unavailable(let reason): return .failure(reason)
-        case .overflow(let overflow): throw overflow
+        let assessment = try Assessment(of: estimator, on: problem, options: options) { samples in
+          onSamples(samples)
+          return true
         }
+        return .success(assessment)
+      } catch {
+        guard case .unavailable(let reason) = error else { throw error }
+        return .failure(reason)
       }
     }
     let result = try assess(options.assessment.target)

@@ -1,6 +1,7 @@
 import RoutingCore
 import RoutingEstimators
 import RoutingExpectations
+import StrictJSON
 
 extension Report {
   /// The report in the format `routegrad.report/1`.
@@ -56,6 +57,8 @@ extension Assessment {
     }
     fields.append(("bias", JSONValue(bias)))
     fields += Self.scalars.map { ($0.name, JSONValue($0.value(self))) }
+    if let targetError { fields.append(("targetError", JSONValue(targetError))) }
+    if let samples = estimate.samples { fields.append(("samples", JSONValue(samples))) }
     return .object(fields.map { .init(key: $0.0, value: $0.1) })
   }
 

@@ -33,7 +33,9 @@ extension Report {
     if let sampling = options.assessment.sampling {
       notes.append(
         "Monte Carlo: \(sampling.samples) samples per estimator, seed \(sampling.seed).")
-      notes.append("std. error of mean: the largest of a coordinate.")
+    }
+    if problems.contains(where: \.hasErrors) {
+      notes.append("error of mean, the largest coordinate's: ∫ a bound (quadrature), ~ a standard error (Monte Carlo).")
     }
     if problems.contains(where: { $0.entries.contains { $0.ownTarget != nil } }) {
       notes.append("Rows \"vs …\" hold the estimator above them against the target that it claims.")
@@ -44,21 +46,27 @@ extension Report {
 }
 
 extension Report.Problem {
+  /// Whether an estimator's moments are not from enumeration, and so have errors.
+  fileprivate var hasErrors: Bool {
+    entries.contains { entry in
+      (try? entry.result.get()).map { $0.estimate.method != .enumeration } ?? false
+    }
+  }
+
   fileprivate func section(index: Int, options: Report.Options) -> TextSection {
     var table = TextTable(columns: [
       .init(title: "estimator", isText: true), .init(title: "rel. bias"), .init(title: "cosine"),
       .init(title: "rel. bias\nrescaled"), .init(title: "rel. sd"), .init(title: "P(descent)"),
       .init(title: "experts"),
     ])
-    let showsErrors = options.assessment.sampling != nil
-    if showsErrors { table.columns.append(.init(title: "std. error\nof mean")) }
+    let showsErrors = hasErrors
+    if showsErrors { table.columns.append(.init(title: "error\nof mean")) }
     var missing: [(estimator: String, reason: String)] = []
     for entry in entries {
       switch entry.result {
       case .success(let assessment):
         func cells(_ label: String, _ assessment: Assessment) -> [String] {
-          let error = showsErrors ? [Figures.significant(assessment.estimate.meanError)] : []
-          return [label] + assessment.figures + error
+          [label] + assessment.figures + (showsErrors ? [assessment.estimate.errorFigure] : [])
         }
         table.rows.append(.init(cells: cells(entry.label, assessment)))
         if let own = entry.ownTarget {
@@ -103,6 +111,18 @@ extension GradientEstimator {
     let standard = EstimatorRegistry.standard.first { type(of: $0).id == Self.id }?.values
     let given = values.entries.filter { standard?[$0.name] != $0.value }.map { "\($0.name)=\($0.value)" }
     return given.isEmpty ? Self.id : "\(Self.id):\(given.joined(separator: ","))"
+  }
+}
+
+extension EstimatedMoments {
+  /// The error of the mean, and what kind of error it is.
+  fileprivate var errorFigure: String {
+    let error = Figures.significant(meanError)
+    return switch method {
+    case .enumeration: error
+    case .quadrature: "∫ \(error)"
+    case .monteCarlo: "~ \(error)"
+    }
   }
 }
 

@@ -1,3 +1,5 @@
+import StrictJSON
+
 /// Comma-separated values as RFC 4180 has them, but with a line feed alone at the end of each line.
 struct CSV {
   /// The names of the columns.

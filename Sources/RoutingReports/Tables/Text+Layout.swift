@@ -1,7 +1,4 @@
 extension String {
-  /// At most `count` characters, the last one an ellipsis if something was cut off.
-  func clipped(to count: Int) -> String { self.count <= count ? self : prefix(count - 1) + "…" }
-
   /// The same text on one line: control characters are escaped as in Swift's string literals.
   public var onOneLine: String {
     var text = ""

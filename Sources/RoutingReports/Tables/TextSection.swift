@@ -1,3 +1,5 @@
+import StrictJSON
+
 /// A part of a report for people: a title, a table, and notes below it.
 struct TextSection {
   /// What it is about.

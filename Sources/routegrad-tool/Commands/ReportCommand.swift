@@ -38,16 +38,16 @@ struct ReportCommand: ParsableCommand {
     let options = Report.Options(
       estimators: try selection, space: maskOptions.space,
       assessment: AssessmentOptions(
-        target: target, covariance: covariance, sampling: samplingOptions.sampling),
+        target: target, covariance: covariance, sampling: samplingOptions.sampling,
+        integration: samplingOptions.integration),
       ownTargets: output.format == .table || output.format == .markdown, threads: runOptions.threadCount)
     let problems = try input.problems(otherwise: ShippedProblems.all)
     let destination = try Output(path: output.output)
-    let progress = Progress(
-      total: problems.count, isShown: samplingOptions.sampling != nil && !runOptions.quiet)
+    let progress = Progress(total: problems.count, isShown: !runOptions.quiet)
     let report: Report
     do {
       defer { progress.clear() }
-      report = try Report(on: problems, options: options, onProblem: progress.advance)
+      report = try Report(on: problems, options: options, onAdvance: progress.advance)
     }
     try destination.finish(report.rendered(as: output.format, style: output.style))
     if let note = report.note, !runOptions.quiet { Terminal.complain("routegrad: note: \(note)") }

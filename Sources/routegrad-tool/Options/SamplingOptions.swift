@@ -3,7 +3,7 @@ import RouteGrad
 
 /// How moments are obtained.
 struct SamplingOptions: ParsableArguments {
-  @Option(help: "How moments are obtained: auto is exact, monte-carlo from seeded samples.")
+  @Option(help: "How moments are obtained: auto is exact where that is known, monte-carlo from seeded samples.")
   var method: Method = .auto
 
   @Option(
@@ -19,7 +19,7 @@ struct SamplingOptions: ParsableArguments {
     parsing: .unconditional,
     help: ArgumentHelp(
       "The relative tolerance for estimators that are integrated numerically, above 0.", valueName: "t"))
-  var tolerance = 1e-10
+  var tolerance = IntegrationOptions.standardTolerance
 
   enum Method: String, CaseIterable, ExpressibleByArgument {
     case auto
@@ -43,6 +43,9 @@ struct SamplingOptions: ParsableArguments {
       throw ValidationError("'--tolerance': expected a finite number above 0, got \(tolerance)")
     }
   }
+
+  /// How integrals are done.
+  var integration: IntegrationOptions { IntegrationOptions(tolerance: tolerance, seed: seed) }
 
   /// The samples to draw; nil for exact moments.
   var sampling: AssessmentOptions.Sampling? {

@@ -1,26 +1,49 @@
 import Glibc
 import Synchronization
 
-/// Counts what is done on standard error, if that is a terminal.
+/// Says on standard error how much is done, if that is a terminal and it takes long enough to be read.
 final class Progress: Sendable {
   private let total: Int
   private let isShown: Bool
-  private let done = Atomic(0)
+  private let state = Mutex(State(done: 0, due: .now + patience))
+
+  private struct State {
+    var done: Double
+    /// When the line may be shown next.
+    var due: ContinuousClock.Instant
+    var isVisible = false
+  }
+
+  /// What takes less is not worth a line.
+  private static let patience = Duration.milliseconds(200)
+  /// The time between two lines.
+  private static let interval = Duration.milliseconds(100)
 
   /// Shows nothing yet.
   init(total: Int, isShown: Bool) {
     self.total = total
-    self.isShown = isShown && total > 1 && isatty(STDERR_FILENO) == 1
+    self.isShown = isShown && isatty(STDERR_FILENO) == 1
   }
 
-  /// One more is done; from any thread.
-  @Sendable func advance() {
-    let count = done.add(1, ordering: .relaxed).newValue
-    if isShown { Terminal.show("\r\(count) of \(total) problems") }
+  /// So many more problems, or so much of one, are done; from any thread.
+  @Sendable func advance(by share: Double) {
+    guard isShown else { return }
+    state.withLock { state in
+      state.done += share
+      let now = ContinuousClock.now
+      guard now >= state.due else { return }
+      state.due = now + Self.interval
+      state.isVisible = true
+      let percent = Int(100 * min(state.done / Double(total), 1))
+      Terminal.show("\r\(percent) % of \(total) problem\(total == 1 ? "" : "s")")
+    }
   }
 
   /// Takes the line away.
   func clear() {
-    if isShown { Terminal.show("\r\u{1B}[K") }
+    state.withLock { state in
+      if state.isVisible { Terminal.show("\r\u{1B}[K") }
+      state.isVisible = false
+    }
   }
 }

@@ -4,7 +4,7 @@ import RoutingCore
 /// with its path.
 ///
 /// *Edge cases*: `null` stands for nothing; a field that may be left out is left out, not null.
-struct JSONFields {
+package struct JSONFields {
   private let members: [String: JSONValue]
   /// What the object is, for messages: `a mixture problem`.
   private let owner: String
@@ -16,7 +16,7 @@ struct JSONFields {
   ///   - owner: what the object is.
   ///   - fields: every field that it may have; nil if that is known only later (see ``requireOnly(_:)``).
   /// - Throws: `InvalidInput` if it is no object or has other fields.
-  init(_ value: JSONValue, of owner: String, only fields: [String]? = nil) throws(InvalidInput) {
+  package init(_ value: JSONValue, of owner: String, only fields: [String]? = nil) throws(InvalidInput) {
     guard case .object(let members) = value else {
       throw InvalidInput("", "expected \(owner) (an object), got \(value.kind)")
     }
@@ -26,7 +26,7 @@ struct JSONFields {
   }
 
   /// Throws if there is a field that is not one of `fields`; of several the first by name.
-  func requireOnly(_ fields: [String]) throws(InvalidInput) {
+  package func requireOnly(_ fields: [String]) throws(InvalidInput) {
     if let unknown = members.keys.filter({ !fields.contains($0) }).min() {
       throw InvalidInput(
         unknown.clipped(to: 40), "expected no such field; \(owner) has \(fields.joined(separator: ", "))")
@@ -34,10 +34,10 @@ struct JSONFields {
   }
 
   /// Whether there is a field of this name.
-  func has(_ key: String) -> Bool { members[key] != nil }
+  package func has(_ key: String) -> Bool { members[key] != nil }
 
   /// The field's value.
-  func value(_ key: String, _ expected: String) throws(InvalidInput) -> JSONValue {
+  package func value(_ key: String, _ expected: String) throws(InvalidInput) -> JSONValue {
     guard let value = members[key] else {
       throw InvalidInput(key, "expected \(expected), the field is missing")
     }
@@ -45,14 +45,14 @@ struct JSONFields {
   }
 
   /// A text; which one, `expected` says.
-  func string(_ key: String, _ expected: String = "a string") throws(InvalidInput) -> String {
+  package func string(_ key: String, _ expected: String = "a string") throws(InvalidInput) -> String {
     let value = try value(key, expected)
     guard case .string(let text) = value else { throw mismatch(key, expected, value) }
     return text
   }
 
   /// One of a few words.
-  func word(_ key: String, among words: [String]) throws(InvalidInput) -> String {
+  package func word(_ key: String, among words: [String]) throws(InvalidInput) -> String {
     let quoted = words.map { "\"\($0)\"" }
     let expected =
       words.count > 2 ? "one of \(quoted.joined(separator: ", "))" : quoted.joined(separator: " or ")
@@ -64,14 +64,14 @@ struct JSONFields {
   }
 
   /// A number.
-  func number(_ key: String) throws(InvalidInput) -> Double {
+  package func number(_ key: String) throws(InvalidInput) -> Double {
     let value = try value(key, "a number")
     guard case .number(let number) = value else { throw mismatch(key, "a number", value) }
     return number
   }
 
   /// A whole number; `3.0` is one.
-  func integer(_ key: String) throws(InvalidInput) -> Int {
+  package func integer(_ key: String) throws(InvalidInput) -> Int {
     let number = try number(key)
     guard let integer = Int(exactly: number) else {
       throw InvalidInput(key, "expected a whole number, got \(number)")
@@ -80,12 +80,12 @@ struct JSONFields {
   }
 
   /// A list of numbers.
-  func numbers(_ key: String) throws(InvalidInput) -> [Double] {
+  package func numbers(_ key: String) throws(InvalidInput) -> [Double] {
     try Self.numbers(try value(key, "a list of numbers"), key)
   }
 
   /// A list of lists of numbers.
-  func rows(_ key: String) throws(InvalidInput) -> [[Double]] {
+  package func rows(_ key: String) throws(InvalidInput) -> [[Double]] {
     let expected = "a list of lists of numbers"
     let value = try value(key, expected)
     switch value {
@@ -119,5 +119,5 @@ struct JSONFields {
 
 extension InvalidInput {
   /// The same complaint about the item with an index of a list.
-  func inside(_ list: String, at index: Int) -> InvalidInput { inside("\(list)[\(index)]") }
+  package func inside(_ list: String, at index: Int) -> InvalidInput { inside("\(list)[\(index)]") }
 }

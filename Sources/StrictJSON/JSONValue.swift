@@ -6,7 +6,7 @@
 // and JSONEncoder writes fields in the order of the alphabet or of a hash table, not in that of the contract.
 
 /// A JSON text as a tree, its objects in the order in which they were written.
-enum JSONValue: Sendable, Equatable {
+package enum JSONValue: Sendable, Equatable {
   case null
   case bool(Bool)
   /// A finite number.
@@ -18,43 +18,49 @@ enum JSONValue: Sendable, Equatable {
   case object([Member])
 
   /// A field of an object.
-  struct Member: Sendable, Equatable {
-    var key: String
-    var value: JSONValue
+  package struct Member: Sendable, Equatable {
+    package var key: String
+    package var value: JSONValue
+
+    /// A field.
+    package init(key: String, value: JSONValue) {
+      self.key = key
+      self.value = value
+    }
   }
 }
 
 // MARK: - Construction
 
 extension JSONValue: ExpressibleByStringLiteral, ExpressibleByDictionaryLiteral {
-  init(stringLiteral value: String) { self = .string(value) }
+  package init(stringLiteral value: String) { self = .string(value) }
 
   /// Keeps the order of the literal.
-  init(dictionaryLiteral elements: (String, JSONValue)...) {
+  package init(dictionaryLiteral elements: (String, JSONValue)...) {
     self = .object(elements.map { Member(key: $0.0, value: $0.1) })
   }
 
   /// A number, or null.
-  init(_ number: Double?) { self = number.map { .number($0) } ?? .null }
+  package init(_ number: Double?) { self = number.map { .number($0) } ?? .null }
 
   /// A whole number, or null.
-  init(_ number: Int?) { self = number.map { .number(Double($0)) } ?? .null }
+  package init(_ number: Int?) { self = number.map { .number(Double($0)) } ?? .null }
 
   /// A list of numbers, or null.
-  init(_ numbers: [Double]?) { self = numbers.map { $0.isEmpty ? .array([]) : .numbers($0) } ?? .null }
+  package init(_ numbers: [Double]?) { self = numbers.map { $0.isEmpty ? .array([]) : .numbers($0) } ?? .null }
 
   /// A list of whole numbers.
-  init(_ numbers: [Int]) { self.init(numbers.map(Double.init)) }
+  package init(_ numbers: [Int]) { self.init(numbers.map(Double.init)) }
 
   /// A text, or null.
-  init(_ text: String?) { self = text.map { .string($0) } ?? .null }
+  package init(_ text: String?) { self = text.map { .string($0) } ?? .null }
 }
 
 // MARK: - Messages
 
 extension JSONValue {
   /// What it is, for messages: `a string`, `null`.
-  var kind: String {
+  package var kind: String {
     switch self {
     case .null: "null"
     case .bool(let value): "\(value)"

@@ -1,17 +1,17 @@
 /// Writes JSON: numbers read back to the same Float64, fields stay in their order, text is UTF-8.
-struct JSONWriter {
+package struct JSONWriter {
   private var text = ""
   private let isIndented: Bool
 
   /// `value` over several lines: one for each field, lists of numbers on one; with a line feed at the end.
-  static func indented(_ value: JSONValue) -> String {
+  package static func indented(_ value: JSONValue) -> String {
     var writer = JSONWriter(isIndented: true)
     writer.write(value, indentation: 0)
     return writer.text + "\n"
   }
 
   /// `value` on one line, without a line feed.
-  static func line(_ value: JSONValue) -> String {
+  package static func line(_ value: JSONValue) -> String {
     var writer = JSONWriter(isIndented: false)
     writer.write(value, indentation: 0)
     return writer.text
@@ -76,7 +76,7 @@ struct JSONWriter {
   /// The shortest decimal that reads back to the same number; whole numbers up to 2⁵³ without a point.
   ///
   /// - Precondition: `number` is finite; JSON has no other.
-  static func number(_ number: Double) -> String {
+  package static func number(_ number: Double) -> String {
     precondition(number.isFinite, "JSON cannot hold \(number)")
     let isWhole =
       number == number.rounded() && number.magnitude <= 0x1p53 && !(number == 0 && number.sign == .minus)

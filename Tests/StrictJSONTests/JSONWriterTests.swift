@@ -1,7 +1,7 @@
 import RoutingCore
 import Testing
 
-@testable import RoutingReports
+@testable import StrictJSON
 
 struct JSONWriterTests {
   @Test func numbersReadBackToTheSameBits() throws {

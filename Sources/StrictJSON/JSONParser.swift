@@ -1,12 +1,12 @@
 /// Why a text is not JSON, and where.
-struct JSONError: Error, Sendable, Equatable {
+package struct JSONError: Error, Sendable, Equatable {
   /// The path of the value that is wrong, `problems[3].logits[1]`; empty for the whole text.
-  var path: String
+  package var path: String
   /// What was expected, and what was found.
-  var expectation: String
+  package var expectation: String
   /// The place in the text, counted from 1; columns are bytes.
-  var line: Int
-  var column: Int
+  package var line: Int
+  package var column: Int
 }
 
 /// A strict reader of JSON (RFC 8259) that knows the path of whatever it refuses.
@@ -15,9 +15,9 @@ struct JSONError: Error, Sendable, Equatable {
 /// Float64 cannot hold (one too small for it is 0). More lenient in one: a byte order mark is skipped.
 ///
 /// - Complexity: O(bytes).
-struct JSONParser {
+package struct JSONParser {
   /// The deepest nesting read; formats need six levels. The reader recurses, so there must be a limit.
-  static let deepestNesting = 16
+  package static let deepestNesting = 16
 
   private let bytes: [UInt8]
   private var position = 0
@@ -26,7 +26,7 @@ struct JSONParser {
   /// The value of a text.
   ///
   /// - Throws: ``JSONError`` for the first thing that is wrong.
-  static func parse(_ bytes: [UInt8]) throws(JSONError) -> JSONValue {
+  package static func parse(_ bytes: [UInt8]) throws(JSONError) -> JSONValue {
     var parser = JSONParser(bytes: bytes)
     do {
       return try parser.document()

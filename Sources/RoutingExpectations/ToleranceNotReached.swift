@@ -17,7 +17,10 @@ public struct ToleranceNotReached: Error, Sendable, Equatable, CustomStringConve
   }
 
   public var description: String {
-    "\(quantity): the tolerance \(requested) cannot be reached, the best error bound is \(reached); ask for a larger one"
+    let bound =
+      reached < .infinity
+      ? "the best error bound is \(reached); ask for a larger one" : "and no error bound holds; sample it instead"
+    return "\(quantity): the tolerance \(requested) cannot be reached, \(bound)"
   }
 }
 

@@ -3,7 +3,7 @@ import Testing
 
 import enum _TestSupport.DecodedJSON
 
-@testable import RoutingReports
+@testable import StrictJSON
 
 struct JSONParserTests {
   private func parse(_ text: String) throws -> JSONValue { try JSONParser.parse(Array(text.utf8)) }
