@@ -40,7 +40,7 @@ let package = Package(
 
     // MARK: Training
     .executableTarget(name: "scratch", dependencies: ["SwitchTraining"]),
-    .target(name: "SwitchTraining", dependencies: ["MixtureOfExperts", "LayerAudit", "StrictJSON"]),
+    .target(name: "SwitchTraining", dependencies: ["MixtureOfExperts", "LayerAudit", "StrictJSON", "GSLNumerics"]),
 
     // MARK: Judging code that is not ours
     .target(name: "RoutingVerification", dependencies: ["RoutingExpectations"]),
@@ -72,8 +72,12 @@ let package = Package(
       name: "RoutingExpectationsTests", dependencies: ["RoutingExpectations", "_TestSupport"]),
     .testTarget(
       name: "RoutingVerificationTests", dependencies: ["RoutingVerification", "_TestSupport"]),
-    .target(
-      name: "RoutingReports", dependencies: ["RoutingVerification", "SwitchTraining", "StrictJSON", "CShippedProblems"]),
+    .testTarget(
+      name: "MixtureOfExpertsTests",
+      dependencies: ["MixtureOfExperts", "RoutingExpectations", "CBLASLoader", "_TestSupport"]),
+    .testTarget(name: "SwitchTrainingTests", dependencies: ["SwitchTraining", "GSLNumerics", "_TestSupport"]),
+    .testTarget(name: "LayerAuditTests", dependencies: ["LayerAudit", "_TestSupport"]),
+    .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON", "_TestSupport"]),
     .testTarget(name: "RoutingReportsTests", dependencies: ["RoutingReports", "_TestSupport"]),
     .testTarget(name: "RouteGradTests", dependencies: ["RouteGrad"]),
     .testTarget(name: "ToolTests", dependencies: ["routegrad-tool", "_TestSupport"]),
