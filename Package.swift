@@ -37,14 +37,14 @@ let package = Package(
 
     // MARK: Training
     .executableTarget(name: "scratch", dependencies: ["SwitchTraining"]),
-    .target(name: "SwitchTraining", dependencies: ["MixtureOfExperts", "LayerAudit"]),
+    .target(name: "SwitchTraining", dependencies: ["MixtureOfExperts", "LayerAudit", "CKernels"]),
 
     // MARK: Judging code that is not ours
     .target(name: "RoutingVerification", dependencies: ["RoutingExpectations"]),
 
     // MARK: Files and reports
     .target(name: "RoutingReports", dependencies: ["RoutingVerification", "LayerAudit", "CShippedProblems"]),
-    .target(name: "RouteGrad", dependencies: ["RoutingReports"]),
+    .target(name: "RouteGrad", dependencies: ["RoutingReports", "SwitchTraining"]),
 
     // MARK: Programs
     .executableTarget(
