@@ -10,5 +10,7 @@ struct RouteGradBench: ParsableCommand {
       Every workload prints one JSON line: units per second, threads, timing, and a checksum that another
       implementation of the same workload must reproduce. Figures are comparable within one run only.
       """,
-    subcommands: [ExactMomentsCommand.self, MCGumbelCommand.self, SwitchLayerCommand.self, GumbelIntegralCommand.self])
+    subcommands: [ExactMomentsCommand.self, MCGumbelCommand.self, SwitchLayerCommand.self, SwitchTransformerCommand.self,
+      GumbelIntegralCommand.self,
+    ])
 }
