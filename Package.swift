@@ -75,7 +75,7 @@ let package = Package(
       name: "RoutingVerificationTests", dependencies: ["RoutingVerification", "_TestSupport", "_PlantedRouters"]),
     .testTarget(
       name: "MixtureOfExpertsTests",
-      dependencies: ["MixtureOfExperts", "RoutingExpectations", "CBLASLoader", "_TestSupport"]),
+      dependencies: ["MixtureOfExperts", "GSLNumerics", "CBLASLoader", "_TestSupport"]),
     .testTarget(name: "LayerAuditTests", dependencies: ["LayerAudit", "_TestSupport"]),
     .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON", "_TestSupport"]),
     .testTarget(

@@ -20,9 +20,10 @@ static inline rg_glpk_vertex *rg_glpk_vertex_data(glp_graph *graph, int vertex) 
 // Whole costs, whole flows; 0 if an optimal flow was found.
 static inline int rg_glpk_minimum_cost_flow(glp_graph *graph) {
   double total = 0;
-  return glp_mincost_relax4(
+  // Not the faster glp_mincost_relax4: GLPK 5.0 is shipped without it, for licensing reasons, and aborts when it is called.
+  return glp_mincost_okalg(
       graph, offsetof(rg_glpk_vertex, supply), offsetof(rg_glpk_arc, low), offsetof(rg_glpk_arc, capacity),
-      offsetof(rg_glpk_arc, cost), 0, &total, offsetof(rg_glpk_arc, flow), -1);
+      offsetof(rg_glpk_arc, cost), &total, offsetof(rg_glpk_arc, flow), -1);
 }
 
 #endif

@@ -1,12 +1,12 @@
 internal import CGLPK
 
 /// The assignment of tokens to experts with the largest sum of logits among those in which the numbers of tokens that
-/// experts get differ by at most one. A minimum-cost flow, solved by GLPK's RELAX-IV.
+/// experts get differ by at most one. A minimum-cost flow, solved by GLPK's out-of-kilter algorithm.
 ///
 /// *Numerics*: the solver works in whole numbers, so logits are rounded to a millionth of their range first: the sum is
 /// within a millionth of the range per token of the best.
 ///
-/// *Source*: arXiv 2103.16716, section 3; D. P. Bertsekas and P. Tseng, RELAX-IV (1994).
+/// *Source*: arXiv 2103.16716, section 3; D. R. Fulkerson, J. SIAM 9 (1961), 18–27.
 public enum BalancedAssignment {
   /// The expert of each token.
   ///
