@@ -76,7 +76,7 @@ let package = Package(
     .testTarget(
       name: "MixtureOfExpertsTests",
       dependencies: ["MixtureOfExperts", "GSLNumerics", "CBLASLoader", "_TestSupport"]),
-    .testTarget(name: "LayerAuditTests", dependencies: ["LayerAudit", "_TestSupport"]),
+    .testTarget(name: "LayerAuditTests", dependencies: ["LayerAudit", "GSLNumerics", "_TestSupport"]),
     .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON", "_TestSupport"]),
     .testTarget(
       name: "RoutingReportsTests", dependencies: ["RoutingReports", "_TestSupport", "_PlantedRouters"]),
