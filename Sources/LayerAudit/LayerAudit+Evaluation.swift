@@ -40,7 +40,9 @@ extension LayerAudit {
   }
 
   /// The tensors that `onMean` is told, with their shapes.
-  public static func meanTensors(of layer: DumpedLayer, _ estimators: [any GradientEstimator]) -> [(name: String, shape: [Int])] {
+  public static func meanTensors(
+    of layer: DumpedLayer, _ estimators: [any GradientEstimator]
+  ) -> [(name: String, shape: [Int])] {
     let shape = layer.shape
     let (n, d, h, e) = (shape.experts, shape.inputs, shape.hidden, shape.outputs)
     let extents: [String: [Int]] = [
@@ -48,7 +50,21 @@ extension LayerAudit {
       "experts.w2": [n, e, h], "experts.b2": [n, e], "scale": [e],
     ]
     let parts = layer.parameters.all.map { ($0.name, extents[$0.name] ?? []) } + [("input", [layer.tokens, d])]
-    return estimators.flatMap { estimator in parts.map { ("\(estimator.specification)/\($0.0)", $0.1) } }
+    var names: Set<String> = []
+    return estimators.filter { isAvailable($0, experts: n) && names.insert($0.specification).inserted }
+      .flatMap { estimator in parts.map { ("\(estimator.specification)/\($0.0)", $0.1) } }
+  }
+
+  /// Whether an estimator exists for so many experts, tried on a problem of nothing but zeros.
+  private static func isAvailable(_ estimator: any GradientEstimator, experts: Int) -> Bool {
+    guard
+      let problem = try? RoutedProblem(
+        .mixture(
+          MixtureProblem(
+            logits: [Double](repeating: 0, count: experts), expertOutputs: [[Double]](repeating: [0], count: experts),
+            loss: Linear(coefficients: [0]))))
+    else { return false }
+    return (try? estimator.finiteOutcomes(on: problem)) != nil
   }
 }
 
