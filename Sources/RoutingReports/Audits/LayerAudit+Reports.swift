@@ -1,3 +1,4 @@
+import StrictJSON
 import LayerAudit
 import RoutingCore
 import RoutingEstimators
