@@ -37,7 +37,7 @@ let package = Package(
     // MARK: Whole layers
     .target(
       name: "MixtureOfExperts", dependencies: ["RoutingEstimators", "CBLASLoader", "CGLPK", "CKernels"]),
-    .target(name: "LayerAudit", dependencies: ["MixtureOfExperts", "RoutingExpectations"]),
+    .target(name: "LayerAudit", dependencies: ["MixtureOfExperts", "RoutingExpectations", "StrictJSON"]),
 
     // MARK: Judging code that is not ours
     .target(name: "RoutingVerification", dependencies: ["RoutingExpectations", "GSLNumerics"]),

@@ -85,17 +85,32 @@ static int could_be_faster(void *openblas) {
 #endif
 }
 
-static int load_openblas(void) {
+// OPENBLAS_CORETYPE is set for whole machines and images, where it hides what this processor can do; it holds for this
+// library's products only under a name of our own.
+static void *open_openblas_with_kernels(void) {
+  const char *const inherited = getenv("OPENBLAS_CORETYPE"), *const chosen = getenv("ROUTEGRAD_OPENBLAS_CORETYPE");
+  char *const saved = inherited ? strdup(inherited) : NULL;
+  if (chosen)
+    setenv("OPENBLAS_CORETYPE", chosen, 1);
+  else
+    unsetenv("OPENBLAS_CORETYPE");
   void *handle = open_openblas();
-  if (!handle) return 0;
-  // What the user has set stays as it is.
-  if (!getenv("OPENBLAS_CORETYPE") && could_be_faster(handle)) {
+  if (handle && !chosen && could_be_faster(handle)) {
     dlclose(handle);
     setenv("OPENBLAS_CORETYPE", "SkylakeX", 1);
     handle = open_openblas();
-    unsetenv("OPENBLAS_CORETYPE");
-    if (!handle) return 0;
   }
+  if (saved)
+    setenv("OPENBLAS_CORETYPE", saved, 1);
+  else
+    unsetenv("OPENBLAS_CORETYPE");
+  free(saved);
+  return handle;
+}
+
+static int load_openblas(void) {
+  void *handle = open_openblas_with_kernels();
+  if (!handle) return 0;
   char *(*configuration)(void) = (char *(*)(void))dlsym(handle, "openblas_get_config");
   set_threads_function set_threads = (set_threads_function)dlsym(handle, "openblas_set_num_threads");
   // "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH ...": the first two words.

@@ -1,4 +1,5 @@
 import RoutingCore
+import StrictJSON
 
 /// A `.safetensors` file: named tensors and a map of strings.
 ///
@@ -73,27 +74,27 @@ public struct SafeTensors: Sendable {
       throw InvalidInput("", "expected a header of \(length) bytes, the file has \(bytes.count - 8) left")
     }
     let start = 8 + Int(length)
-    var header = SafeTensorsHeader(bytes[8..<start])
-    let contents = try header.parse()
+    let header = try SafeTensorsHeader(Array(bytes[8..<start]))
     var tensors: [String: Entry] = [:]
-    for entry in contents.tensors {
+    for entry in header.tensors {
       tensors[entry.name] = try Self.entry(entry, dataStart: start, dataCount: bytes.count - start)
     }
     // Side by side, from the first byte to the last.
     var end = start
-    for (name, entry) in tensors.sorted(by: { ($0.value.range.lowerBound, $0.key) < ($1.value.range.lowerBound, $1.key) })
-    where !entry.range.isEmpty {
+    let inOrder = tensors.sorted { ($0.value.range.lowerBound, $0.key) < ($1.value.range.lowerBound, $1.key) }
+    for (name, entry) in inOrder where !entry.range.isEmpty {
+      guard entry.range.lowerBound >= end else {
+        throw InvalidInput(name.clipped(to: 60), "expected data of its own, it overlaps another tensor's")
+      }
       guard entry.range.lowerBound == end else {
-        throw InvalidInput(
-          name, entry.range.lowerBound < end
-            ? "expected data of its own, it overlaps another tensor's" : "expected its data to begin where others' end")
+        throw InvalidInput(name.clipped(to: 60), "expected its data to begin where others' end")
       }
       end = entry.range.upperBound
     }
     guard end == bytes.count else {
       throw InvalidInput("", "expected \(end) bytes, as its tensors take, got \(bytes.count)")
     }
-    self.metadata = contents.metadata
+    self.metadata = header.metadata
     self.tensors = tensors
     self.bytes = bytes
   }
@@ -101,23 +102,24 @@ public struct SafeTensors: Sendable {
   private static func entry(
     _ entry: SafeTensorsHeader.Tensor, dataStart: Int, dataCount: Int
   ) throws(InvalidInput) -> Entry {
+    let name = entry.name.clipped(to: 60)
     guard let type = Element(rawValue: entry.type) else {
-      throw InvalidInput("\(entry.name).dtype", "expected a type of numbers, got '\(entry.type.prefix(20))'")
+      throw InvalidInput("\(name).dtype", "expected a type of numbers, got '\(entry.type.prefix(20))'")
     }
     var size = type.size
     for extent in entry.shape {
       let (product, overflow) = size.multipliedReportingOverflow(by: extent)
-      guard !overflow else { throw InvalidInput("\(entry.name).shape", "expected extents whose product fits") }
+      guard !overflow else { throw InvalidInput("\(name).shape", "expected extents whose product fits") }
       size = product
     }
     let (begin, end) = (entry.begin, entry.end)
     guard begin <= end, end <= dataCount else {
       throw InvalidInput(
-        "\(entry.name).data_offsets", "expected offsets up to \(dataCount) in order, got \(begin) and \(end)")
+        "\(name).data_offsets", "expected offsets up to \(dataCount) in order, got \(begin) and \(end)")
     }
     guard end - begin == size else {
       throw InvalidInput(
-        "\(entry.name).data_offsets", "expected \(size) bytes, as its shape and type take, got \(end - begin)")
+        "\(name).data_offsets", "expected \(size) bytes, as its shape and type take, got \(end - begin)")
     }
     return Entry(type: type, shape: entry.shape, range: dataStart + begin..<dataStart + end)
   }
@@ -131,8 +133,9 @@ public struct SafeTensors: Sendable {
     let entry = try entry(name)
     let values: [Double] = bytes.withUnsafeBytes { raw in
       func load<T: FixedWidthInteger>(_ type: T.Type, _ convert: (T) -> Double) -> [Double] {
-        (0..<entry.count).map {
-          convert(T(littleEndian: raw.loadUnaligned(fromByteOffset: entry.range.lowerBound + $0 * entry.type.size, as: T.self)))
+        (0..<entry.count).map { k in
+          let place = entry.range.lowerBound + k * entry.type.size
+          return convert(T(littleEndian: raw.loadUnaligned(fromByteOffset: place, as: T.self)))
         }
       }
       return switch entry.type {

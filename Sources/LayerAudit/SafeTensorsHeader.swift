@@ -1,7 +1,7 @@
 import RoutingCore
+import StrictJSON
 
-/// The header of a safetensors file: JSON of one particular shape, read by hand so that whatever else it says is refused
-/// (a name twice, which JSON parsers let pass, above all).
+/// What the header of a safetensors file says, before any of it is held against the data.
 struct SafeTensorsHeader {
   /// What the header says of a tensor.
   struct Tensor {
@@ -12,167 +12,86 @@ struct SafeTensorsHeader {
     var end: Int
   }
 
-  private let bytes: ArraySlice<UInt8>
-  private var place: Int
+  /// The map under `__metadata__`.
+  private(set) var metadata: [String: String] = [:]
+  /// The tensors, in the order of the file.
+  private(set) var tensors: [Tensor] = []
 
-  init(_ bytes: ArraySlice<UInt8>) {
-    self.bytes = bytes
-    place = bytes.startIndex
+  /// Reads a header.
+  ///
+  /// - Throws: `InvalidInput` of one line for what is not JSON, a name that stands twice (which most readers of JSON let
+  ///   pass), and for fields and numbers that the format does not have.
+  init(_ bytes: [UInt8]) throws(InvalidInput) {
+    do throws(InvalidInput) {
+      try read(bytes)
+    } catch {
+      func onOneLine(_ text: String) -> String { String(text.map { $0.isNewline ? " " : $0 }) }
+      throw InvalidInput(onOneLine(error.path), onOneLine(error.expectation))
+    }
   }
 
-  mutating func parse() throws(InvalidInput) -> (metadata: [String: String], tensors: [Tensor]) {
-    guard bytes.first == UInt8(ascii: "{") else { throw wrong("expected '{'") }
-    var metadata: [String: String] = [:]
-    var tensors: [Tensor] = []
-    var names: Set<String> = []
-    try object { header, name throws(InvalidInput) in
-      guard names.insert(name).inserted else {
-        throw InvalidInput(Self.short(name), "expected each name once, got it twice")
-      }
-      if name == "__metadata__" {
-        try header.object { header, key throws(InvalidInput) in
-          guard metadata.updateValue(try header.string(), forKey: key) == nil else {
-            throw InvalidInput("__metadata__.\(Self.short(key))", "expected each name once, got it twice")
-          }
+  private mutating func read(_ bytes: [UInt8]) throws(InvalidInput) {
+    // The format allows no space before the object.
+    guard bytes.first == UInt8(ascii: "{") else { throw InvalidInput("header", "expected '{' at its first byte") }
+    let root: JSONValue
+    do {
+      root = try JSONParser.parse(bytes)
+    } catch {
+      throw InvalidInput(
+        error.path.isEmpty ? "header" : error.path,
+        "\(error.expectation) (byte \(error.column) of the header's line \(error.line))")
+    }
+    guard case .object(let members) = root else { throw InvalidInput("header", "expected an object") }
+    for member in members {
+      do throws(InvalidInput) {
+        try Self.requireOneLine(member.key)
+        if member.key == "__metadata__" {
+          try readMetadata(member.value)
+        } else {
+          tensors.append(try Self.tensor(member))
         }
-      } else {
-        tensors.append(try header.tensor(name))
+      } catch {
+        throw error.inside(member.key.clipped(to: 60))
       }
     }
-    skipSpace()
-    guard place == bytes.endIndex else { throw wrong("expected the header to end") }
-    return (metadata, tensors)
   }
 
-  private mutating func tensor(_ name: String) throws(InvalidInput) -> Tensor {
-    var type: String?
-    var shape: [Int]?
-    var offsets: [Int]?
-    try object { header, key throws(InvalidInput) in
-      switch key {
-      case "dtype" where type == nil: type = try header.string()
-      case "shape" where shape == nil: shape = try header.integers()
-      case "data_offsets" where offsets == nil: offsets = try header.integers()
-      default: throw InvalidInput(Self.short(name), "expected dtype, shape and data_offsets once, got '\(Self.short(key))'")
+  /// Names end up in later messages, too.
+  private static func requireOneLine(_ name: String) throws(InvalidInput) {
+    guard !name.contains(where: \.isNewline) else { throw InvalidInput("", "expected names on one line") }
+  }
+
+  private mutating func readMetadata(_ value: JSONValue) throws(InvalidInput) {
+    guard case .object(let members) = value else { throw InvalidInput("", "expected an object, got \(value.kind)") }
+    for member in members {
+      try Self.requireOneLine(member.key)
+      guard case .string(let text) = member.value else {
+        throw InvalidInput(member.key.clipped(to: 40), "expected a string, got \(member.value.kind)")
       }
+      metadata[member.key] = text
     }
-    guard let type, let shape, let offsets, offsets.count == 2 else {
-      throw InvalidInput(Self.short(name), "expected dtype, shape and two data_offsets")
+  }
+
+  private static func tensor(_ member: JSONValue.Member) throws(InvalidInput) -> Tensor {
+    let fields = try JSONFields(member.value, of: "a tensor", only: ["dtype", "shape", "data_offsets"])
+    let offsets = try wholeNumbers("data_offsets", fields)
+    guard offsets.count == 2 else {
+      throw InvalidInput("data_offsets", "expected where data begins and ends, got \(offsets.count) numbers")
     }
-    return Tensor(name: name, type: type, shape: shape, begin: offsets[0], end: offsets[1])
+    return Tensor(
+      name: member.key, type: try fields.string("dtype"), shape: try wholeNumbers("shape", fields), begin: offsets[0],
+      end: offsets[1])
   }
 
-  // MARK: - The parts of JSON that there are
-
-  private mutating func object(
-    _ member: (inout SafeTensorsHeader, String) throws(InvalidInput) -> Void
-  ) throws(InvalidInput) {
-    try expect("{")
-    if take("}") { return }
-    repeat {
-      let name = try string()
-      try expect(":")
-      try member(&self, name)
-    } while take(",")
-    try expect("}")
-  }
-
-  private mutating func integers() throws(InvalidInput) -> [Int] {
-    try expect("[")
-    var list: [Int] = []
-    if take("]") { return list }
-    repeat { list.append(try integer()) } while take(",")
-    try expect("]")
-    return list
-  }
-
-  private mutating func integer() throws(InvalidInput) -> Int {
-    skipSpace()
-    var value = 0
-    let start = place
-    while place < bytes.endIndex, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(bytes[place]) {
-      let (product, one) = value.multipliedReportingOverflow(by: 10)
-      let (sum, two) = product.addingReportingOverflow(Int(bytes[place] - UInt8(ascii: "0")))
-      guard !one, !two else { throw wrong("expected a number below 2⁶³") }
-      value = sum
-      place += 1
-    }
-    guard place > start else { throw wrong("expected a whole number that is not negative") }
-    return value
-  }
-
-  private mutating func string() throws(InvalidInput) -> String {
-    try expect("\"")
-    var text: [UInt8] = []
-    while place < bytes.endIndex, bytes[place] != UInt8(ascii: "\"") {
-      var byte = bytes[place]
-      guard byte >= 0x20 else { throw wrong("expected no control character") }
-      place += 1
-      if byte == UInt8(ascii: "\\") {
-        guard place < bytes.endIndex else { break }
-        byte = bytes[place]
-        place += 1
-        switch byte {
-        case UInt8(ascii: "n"): byte = 0x0A
-        case UInt8(ascii: "t"): byte = 0x09
-        case UInt8(ascii: "r"): byte = 0x0D
-        case UInt8(ascii: "b"): byte = 0x08
-        case UInt8(ascii: "f"): byte = 0x0C
-        case UInt8(ascii: "u"):
-          text += Array(String(try unicodeScalar()).utf8)
-          continue
-        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): break
-        default: throw wrong("expected an escape of JSON")
-        }
+  /// Whole numbers from 0 to 2⁵³: beyond it, numbers read as Float64 are no longer those that were written.
+  private static func wholeNumbers(_ key: String, _ fields: JSONFields) throws(InvalidInput) -> [Int] {
+    var integers: [Int] = []
+    for (k, number) in try fields.numbers(key).enumerated() {
+      guard let integer = Int(exactly: number), (0..<1 << 53).contains(integer) else {
+        throw InvalidInput("\(key)[\(k)]", "expected a whole number from 0 to 2⁵³, got \(number)")
       }
-      text.append(byte)
+      integers.append(integer)
     }
-    guard place < bytes.endIndex else { throw wrong("expected a string to end") }
-    place += 1
-    guard let string = String(validating: text, as: UTF8.self) else { throw wrong("expected UTF-8") }
-    return string
+    return integers
   }
-
-  private mutating func unicodeScalar() throws(InvalidInput) -> Unicode.Scalar {
-    func unit(_ header: inout SafeTensorsHeader) throws(InvalidInput) -> UInt32 {
-      guard header.bytes.endIndex - header.place >= 4,
-        let value = UInt32(String(decoding: header.bytes[header.place..<header.place + 4], as: UTF8.self), radix: 16)
-      else { throw header.wrong("expected four hexadecimal digits") }
-      header.place += 4
-      return value
-    }
-    var value = try unit(&self)
-    if (0xD800..<0xDC00).contains(value) {
-      guard bytes[place...].starts(with: [UInt8(ascii: "\\"), UInt8(ascii: "u")]) else {
-        throw wrong("expected the second half of a surrogate pair")
-      }
-      place += 2
-      let low = try unit(&self)
-      value = 0x10000 + (value - 0xD800) << 10 + low &- 0xDC00
-    }
-    guard let scalar = Unicode.Scalar(value) else { throw wrong("expected a Unicode scalar") }
-    return scalar
-  }
-
-  private mutating func take(_ character: Unicode.Scalar) -> Bool {
-    skipSpace()
-    guard place < bytes.endIndex, bytes[place] == UInt8(ascii: character) else { return false }
-    place += 1
-    return true
-  }
-
-  private mutating func expect(_ character: Unicode.Scalar) throws(InvalidInput) {
-    guard take(character) else { throw wrong("expected '\(character)'") }
-  }
-
-  private mutating func skipSpace() {
-    while place < bytes.endIndex, [0x20, 0x0A, 0x0D, 0x09].contains(bytes[place]) { place += 1 }
-  }
-
-  private func wrong(_ expectation: String) -> InvalidInput {
-    InvalidInput("header", "\(expectation) at byte \(place - bytes.startIndex)")
-  }
-
-  /// Names in messages; a header may be 100 MB of one name.
-  private static func short(_ name: String) -> String { String(name.prefix(60)) }
 }

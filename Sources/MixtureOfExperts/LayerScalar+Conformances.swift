@@ -32,11 +32,13 @@ extension Float: LayerScalar {
   ) { rg_add_row_f(rows, columns, row, matrix) }
 
   public static func addScaled(
-    _ x: UnsafePointer<Float>, factor: Float, scale: UnsafePointer<Float>?, to y: UnsafeMutablePointer<Float>, count: Int
+    _ x: UnsafePointer<Float>, factor: Float, scale: UnsafePointer<Float>?, to y: UnsafeMutablePointer<Float>,
+    count: Int
   ) { rg_add_scaled_f(count, factor, scale, x, y) }
 
   public static func setScaled(
-    _ x: UnsafePointer<Float>, factor: Float, scale: UnsafePointer<Float>?, to y: UnsafeMutablePointer<Float>, count: Int
+    _ x: UnsafePointer<Float>, factor: Float, scale: UnsafePointer<Float>?, to y: UnsafeMutablePointer<Float>,
+    count: Int
   ) { rg_set_scaled_f(count, factor, scale, x, y) }
 
   public static func addProduct(
@@ -85,15 +87,18 @@ extension Double: LayerScalar {
   ) { rg_add_row_d(rows, columns, row, matrix) }
 
   public static func addScaled(
-    _ x: UnsafePointer<Double>, factor: Double, scale: UnsafePointer<Double>?, to y: UnsafeMutablePointer<Double>, count: Int
+    _ x: UnsafePointer<Double>, factor: Double, scale: UnsafePointer<Double>?, to y: UnsafeMutablePointer<Double>,
+    count: Int
   ) { rg_add_scaled_d(count, factor, scale, x, y) }
 
   public static func setScaled(
-    _ x: UnsafePointer<Double>, factor: Double, scale: UnsafePointer<Double>?, to y: UnsafeMutablePointer<Double>, count: Int
+    _ x: UnsafePointer<Double>, factor: Double, scale: UnsafePointer<Double>?, to y: UnsafeMutablePointer<Double>,
+    count: Int
   ) { rg_set_scaled_d(count, factor, scale, x, y) }
 
   public static func addProduct(
-    _ x: UnsafePointer<Double>, _ y: UnsafePointer<Double>, factor: Double, to sum: UnsafeMutablePointer<Double>, count: Int
+    _ x: UnsafePointer<Double>, _ y: UnsafePointer<Double>, factor: Double, to sum: UnsafeMutablePointer<Double>,
+    count: Int
   ) { rg_add_product_d(count, factor, x, y, sum) }
 
   public static func dot(

@@ -35,7 +35,8 @@ public protocol LayerScalar: BinaryFloatingPoint, Sendable {
     _ x: UnsafePointer<Self>, _ y: UnsafePointer<Self>, factor: Self, to sum: UnsafeMutablePointer<Self>, count: Int)
   /// `Σ_j scale_j x_j y_j`, without a scale `Σ_j x_j y_j`.
   static func dot(
-    _ x: UnsafePointer<Self>, _ y: UnsafePointer<Self>, scale: UnsafePointer<Self>?, count: Int) -> Self
+    _ x: UnsafePointer<Self>, _ y: UnsafePointer<Self>, scale: UnsafePointer<Self>?, count: Int
+  ) -> Self
   /// Writes numbers as Double.
   static func widen(_ from: UnsafePointer<Self>, to: UnsafeMutablePointer<Double>, count: Int)
   /// Rounds numbers from Double.

@@ -63,7 +63,9 @@ struct BruteForce {
 
   private func preactivations(_ t: Int, _ i: Int) -> [Double] {
     (0..<shape.hidden).map { k in
-      (0..<shape.inputs).reduce(p.biases1?[i, k] ?? 0) { $0 + p.weights1[i * shape.hidden + k, $1] * layer.input[t, $1] }
+      (0..<shape.inputs).reduce(p.biases1?[i, k] ?? 0) {
+        $0 + p.weights1[i * shape.hidden + k, $1] * layer.input[t, $1]
+      }
     }
   }
 
@@ -167,7 +169,9 @@ struct BruteForce {
   // MARK: - Moments
 
   /// Mean and total variance of a token's gradient from its outcomes.
-  static func moments(_ outcomes: [(probability: Double, gradient: Gradient)]) -> [ParameterGroup: (mean: [Double], variance: Double)] {
+  static func moments(
+    _ outcomes: [(probability: Double, gradient: Gradient)]
+  ) -> [ParameterGroup: (mean: [Double], variance: Double)] {
     var result: [ParameterGroup: (mean: [Double], variance: Double)] = [:]
     for (group, first) in outcomes[0].gradient {
       var mean = first.map { _ in 0.0 }
@@ -230,7 +234,8 @@ struct BruteForce {
     let support = problem.distribution.support
     let router = try target.gradient(of: problem, draws: draws)
     switch target {
-    case .routingTerm, .gatingTerm: return gradient(t, [], router: router).filter { $0.key != .experts && $0.key != .scale }
+    case .routingTerm, .gatingTerm:
+      return gradient(t, [], router: router).filter { $0.key != .experts && $0.key != .scale }
     case .denseMixture: return gradient(t, support.map { ($0, pi[$0], pi[$0]) }, router: router)
     case .denseBackward:
       return mean(support.map { i in (pi[i], support.map { ($0, $0 == i ? pi[$0] : 0, pi[$0]) }) }, t, router)

@@ -22,7 +22,9 @@ import _TestSupport
   }
 
   /// `tanh(Σ_t m_t f_t) + (Π_t m_t f_t)`: no sum over tokens.
-  private static func network(_ distributions: [RoutingDistribution]) -> @Sendable ([Int]) -> ConditionalEnumeration.Evaluation {
+  private static func network(
+    _ distributions: [RoutingDistribution]
+  ) -> @Sendable ([Int]) -> ConditionalEnumeration.Evaluation {
     { choices in
       let m = choices.indices.map { distributions[$0].probabilities[choices[$0]] }
       let f = choices.indices.map { outputs[$0][choices[$0]] }

@@ -92,10 +92,12 @@ import _TestSupport
     for (name, shape) in shapes {
       means.withLock { $0[name] = [Double](repeating: .nan, count: shape.reduce(1, *)) }
     }
-    _ = try LayerAudit(layer, options: LayerAudit.Options(estimators: estimators), onMean: { name, first, values in
-      let values = Array(values)
-      means.withLock { $0[name]?.replaceSubrange(first..<first + values.count, with: values) }
-    })
+    _ = try LayerAudit(
+      layer, options: LayerAudit.Options(estimators: estimators),
+      onMean: { name, first, values in
+        let values = Array(values)
+        means.withLock { $0[name]?.replaceSubrange(first..<first + values.count, with: values) }
+      })
     let brute = BruteForce(layer: layer, space: .none)
     func expectedLoss() throws -> Double {
       try (0..<layer.tokens).reduce(0) { sum, t in

@@ -103,7 +103,8 @@ enum Routers {
     DefaultMoERouter(k: 1, decay: 0.5), DefaultMoERouter(k: 2, decay: 0.9),
   ]
   static let sampled: [any TokenRouter] = [
-    SparseMixerRouter(), SparseMixerRouter(space: .none, argmaxRule: false), SparseMixerRouter(space: .paper(threshold: 0.5)),
+    SparseMixerRouter(), SparseMixerRouter(space: .none, argmaxRule: false),
+    SparseMixerRouter(space: .paper(threshold: 0.5)),
     SparseMixerV2Router(), SparseMixerV2Router(space: .none, argmaxRule: false, referenceConstants: true),
     SparseMixerV2Top2Router(), SparseMixerV2Top2Router(space: .none), ReinforceRouter(), ReinforceRouter(baseline: 0.7),
     DenseBackwardRouter(), ExactRouter(), ExactRouter(space: .paper(threshold: 0.4)),

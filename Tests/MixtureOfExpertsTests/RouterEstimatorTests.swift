@@ -54,9 +54,11 @@ import _TestSupport
         let distribution = try estimator.outcomes(of: problem)
         let outcome = try #require(
           distribution.outcomes.first { outcome in
-            outcome.choice.isEmpty || (slots > 2 ? multipliers[outcome.choice[0]] != 0
-              : outcome.choice == choice
-                && zip(outcome.multiplier ?? [], multipliers).allSatisfy { ($0 - $1).magnitude < 1e-12 })
+            outcome.choice.isEmpty
+              || (slots > 2
+                ? multipliers[outcome.choice[0]] != 0
+                : outcome.choice == choice
+                  && zip(outcome.multiplier ?? [], multipliers).allSatisfy { ($0 - $1).magnitude < 1e-12 })
           }, "token \(t) went to \(choice) times \(multipliers), which is no outcome of \(estimator.specification)")
         expectClose(
           Array(layer.workspace.routerLogitGradients[t * 5..<t * 5 + 5]), distribution.gradient(of: outcome),

@@ -60,6 +60,7 @@ struct HelpTests {
     let run = try Tool.run(["--version", "--verbose"])
     #expect(run.status == 0 && run.error == "")
     #expect(run.lines.count == 3 && run.lines[0] == "routegrad 0.1.0")
-    #expect(run.lines[1].hasPrefix("matrix products, Float32: ") && run.lines[2].hasPrefix("matrix products, Float64: "))
+    #expect(
+      run.lines[1].hasPrefix("matrix products, Float32: ") && run.lines[2].hasPrefix("matrix products, Float64: "))
   }
 }
