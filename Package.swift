@@ -8,6 +8,7 @@ let package = Package(
     .library(name: "RouteGrad", targets: ["RouteGrad"]),
     .library(
       name: "RoutingEstimators", targets: ["RoutingCore", "RoutingEstimators"]),
+    .library(name: "CRouteGrad", type: .dynamic, targets: ["RouteGradABI"]),
     .executable(name: "routegrad", targets: ["routegrad-tool"]),
     .executable(name: "routegrad-bench", targets: ["routegrad-bench"]),
   ],
@@ -40,6 +41,10 @@ let package = Package(
       name: "RoutingReports", dependencies: ["RoutingVerification", "StrictJSON", "CShippedProblems", "CZlib"]),
     .target(name: "RouteGrad", dependencies: ["RoutingReports"]),
 
+    // MARK: The C interface: its header, and what stands behind it
+    .target(name: "CRouteGrad"),
+    .target(name: "RouteGradABI", dependencies: ["CRouteGrad", "RouteGrad"]),
+
     // MARK: Programs
     .executableTarget(
       name: "routegrad-tool",
@@ -69,6 +74,7 @@ let package = Package(
     .testTarget(
       name: "RoutingReportsTests", dependencies: ["RoutingReports", "_TestSupport", "_PlantedRouters"]),
     .testTarget(name: "RouteGradTests", dependencies: ["RouteGrad"]),
+    .testTarget(name: "ABITests", dependencies: ["RouteGradABI", "routegrad-tool", "_TestSupport"]),
     .testTarget(
       name: "ToolTests", dependencies: ["routegrad-tool", "lint-test-router", "RoutingReports", "_TestSupport"]),
   ]

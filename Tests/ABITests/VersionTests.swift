@@ -1,0 +1,10 @@
+import CRouteGrad
+import RouteGrad
+import RouteGradABI
+import Testing
+
+struct VersionTests {
+  @Test func isTheReports() throws {
+    #expect(String(cString: try #require(rg_version())) == routeGradVersion)
+  }
+}
