@@ -74,7 +74,7 @@ let package = Package(
     .testTarget(
       name: "RoutingReportsTests", dependencies: ["RoutingReports", "_TestSupport", "_PlantedRouters"]),
     .testTarget(name: "RouteGradTests", dependencies: ["RouteGrad"]),
-    .testTarget(name: "ABITests", dependencies: ["RouteGradABI", "routegrad-tool", "_TestSupport"]),
+    .testTarget(name: "ABITests", dependencies: ["CRouteGrad", "RouteGradABI", "routegrad-tool", "_TestSupport"]),
     .testTarget(
       name: "ToolTests", dependencies: ["routegrad-tool", "lint-test-router", "RoutingReports", "_TestSupport"]),
   ]

@@ -1,4 +1,5 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 public import CRouteGrad
 import RouteGrad
 
@@ -19,7 +20,7 @@ extension rg_mixture {
     do throws(InvalidInput) {
       return .mixture(
         try MixtureProblem(
-          logits: logits, expertOutputs: outputs, scale: scale, defaultOutputs: defaults, router: router,
+          logits: logits, outputs: outputs, scale: scale, defaults: defaults, router: router,
           source: source))
     } catch {
       throw Failure(error)

@@ -1,6 +1,5 @@
 import CRouteGrad
 import RouteGrad
-import RouteGradABI
 import Testing
 
 struct VersionTests {

@@ -3,8 +3,8 @@
  * Conventions
  *
  * - A function that can fail returns an rg_status, RG_OK (0) on success, and writes its results through pointers. After a
- *   failure rg_last_error() says, on the same thread, what was wrong and what was expected; results are then untouched,
- *   and no handle was made.
+ *   failure rg_last_error() says, on the same thread, what was wrong and what was expected; results are then untouched
+ *   (but those of rg_sample), and no handle was made.
  * - What rg_X_create… (or rg_problem_…) makes is released with rg_X_destroy; destroying NULL does nothing.
  * - Handles never change once made. Any number of threads may use one at the same time; only destroying it must wait until
  *   no other call uses it. Handles do not refer to each other: a problem or an estimator may be destroyed while outcomes

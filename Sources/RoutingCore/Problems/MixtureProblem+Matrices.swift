@@ -6,15 +6,15 @@ extension MixtureProblem {
   /// - Parameters:
   ///   - name: its name, if it has one.
   ///   - logits: θ, `[experts]`.
-  ///   - expertOutputs: f, `[experts][width]`; may be nil with a table.
+  ///   - outputs: f, `[experts][width]`; may be nil with a table.
   ///   - scale: ω, `[width]`, ones if nil.
-  ///   - defaultOutputs: m, `[experts][width]`.
+  ///   - defaults: m, `[experts][width]`.
   ///   - router: W, b and x with `θ = W x + b`, up to rounding in Float32.
   ///   - source: the loss.
   /// - Throws: `InvalidInput` if lengths disagree, an entry is not finite, or the router has other logits.
   public init(
-    name: String? = nil, logits: [Double], expertOutputs: Matrix?, scale: [Double]? = nil,
-    defaultOutputs: Matrix? = nil, router: RouterInput? = nil, source: Source
+    name: String? = nil, logits: [Double], outputs expertOutputs: Matrix?, scale: [Double]? = nil,
+    defaults defaultOutputs: Matrix? = nil, router: RouterInput? = nil, source: Source
   ) throws(InvalidInput) {
     try requireLogits(logits)
     try router?.requireLogits(logits)
