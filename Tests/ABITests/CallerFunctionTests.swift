@@ -34,7 +34,7 @@ private final class Loss: Sendable {
     try MixtureArrays().lend { mixture in
       var mixture = mixture
       return try CProblem {
-        rg_mixture_with_function(&mixture, Self.function, Unmanaged.passUnretained(self).toOpaque(), $0)
+        rg_mixture_with_function(&mixture, Self.function, Unmanaged.passRetained(self).toOpaque(), $0)
       }
     }
   }
@@ -114,7 +114,7 @@ struct CallerFunctionTests {
     let inner = try Loss(failsAt: 1, status: 1).problem()
     let logits = [0.1, 0.2]
     let problem = try CProblem {
-      rg_categorical_with_function(logits, 2, outer, Unmanaged.passUnretained(inner).toOpaque(), $0)
+      rg_categorical_with_function(logits, 2, outer, Unmanaged.passRetained(inner).toOpaque(), $0)
     }
     #expect(try problem.target("expected-loss") == [0, 0])
   }
