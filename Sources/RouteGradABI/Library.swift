@@ -1,4 +1,5 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 import CRouteGrad
 import Glibc
 import RouteGrad

@@ -6,7 +6,7 @@
  *   failure rg_last_error() says, on the same thread, what was wrong and what was expected; results are then untouched
  *   (but those of rg_sample), and no handle was made.
  * - What rg_X_create… (or rg_problem_…) makes is released with rg_X_destroy; destroying NULL does nothing.
- * - Handles never change once made. Any number of threads may use one at the same time; only destroying it must wait until
+ * - Handles never change once made (but rg_test). Any number of threads may use one at the same time; only destroying it must wait until
  *   no other call uses it. Handles do not refer to each other: a problem or an estimator may be destroyed while outcomes
  *   made from it are in use.
  * - Arrays are Float64, row-major, and written [rows][columns] here; with a matrix of N rows and d columns, entry (i, j) is
@@ -292,6 +292,90 @@ RG_API void rg_outcomes_destroy(rg_outcomes *outcomes);
 RG_API rg_status rg_sample(
     const rg_problem *problem, const rg_estimator *estimator, uint64_t seed, size_t threads, size_t count,
     double *gradients, size_t experts);
+
+/* ------------------------------------------------------------------------------------- verdicts on code that is not ours */
+
+/* What a verification concludes (docs/verification.md, docs/lint.md). */
+typedef enum rg_verdict {
+  /* Too little was seen for either error rate, or a check could not be made. */
+  RG_UNDECIDED = 0,
+  /* Equal, to a stated tolerance, by enumeration; of a lint, on all calls made. */
+  RG_PROVED = 1,
+  /* No bias of the stated size would have gone unseen, up to the stated rate. */
+  RG_CONSISTENT = 2,
+  /* Wrong, with the counter-example or at the stated rate. */
+  RG_REFUTED = 3
+} rg_verdict;
+
+/* What a verdict rests on, in words. */
+typedef struct rg_report rg_report;
+
+/* The report as text, and as JSON in the format routegrad.verdict/1 or routegrad.lint/1; "" for NULL. Valid until the report is
+ * destroyed. */
+RG_API const char *rg_report_text(const rg_report *report);
+RG_API const char *rg_report_json(const rg_report *report);
+
+RG_API void rg_report_destroy(rg_report *report);
+
+/* How closely samples are looked at, and with which error rates. NULL stands for RG_CRITERIA_INIT. */
+typedef struct rg_criteria {
+  size_t size;              /* sizeof(rg_criteria) */
+  double false_fail_rate;   /* α, of refuting what is right, over all looks together; 1e-300 to 0.5 */
+  double false_pass_rate;   /* β, of passing a bias of the detectable size; likewise */
+  double detectable_bias;   /* δ of a coordinate as a share of the claimed mean's norm; absolute if that is zero */
+  double tolerance;         /* ε, what is rounding, as a share of the largest gradient; 0 to below 1 */
+  double lower, upper;      /* what every coordinate lies between; needed with a target, not read with an estimator */
+  uint64_t max_samples;     /* gives up after so many; 0: never */
+} rg_criteria;
+
+#define RG_CRITERIA_INIT {sizeof(rg_criteria), 1e-6, 1e-3, 0.05, 1e-5, 0.0, 0.0, 0}
+
+/* Gradient samples of another program, and what it says that it drew. Set it to RG_SAMPLES_INIT first. */
+typedef struct rg_samples {
+  size_t size;               /* sizeof(rg_samples) */
+  size_t count;
+  size_t experts;            /* the problem's */
+  const double *gradient;    /* [count][experts] */
+  const int64_t *choice;     /* [count][choice_width], filled up with -1; NULL: not told */
+  size_t choice_width;
+  const int64_t *coins;      /* [count][coins_width], filled up with -1; NULL: not told. They go with choices */
+  size_t coins_width;
+  const double *probability; /* [count]; not NULL: these are outcomes, and together they are to be all there are */
+} rg_samples;
+
+#define RG_SAMPLES_INIT {sizeof(rg_samples), 0, 0, NULL, NULL, 0, NULL, 0, NULL}
+
+/* A test of samples that come one after the other: it may stop at any time without losing its error rates. Unlike other handles
+ * it changes; threads may share one, and their samples then come in whatever order they come. */
+typedef struct rg_test rg_test;
+
+/* Prepares to test that samples are those of an estimator, or, if that is NULL, that their mean is a target's gradient, whoever
+ * made them. Exactly one of estimator and target is NULL. RG_UNAVAILABLE if nothing is known to test against. */
+RG_API rg_status rg_test_create(
+    const rg_problem *problem, const rg_estimator *estimator, const char *target, const rg_criteria *criteria,
+    rg_test **test);
+
+/* Adds samples until the verdict is in; whether more are wanted is written to *wants_more (optional). All samples of a test come
+ * with the same (choices, coins, probabilities) as the first. A number that is not finite is refused, and with it the whole
+ * call; so is RG_INVALID_ARGUMENT what comes after rg_test_verdict. Samples that come after the verdict is in are not read. */
+RG_API rg_status rg_test_feed(rg_test *test, const rg_samples *samples, int *wants_more);
+
+/* Ends the test: the verdict on the samples so far, RG_UNDECIDED if they do not suffice, and what it rests on. Both are optional,
+ * and *report is the caller's to destroy. It may be asked again. RG_INVALID_DATA if there were no samples. */
+RG_API rg_status rg_test_verdict(rg_test *test, rg_verdict *verdict, rg_report **report);
+
+RG_API void rg_test_destroy(rg_test *test);
+
+/* A router that is not ours, and answers one line of the exchange routegrad.router/1 (docs/lint-protocol.md) after the other: the
+ * greeting with its profile, then every call. `line` has `length` bytes, without a line feed. Returns the answer, which must stay
+ * valid until the next call or the end, and writes its length in bytes; NULL says that it failed. Called on the caller's thread. */
+typedef const char *(*rg_router)(void *context, const char *line, size_t length, size_t *answer_length);
+
+/* Holds a router to the battery of docs/lint.md. experts: 2 to 1024. top_k: 0 leaves it to the router. verdict and report are
+ * optional. RG_CALLBACK_FAILED if the router returned NULL, RG_INVALID_DATA if an answer cannot be read. */
+RG_API rg_status rg_lint(
+    rg_router router, void *context, size_t experts, size_t top_k, uint64_t seed, rg_verdict *verdict,
+    rg_report **report);
 
 #ifdef __cplusplus
 }
