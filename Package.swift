@@ -8,6 +8,7 @@ let package = Package(
     .library(name: "RouteGrad", targets: ["RouteGrad"]),
     .library(
       name: "RoutingEstimators", targets: ["RoutingCore", "RoutingEstimators"]),
+    .library(name: "CRouteGrad", type: .dynamic, targets: ["RouteGradABI"]),
     .executable(name: "routegrad", targets: ["routegrad-tool"]),
     .executable(name: "routegrad-bench", targets: ["routegrad-bench"]),
   ],
@@ -48,6 +49,10 @@ let package = Package(
       dependencies: ["RoutingVerification", "LayerAudit", "StrictJSON", "CShippedProblems", "CZlib"]),
     .target(name: "RouteGrad", dependencies: ["RoutingReports"]),
 
+    // MARK: The C interface: its header, and what stands behind it
+    .target(name: "CRouteGrad"),
+    .target(name: "RouteGradABI", dependencies: ["CRouteGrad", "RouteGrad"]),
+
     // MARK: Programs
     .executableTarget(
       name: "routegrad-tool",
@@ -81,6 +86,7 @@ let package = Package(
     .testTarget(
       name: "RoutingReportsTests", dependencies: ["RoutingReports", "_TestSupport", "_PlantedRouters"]),
     .testTarget(name: "RouteGradTests", dependencies: ["RouteGrad"]),
+    .testTarget(name: "ABITests", dependencies: ["CRouteGrad", "RouteGradABI", "routegrad-tool", "_TestSupport"]),
     .testTarget(
       name: "ToolTests", dependencies: ["routegrad-tool", "lint-test-router", "RoutingReports", "_TestSupport"]),
   ]

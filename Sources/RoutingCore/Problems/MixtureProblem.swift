@@ -94,7 +94,7 @@ public struct MixtureProblem: Sendable {
       defaultDirections: defaultDirections.map { $0.scaled(by: factor) }, router: router, source: source)
   }
 
-  private init(
+  init(
     name: String?, logits: [Double], directions: Matrix?, defaultDirections: Matrix?, router: RouterInput?,
     source: Source
   ) {

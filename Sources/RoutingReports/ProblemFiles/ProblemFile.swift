@@ -67,11 +67,14 @@ public enum ProblemFile {
     }
   }
 
-  private static func root(of bytes: [UInt8]) throws(InvalidInput) -> JSONValue {
+  /// The value of a text; what is wrong with it is named as a part of `container`, if one is given.
+  static func root(of bytes: [UInt8], inside container: String? = nil) throws(InvalidInput) -> JSONValue {
     do {
       return try JSONParser.parse(bytes)
     } catch {
-      throw InvalidInput(error.path, "\(error.expectation) (line \(error.line), column \(error.column))")
+      let refusal = InvalidInput(
+        error.path, "\(error.expectation) (line \(error.line), column \(error.column))")
+      throw container.map(refusal.inside) ?? refusal
     }
   }
 

@@ -18,20 +18,27 @@ extension CategoricalProblem {
       value, of: "a categorical problem", only: ["schema", "name", "kind", "logits", "objective"])
     let name = fields.has("name") ? try fields.string("name") : nil
     let logits = try fields.numbers("logits")
-    let content = try fields.value("objective", "an objective (an object)")
-    let source: Source
-    do throws(InvalidInput) {
-      source =
-        try ObjectiveType(of: content, "an objective") == .tabulated
-        ? try Source(table: content) : .objective(try ObjectiveType.objective(content, "an objective"))
-    } catch {
-      throw error.inside("objective")
-    }
+    let source = try Source(fields.value("objective", "an objective (an object)"))
     try self.init(name: name, logits: logits, source: source)
   }
 }
 
 extension CategoricalProblem.Source {
+  /// The objective of a JSON text, an object as in a problem file; what is refused is named as it is there.
+  package init(json bytes: [UInt8]) throws(InvalidInput) {
+    try self.init(ProblemFile.root(of: bytes, inside: "objective"))
+  }
+
+  fileprivate init(_ content: JSONValue) throws(InvalidInput) {
+    do throws(InvalidInput) {
+      self =
+        try ObjectiveType(of: content, "an objective") == .tabulated
+        ? try Self(table: content) : .objective(try ObjectiveType.objective(content, "an objective"))
+    } catch {
+      throw error.inside("objective")
+    }
+  }
+
   fileprivate init(table: JSONValue) throws(InvalidInput) {
     let fields = try JSONFields(table, of: "a tabulated objective", only: ["type", "values", "gradients"])
     self = .table(values: try fields.numbers("values"), gradients: try fields.rows("gradients"))
@@ -49,18 +56,27 @@ extension MixtureProblem {
     let scale = fields.has("scale") ? try fields.numbers("scale") : nil
     let standIns = fields.has("defaultOutputs") ? try fields.rows("defaultOutputs") : nil
     let router = fields.has("router") ? try RouterInput(fields.value("router", "a router (an object)")) : nil
-    let content = try fields.value("loss", "a loss (an object)")
-    let source: Source
+    let source = try Source(fields.value("loss", "a loss (an object)"))
+    try self.init(
+      name: name, logits: logits, expertOutputs: outputs, scale: scale, defaultOutputs: standIns,
+      router: router, source: source)
+  }
+}
+
+extension MixtureProblem.Source {
+  /// The loss of a JSON text, an object as in a problem file; what is refused is named as it is there.
+  package init(json bytes: [UInt8]) throws(InvalidInput) {
+    try self.init(ProblemFile.root(of: bytes, inside: "loss"))
+  }
+
+  fileprivate init(_ content: JSONValue) throws(InvalidInput) {
     do throws(InvalidInput) {
-      source =
+      self =
         try ObjectiveType(of: content, "a loss") == .tabulated
         ? .table(try MixtureTable(content)) : .loss(try ObjectiveType.objective(content, "a loss"))
     } catch {
       throw error.inside("loss")
     }
-    try self.init(
-      name: name, logits: logits, expertOutputs: outputs, scale: scale, defaultOutputs: standIns,
-      router: router, source: source)
   }
 }
 

@@ -34,7 +34,7 @@ extension VerdictReport {
       "verdict": .string(evidence.verdict.rawValue),
       "problem": JSONValue(problem.problem.name),
       "mask": ["rule": .string(space.rule), "threshold": JSONValue(space.threshold)],
-      "samples": ["source": .string(source), "format": .string(format.rawValue), "count": JSONValue(evidence.samples)],
+      "samples": ["source": .string(source), "format": .string(format), "count": JSONValue(evidence.samples)],
       "claim": [
         "estimator": claim.estimator.map {
           ["id": .string(type(of: $0).id), "parameters": $0.values.json]

@@ -8,9 +8,9 @@ public struct VerdictReport: Sendable {
   let evidence: Evidence
   let problem: FiledProblem
   let space: SamplingSpace
-  /// How the samples were written, and where they came from.
+  /// Where the samples came from, and how they were written.
   let source: String
-  let format: SampleStream.Format
+  let format: String
   /// Where the counter-example stands.
   let counterExamplePlace: String?
 
@@ -29,8 +29,18 @@ public struct VerdictReport: Sendable {
     self.problem = problem
     self.space = space
     self.source = source
-    format = stream.format
+    format = stream.format.rawValue
     counterExamplePlace = evidence.counterExample?.row.map { stream.place(ofRow: $0) }
+  }
+
+  /// Puts a report on samples together that were handed over in memory.
+  public init(_ evidence: Evidence, on problem: RoutedProblem) {
+    self.evidence = evidence
+    self.problem = FiledProblem(problem.problem, file: "\(problem.kind.rawValue) of \(problem.experts) experts")
+    space = problem.space
+    source = "samples"
+    format = "array"
+    counterExamplePlace = evidence.counterExample?.row.map { "row \($0) (from 0)" }
   }
 
   /// The verdict for people.
@@ -81,7 +91,7 @@ public struct VerdictReport: Sendable {
     let areSamples = evidence.parts.contains { if case .mean = $0 { true } else { false } }
     let isStatistical = areSamples && evidence.counterExample == nil
     var facts: [(String, String)] = [
-      ("compared", "\(source.onOneLine) (\(format.rawValue)) with \(claim.subject)\(claim.words)"),
+      ("compared", "\(source.onOneLine) (\(format)) with \(claim.subject)\(claim.words)"),
       ("problem", problem.location.onOneLine + (space == .none ? "" : ", mask \(space.words)")),
       (areSamples ? "samples" : "outcomes", "\(evidence.samples)"),
       (

@@ -1,0 +1,228 @@
+"""Targets, moments and assessments."""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import byref, c_double
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._arrays import address
+from ._errors import RouteGradError
+from ._estimators import estimator as _estimator
+from ._library import METHODS, AssessmentNumbers, MomentsInfo, Options, fail, lib
+from ._problems import Mask, Problem
+
+Vector = NDArray[np.float64]
+
+
+def expected_loss(problem: Problem, *, mask: Mask = None) -> float:
+    """L(θ) = Σ_i π_i F_i, F_i = f(I_i) or g(ω ⊙ π_i f_i).
+
+    Raises RouteGradError where a table does not hold it, and on overflow.
+    """
+    result = c_double()
+    status = lib.rg_expected_loss(_masked(problem, mask)._handle.pointer, byref(result))
+    if status:
+        fail(status)
+    return result.value
+
+
+def target(problem: Problem, target: str = "expected-loss", *, mask: Mask = None) -> Vector:
+    """The exact gradient that a target stands for, [N]; with G(y) = g(ω ⊙ y):
+
+    - ``"expected-loss"``: ∇ = ∇₀ + ∇₁;
+    - ``"routing-term"``: ∇₀ = Σ_i G(π_i f_i) ∂π_i;
+    - ``"gating-term"``: ∇₁ = Σ_i π_i (G'(π_i f_i)·f_i) ∂π_i;
+    - ``"dense-mixture"``: the gradient of G(Σ_i π_i f_i);
+    - ``"dense-backward"``: E_D[J(π) [G'(π_D f_D)·f_i]_i].
+
+    Raises RouteGradError if there is no such target, or it is not defined on the problem (a categorical one has only the
+    first).
+    """
+    problem = _masked(problem, mask)
+    result = np.empty(problem.experts)
+    status = lib.rg_target(problem._handle.pointer, str(target).encode(), address(result), problem.experts)
+    if status:
+        fail(status)
+    return result
+
+
+class Moments:
+    """Mean and variance of an estimator, and how they are known."""
+
+    __slots__ = ("mean", "variance", "total_variance", "method", "outcomes", "samples", "mean_error", "variance_error",
+                 "_covariance", "_again")
+
+    mean: Vector
+    """E ĝ, [N]."""
+    variance: Vector
+    """The diagonal of Cov ĝ, [N]."""
+    total_variance: float
+    """tr Cov ĝ."""
+    method: str
+    """``"enumeration"``, ``"quadrature"`` or ``"monte-carlo"``."""
+    outcomes: int | None
+    """The number of outcomes enumerated."""
+    samples: int | None
+    """The number of random samples drawn."""
+    mean_error: float
+    """The largest error of a coordinate of the mean: 0, a bound (quadrature), or a standard error (Monte Carlo)."""
+    variance_error: float
+    """Likewise of the variance."""
+
+    @property
+    def covariance(self) -> NDArray[np.float64]:
+        """Cov ĝ, [N, N]; computed when it is first asked for."""
+        if self._covariance is None:
+            problem, handle, options = self._again
+            self._covariance = _moments(problem, handle, options, True)._covariance
+        return self._covariance
+
+    def __repr__(self) -> str:
+        return (f"Moments(mean={self.mean!r}, variance={self.variance!r}, method={self.method!r}, "
+                f"mean_error={self.mean_error!r}, variance_error={self.variance_error!r})")
+
+
+def moments(
+    problem: Problem, estimator: str, *, mask: Mask = None, covariance: bool = False, method: str = "auto",
+    samples: int | None = None, seed: int = 0, tolerance: float = 1e-10, threads: int = 1,
+) -> Moments:
+    """Mean E ĝ and variance of an estimator on a problem, exact where that is known.
+
+    Args:
+        problem: from :func:`mixture` or :func:`categorical`.
+        estimator: ``"sparsemixer"``, ``"reinmax:tau=1.3"``; see :func:`estimators`.
+        mask: ``("paper", 0.1)``, ``("reference-code", 0.1)`` or None.
+        covariance: compute the covariance now; else it is when it is first read.
+        method: ``"auto"``, or ``"monte-carlo"`` for seeded samples.
+        samples: with ``"monte-carlo"``, how many (100 000 if None).
+        seed: of everything that is sampled, from 0 to 2⁶⁴ − 1.
+        tolerance: the relative tolerance of integrals (Gumbel noise, jitter).
+        threads: how many threads may work on one call; results do not depend on it. 1 where the loss is a callable.
+
+    Raises RouteGradError if the estimator does not exist, is not defined on the problem, a result overflows float64, or the
+    tolerance cannot be reached; if a callable raised, with its exception as ``__cause__``.
+    """
+    options = None
+    if method != "auto" or seed != 0 or tolerance != 1e-10 or threads != 1 or samples is not None:
+        options = _options(method, samples, seed, tolerance, threads)
+    return _moments(_masked(problem, mask), _estimator(estimator), options, covariance)
+
+
+def _moments(problem: Problem, handle: Any, options: Any, covariance: bool) -> Moments:
+    experts = problem.experts
+    result = Moments.__new__(Moments)
+    result.mean = mean = np.empty(experts)
+    result.variance = variance = np.empty(experts)
+    result._covariance = matrix = np.empty((experts, experts)) if covariance else None
+    info = MomentsInfo()
+    status = lib.rg_moments(
+        problem._handle.pointer, handle.pointer, options, mean.ctypes.data, variance.ctypes.data, address(matrix),
+        experts, byref(info))
+    if status:
+        fail(status)
+    result._again = (problem, handle, options)
+    _describe(result, info)
+    return result
+
+
+def _describe(result: Any, info: MomentsInfo) -> None:
+    result.total_variance = info.total_variance
+    result.method = METHODS[info.method]
+    result.outcomes = info.outcomes if info.outcomes >= 0 else None
+    result.samples = info.samples if info.samples >= 0 else None
+    result.mean_error = info.mean_error
+    result.variance_error = info.variance_error
+
+
+@dataclass(repr=False)
+class Assessment:
+    """An estimator held against a target; None where a quantity is not defined (docs/formats.md)."""
+
+    estimator: str
+    target: str
+    mean: Vector
+    variance: Vector
+    covariance: NDArray[np.float64] | None
+    target_gradient: Vector | None
+    bias: Vector | None
+    total_variance: float
+    method: str
+    outcomes: int | None
+    samples: int | None
+    mean_error: float
+    variance_error: float
+    bias_norm: float | None
+    relative_bias: float | None
+    cosine: float | None
+    best_scale: float | None
+    scaled_relative_bias: float | None
+    relative_standard_deviation: float | None
+    mean_squared_error: float | None
+    signal_to_noise: float | None
+    descent_probability: float | None
+    expert_evaluations: float
+    target_error: float | None
+
+    def __repr__(self) -> str:
+        return (f"Assessment({self.estimator!r} against {self.target!r}: relative_bias={self.relative_bias}, "
+                f"cosine={self.cosine}, relative_standard_deviation={self.relative_standard_deviation})")
+
+
+def assess(
+    problem: Problem, estimator: str, target: str = "expected-loss", *, mask: Mask = None, covariance: bool = False,
+    method: str = "auto", samples: int | None = None, seed: int = 0, tolerance: float = 1e-10, threads: int = 1,
+) -> Assessment:
+    """Everything that a report says of an estimator on a problem: bias E ĝ − ∇, ‖bias‖/‖∇‖, cosine, √(tr Cov)/‖∇‖, …
+
+    Arguments and exceptions are those of :func:`moments` and :func:`target`. Estimators with their own routing (two draws,
+    jitter) are held against their own expected loss.
+    """
+    problem = _masked(problem, mask)
+    experts = problem.experts
+    vectors = np.empty((4, experts))
+    matrix = np.empty((experts, experts)) if covariance else None
+    info = MomentsInfo()
+    numbers = AssessmentNumbers()
+    status = lib.rg_assess(
+        problem._handle.pointer, _estimator(estimator).pointer, str(target).encode(),
+        _options(method, samples, seed, tolerance, threads), *(address(vectors[k]) for k in (0, 1)), address(matrix),
+        *(address(vectors[k]) for k in (2, 3)), experts, byref(info), byref(numbers))
+    if status:
+        fail(status)
+    scalars = {name: getattr(numbers, name) for name, _ in numbers._fields_}
+    result = Assessment.__new__(Assessment)
+    for name, value in scalars.items():
+        setattr(result, name, None if value != value else value)
+    _describe(result, info)
+    undefined = bool(np.isnan(vectors[2]).any())
+    result.estimator, result.target = estimator, target
+    result.mean, result.variance, result.covariance = vectors[0], vectors[1], matrix
+    result.target_gradient, result.bias = (None, None) if undefined else (vectors[2], vectors[3])
+    return result
+
+
+def _masked(problem: Problem, mask: Mask) -> Problem:
+    if not isinstance(problem, Problem):
+        raise RouteGradError(f"problem: expected what mixture() or categorical() return, got {type(problem).__name__}")
+    return problem if mask is None else problem.masked(mask)
+
+
+def _options(method: str, samples: int | None, seed: int, tolerance: float, threads: int) -> Any:
+    if method not in ("auto", "monte-carlo"):
+        raise RouteGradError(f"method: expected 'auto' or 'monte-carlo', got {method!r}")
+    if samples is not None and method == "auto":
+        raise RouteGradError("samples: goes with method='monte-carlo'")
+    if not 0 <= seed < 2**64:
+        raise RouteGradError(f"seed: expected a whole number from 0 to 2**64 - 1, got {seed}")
+    if not 1 <= threads <= 1024:
+        raise RouteGradError(f"threads: expected a whole number from 1 to 1024, got {threads}")
+    count = 100_000 if samples is None else samples
+    if not 2 <= count <= 10**12:
+        raise RouteGradError(f"samples: expected a whole number from 2 to {10**12}, got {count}")
+    options = Options(ctypes.sizeof(Options), METHODS.index(method), tolerance, count, seed, threads)
+    return ctypes.cast(ctypes.pointer(options), ctypes.c_void_p)

@@ -1,0 +1,162 @@
+"""The C library: finding it, its functions, and their failures as exceptions. docs: ``include/routegrad.h``."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import os
+import pathlib
+import threading
+from ctypes import POINTER, c_char_p, c_double, c_int, c_int64, c_size_t, c_uint64, c_void_p
+
+from ._errors import RouteGradError
+
+_NAME = "libCRouteGrad.so"
+
+# What rg_status stands for, in its order.
+_STATUS = (
+    "ok", "invalid-argument", "invalid-data", "buffer-too-small", "unavailable", "overflow",
+    "tolerance-not-reached", "callback-failed", "callback-not-finite",
+)
+
+# rg_method, in its order.
+METHODS = ("auto", "enumeration", "quadrature", "monte-carlo")
+
+FUNCTION = ctypes.CFUNCTYPE(c_int, c_void_p, c_void_p, c_size_t, c_void_p, c_void_p)
+
+
+class MixtureArguments(ctypes.Structure):
+    """``rg_mixture``."""
+
+    _fields_ = [
+        ("size", c_size_t), ("experts", c_size_t), ("width", c_size_t), ("logits", c_void_p),
+        ("expert_outputs", c_void_p), ("scale", c_void_p), ("default_outputs", c_void_p), ("router_width", c_size_t),
+        ("router_weight", c_void_p), ("router_bias", c_void_p), ("router_input", c_void_p),
+    ]
+
+
+class Options(ctypes.Structure):
+    """``rg_options``."""
+
+    _fields_ = [
+        ("size", c_size_t), ("method", c_int), ("tolerance", c_double), ("samples", c_uint64), ("seed", c_uint64),
+        ("threads", c_size_t),
+    ]
+
+
+class MomentsInfo(ctypes.Structure):
+    """``rg_moments_info``."""
+
+    _fields_ = [
+        ("method", c_int), ("outcomes", c_int64), ("samples", c_int64), ("total_variance", c_double),
+        ("mean_error", c_double), ("variance_error", c_double),
+    ]
+
+
+class AssessmentNumbers(ctypes.Structure):
+    """``rg_assessment``."""
+
+    _fields_ = [
+        (name, c_double)
+        for name in (
+            "bias_norm", "relative_bias", "cosine", "best_scale", "scaled_relative_bias",
+            "relative_standard_deviation", "mean_squared_error", "signal_to_noise", "descent_probability",
+            "expert_evaluations", "target_error")
+    ]
+
+
+class OutcomesShape(ctypes.Structure):
+    """``rg_outcomes_shape``."""
+
+    _fields_ = [
+        (name, c_size_t) for name in ("count", "experts", "choice_width", "coins_width", "multiplier_width")
+    ]
+
+
+# Arrays are handed over as addresses (c_void_p), which costs least.
+_PROTOTYPES = {
+    "rg_last_error": (c_char_p,),
+    "rg_version": (c_char_p,),
+    "rg_problem_from_json": (c_int, c_char_p, c_size_t, POINTER(c_void_p)),
+    "rg_problems_from_json": (c_int, c_char_p, c_size_t, POINTER(c_void_p), c_size_t, POINTER(c_size_t)),
+    "rg_mixture_with_loss": (c_int, POINTER(MixtureArguments), c_char_p, c_size_t, POINTER(c_void_p)),
+    "rg_mixture_with_function": (c_int, POINTER(MixtureArguments), FUNCTION, c_void_p, POINTER(c_void_p)),
+    "rg_categorical_with_objective": (c_int, c_void_p, c_size_t, c_char_p, c_size_t, POINTER(c_void_p)),
+    "rg_categorical_with_function": (c_int, c_void_p, c_size_t, FUNCTION, c_void_p, POINTER(c_void_p)),
+    "rg_problem_masked": (c_int, c_void_p, c_char_p, c_double, POINTER(c_void_p)),
+    "rg_problem_experts": (c_size_t, c_void_p),
+    "rg_problem_kind": (c_char_p, c_void_p),
+    "rg_problem_probabilities": (c_int, c_void_p, c_void_p, c_size_t),
+    "rg_problem_destroy": (None, c_void_p),
+    "rg_estimator_create": (c_int, c_char_p, POINTER(c_void_p)),
+    "rg_estimator_destroy": (None, c_void_p),
+    "rg_estimators_json": (c_char_p,),
+    "rg_expected_loss": (c_int, c_void_p, POINTER(c_double)),
+    "rg_target": (c_int, c_void_p, c_char_p, c_void_p, c_size_t),
+    "rg_moments": (c_int, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p),
+    "rg_assess": (
+        c_int, c_void_p, c_void_p, c_char_p, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_size_t,
+        c_void_p, c_void_p),
+    "rg_outcomes_create": (c_int, c_void_p, c_void_p, POINTER(c_void_p)),
+    "rg_outcomes_describe": (c_int, c_void_p, POINTER(OutcomesShape)),
+    "rg_outcomes_get": (c_int, c_void_p, c_size_t, c_size_t, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p),
+    "rg_outcomes_destroy": (None, c_void_p),
+    "rg_sample": (c_int, c_void_p, c_void_p, c_uint64, c_size_t, c_size_t, c_void_p, c_size_t),
+}
+
+
+def _load() -> ctypes.CDLL:
+    """The library that ROUTEGRAD_LIBRARY names, or the one that the package carries, or an installed one."""
+    carried = pathlib.Path(__file__).with_name(_NAME)
+    path = os.environ.get("ROUTEGRAD_LIBRARY")
+    if not path:
+        path = str(carried) if carried.exists() else ctypes.util.find_library("CRouteGrad")
+    if not path:
+        raise ImportError(
+            f"routegrad: {_NAME} is neither in the package nor installed; set ROUTEGRAD_LIBRARY to its path, or "
+            "install the package with pip, which builds it")
+    library = ctypes.CDLL(path)
+    for name, (result, *arguments) in _PROTOTYPES.items():
+        function = getattr(library, name)
+        function.restype = result
+        function.argtypes = arguments
+    return library
+
+
+lib = _load()
+
+# What a caller's function raised, for the thread that it raised on.
+raised = threading.local()
+
+
+def fail(status: int) -> None:
+    """Raises what a status other than 0 stands for."""
+    message = lib.rg_last_error().decode()
+    name = _STATUS[status] if 0 <= status < len(_STATUS) else f"status {status}"
+    cause = None
+    if name == "callback-failed":
+        cause = getattr(raised, "exception", None)
+        raised.exception = None
+        if cause is not None and not isinstance(cause, Exception):
+            raise cause  # KeyboardInterrupt and its like are not ours to wrap
+        if cause is not None:
+            message = f"{message.split(' failed')[0]} raised {type(cause).__name__}: {cause}"
+    raise RouteGradError(message, name) from cause
+
+
+class Handle:
+    """A pointer that the library made, given back when nobody uses it any more."""
+
+    __slots__ = ("_destroy", "pointer")
+
+    def __init__(self, pointer: c_void_p, destroy):
+        self.pointer = pointer.value
+        self._destroy = destroy
+
+    def __del__(self):
+        self._destroy(self.pointer)
+
+
+def version() -> str:
+    """The library's version."""
+    return lib.rg_version().decode()

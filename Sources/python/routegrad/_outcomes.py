@@ -1,0 +1,88 @@
+"""Outcomes and samples."""
+
+from __future__ import annotations
+
+from ctypes import byref, c_void_p
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._arrays import address
+from ._errors import RouteGradError
+from ._estimators import estimator as _estimator
+from ._expectations import _masked
+from ._library import Handle, OutcomesShape, fail, lib
+from ._problems import Mask, Problem
+
+
+class _Outcome(NamedTuple):
+    choice: tuple[int, ...]
+    coins: tuple[int, ...]
+    probability: float
+    gradient: NDArray[np.float64]
+
+
+class Outcome(_Outcome):
+    """One thing that can happen when an estimator is run once; a tuple (choice, coins, probability, gradient).
+
+    ``choice``: the experts drawn, in order. ``coins``: 1 stands for the full output, a one-node rule gives the node's index.
+    ``gradient``: the gradient sample, [N]. ``multiplier``: what scales each chosen expert's output in the forward pass; empty
+    on a categorical problem.
+    """
+
+    multiplier: tuple[float, ...]
+
+
+def outcomes(problem: Problem, estimator: str, *, mask: Mask = None) -> list[Outcome]:
+    """Every outcome of an estimator on a problem, in the order of ``routegrad outcomes``; probabilities add up to 1.
+
+    Raises RouteGradError if there are infinitely many or more than 2²⁰, the estimator is not defined on the problem, or a
+    gradient overflows float64.
+    """
+    result = c_void_p()
+    status = lib.rg_outcomes_create(
+        _masked(problem, mask)._handle.pointer, _estimator(estimator).pointer, byref(result))
+    if status:
+        fail(status)
+    handle = Handle(result, lib.rg_outcomes_destroy)
+    shape = OutcomesShape()
+    lib.rg_outcomes_describe(handle.pointer, byref(shape))
+    count = shape.count
+    probability = np.empty(count)
+    gradient = np.empty((count, shape.experts))
+    choice = np.empty((count, shape.choice_width), np.int64)
+    coins = np.empty((count, shape.coins_width), np.int64)
+    multiplier = np.empty((count, shape.multiplier_width))
+    status = lib.rg_outcomes_get(
+        handle.pointer, 0, count, *map(address, (probability, choice, coins, multiplier, gradient)))
+    if status:
+        fail(status)
+    listed = []
+    rows = zip(choice.tolist(), coins.tolist(), probability.tolist(), gradient, multiplier.tolist())
+    for chosen, thrown, share, vector, factors in rows:
+        outcome = Outcome(
+            tuple(i for i in chosen if i >= 0), tuple(c for c in thrown if c >= 0), share, vector)
+        outcome.multiplier = tuple(m for m in factors if m == m)
+        listed.append(outcome)
+    return listed
+
+
+def sample(
+    problem: Problem, estimator: str, count: int, *, seed: int = 0, mask: Mask = None, threads: int = 1
+) -> NDArray[np.float64]:
+    """Gradient samples, [count, N]: an estimator run ``count`` times. The same seed gives the same bytes, whatever the number
+    of threads; with a larger count the first stay the same.
+
+    Raises RouteGradError if the estimator is not defined on the problem, or a sample overflows float64.
+    """
+    problem = _masked(problem, mask)
+    if not 0 <= seed < 2**64 or not 1 <= threads <= 1024 or not 0 <= count <= 10**12:
+        raise RouteGradError(f"sample: count, seed or threads out of range: {count}, {seed}, {threads}")
+    result = np.empty((count, problem.experts))
+    status = lib.rg_sample(
+        problem._handle.pointer, _estimator(estimator).pointer, seed, threads, count, address(result),
+        problem.experts)
+    if status:
+        fail(status)
+    return result

@@ -1,0 +1,182 @@
+"""For tests of routers and estimators: random problems that shrink (Hypothesis), and checks that need no statistics.
+
+``hypothesis`` is imported when a strategy is made, not before; ``pip install routegrad[testing]`` brings it along.
+
+    from hypothesis import given
+    from routegrad.testing import assert_conditional_gradients, mixture_problems
+
+    @given(mixture_problems())
+    def test_my_router(problem):
+        assert_conditional_gradients(problem, "conventional", lambda choice, coins: my_gradient(problem, choice[0]))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ._expectations import target as _target
+from ._outcomes import outcomes
+from ._problems import Mask, Problem, categorical, mixture
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+Gradient = Callable[[tuple[int, ...], tuple[int, ...]], ArrayLike]
+
+
+class RandomProblem(Problem):
+    """A problem that remembers what it was made of, so that a test can hand the same numbers to another program."""
+
+    __slots__ = ("logits", "expert_outputs", "loss")
+
+    logits: NDArray[np.float64]
+    """θ, [N]."""
+    expert_outputs: NDArray[np.float64] | None
+    """f, [N, d]; None on a categorical problem."""
+    loss: dict[str, Any]
+    """The loss or objective, as in a problem file."""
+
+
+def evaluate(loss: dict[str, Any], point: ArrayLike) -> tuple[float, NDArray[np.float64]]:
+    """The value and the gradient of the losses that the strategies draw, in NumPy: for a test's own side."""
+    z = np.asarray(point, dtype=np.float64)
+    field = {name: np.asarray(value, dtype=np.float64) for name, value in loss.items() if name != "type"}
+    kind = loss["type"]
+    if kind == "linear":
+        return float(field["coefficients"] @ z), field["coefficients"]
+    if kind == "quadratic":
+        slope = field["matrix"] @ z
+        return float(0.5 * z @ slope + field["linear"] @ z), slope + field["linear"]
+    if kind == "log-cosh":
+        u = field["scales"] * z - field["targets"]
+        size = np.abs(u)
+        return float(np.sum(size + np.log1p(np.exp(-2 * size)) - np.log(2))), field["scales"] * np.tanh(u)
+    raise ValueError(f"expected linear, quadratic or log-cosh, got {kind}")
+
+
+def losses(width: int, *, types: tuple[str, ...] = ("linear", "quadratic", "log-cosh")) -> SearchStrategy[dict[str, Any]]:
+    """Losses of ``width`` variables, as dicts; they shrink to a linear one with small whole coefficients."""
+    from hypothesis import strategies as st
+
+    vector = st.lists(_numbers(), min_size=width, max_size=width)
+
+    def symmetric(rows: list[list[float]]) -> list[list[float]]:
+        return [[rows[max(i, j)][min(i, j)] for j in range(width)] for i in range(width)]
+
+    matrix = st.lists(vector, min_size=width, max_size=width).map(symmetric)
+    known = {
+        "linear": st.fixed_dictionaries({"type": st.just("linear"), "coefficients": vector}),
+        "quadratic": st.fixed_dictionaries({"type": st.just("quadratic"), "matrix": matrix, "linear": vector}),
+        "log-cosh": st.fixed_dictionaries({"type": st.just("log-cosh"), "scales": vector, "targets": vector}),
+    }
+    return st.one_of([known[name] for name in types])
+
+
+def mixture_problems(
+    *, experts: tuple[int, int] = (2, 6), width: tuple[int, int] = (1, 4),
+    types: tuple[str, ...] = ("linear", "quadratic", "log-cosh"),
+) -> SearchStrategy[RandomProblem]:
+    """Mixture problems with ``experts`` and ``width`` within bounds, ties and equal outputs among them.
+
+    They shrink to few experts, few outputs and small whole numbers, and print as the call that makes them.
+    """
+    from hypothesis import strategies as st
+
+    @st.composite
+    def draw_problem(draw: Any) -> RandomProblem:
+        n = draw(st.integers(*experts))
+        d = draw(st.integers(*width))
+        logits = draw(st.lists(_numbers(), min_size=n, max_size=n))
+        outputs = draw(st.lists(st.lists(_numbers(), min_size=d, max_size=d), min_size=n, max_size=n))
+        loss = draw(losses(d, types=types))
+        made = mixture(logits, outputs, loss)
+        return _remembering(made, f"routegrad.mixture({logits!r}, {outputs!r}, {loss!r})", logits, outputs, loss)
+
+    return draw_problem()
+
+
+def categorical_problems(
+    *, experts: tuple[int, int] = (2, 6), types: tuple[str, ...] = ("linear", "quadratic", "log-cosh")
+) -> SearchStrategy[RandomProblem]:
+    """Categorical problems, likewise."""
+    from hypothesis import strategies as st
+
+    @st.composite
+    def draw_problem(draw: Any) -> RandomProblem:
+        n = draw(st.integers(*experts))
+        logits = draw(st.lists(_numbers(), min_size=n, max_size=n))
+        objective = draw(losses(n, types=types))
+        made = categorical(logits, objective)
+        return _remembering(made, f"routegrad.categorical({logits!r}, {objective!r})", logits, None, objective)
+
+    return draw_problem()
+
+
+def assert_conditional_gradients(
+    problem: Problem, estimator: str, gradient: Gradient, *, mask: Mask = None, rtol: float = 1e-9, atol: float = 1e-12
+) -> None:
+    """Asserts that a foreign implementation has an estimator's gradient given everything that is random: a proof by
+    enumeration, without samples.
+
+    Args:
+        gradient: called as ``gradient(choice, coins)`` with every outcome of positive probability; returns the foreign
+            gradient for these draws, [N].
+        rtol, atol: the error allowed, relative to the outcome's largest coordinate and absolute. About 1e-9 for float64 and
+            1e-4 for float32 implementations.
+
+    Raises AssertionError with the first outcome that differs.
+    """
+    for outcome in outcomes(problem, estimator, mask=mask):
+        if outcome.probability == 0:
+            continue
+        given = np.asarray(gradient(outcome.choice, outcome.coins), dtype=np.float64)
+        expected = outcome.gradient
+        _assert_close(
+            given, expected, rtol, atol,
+            f"{estimator} on {problem!r}: given choice {outcome.choice} and coins {outcome.coins}")
+
+
+def assert_mean_gradient(
+    problem: Problem, mean: ArrayLike, target: str = "expected-loss", *, mask: Mask = None, rtol: float = 1e-9,
+    atol: float = 1e-12,
+) -> None:
+    """Asserts that an exactly computed mean gradient, [N], is a target's: for implementations that can be enumerated.
+
+    Do not pass the mean of samples: it is never equal to anything (use a test with stated error rates).
+
+    Raises AssertionError with both gradients.
+    """
+    expected = _target(problem, target, mask=mask)
+    _assert_close(np.asarray(mean, dtype=np.float64), expected, rtol, atol, f"{target} of {problem!r}")
+
+
+def _assert_close(given: np.ndarray, expected: np.ndarray, rtol: float, atol: float, where: str) -> None:
+    __tracebackhide__ = True  # pytest then shows the caller's line
+    if given.shape != expected.shape:
+        raise AssertionError(f"{where}: expected shape {list(expected.shape)}, got {list(given.shape)}")
+    error = float(np.max(np.abs(given - expected), initial=0.0))
+    allowed = atol + rtol * float(np.max(np.abs(expected), initial=0.0))
+    if not error <= allowed:
+        raise AssertionError(
+            f"{where}\n  expected {expected.tolist()}\n  got      {given.tolist()}\n  error    {error:.3g}, allowed {allowed:.3g}")
+
+
+def _numbers() -> Any:
+    from hypothesis import strategies as st
+
+    # Small whole numbers first (ties, zeros), then anything of moderate size; subnormals are another test's business.
+    return st.one_of(
+        st.integers(-3, 3).map(float),
+        st.floats(-5, 5, allow_nan=False, allow_infinity=False, allow_subnormal=False))
+
+
+def _remembering(problem: Problem, text: str, logits: Any, outputs: Any, loss: dict[str, Any]) -> RandomProblem:
+    result = RandomProblem(problem._handle, problem._function, text)
+    result.logits = np.array(logits)
+    result.expert_outputs = None if outputs is None else np.array(outputs)
+    result.loss = loss
+    return result

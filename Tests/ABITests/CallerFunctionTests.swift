@@ -1,0 +1,141 @@
+import CRouteGrad
+import Dispatch
+import Synchronization
+import Testing
+import _TestSupport
+
+/// A loss ½‖y‖² as a C function; what it does besides is chosen by its context.
+private final class Loss: Sendable {
+  let calls = Atomic(0)
+  let failsAt: Int
+  let status: Int32
+  let value: Double
+
+  init(failsAt: Int = .max, status: Int32 = 0, value: Double = .nan) {
+    self.failsAt = failsAt
+    self.status = status
+    self.value = value
+  }
+
+  static let function: rg_function = { context, point, width, value, gradient in
+    guard let context, let point, let value, let gradient else { return -1 }
+    let loss = Unmanaged<Loss>.fromOpaque(context).takeUnretainedValue()
+    value.pointee = 0
+    for j in 0..<width {
+      gradient[j] = point[j]
+      value.pointee += 0.5 * point[j] * point[j]
+    }
+    guard loss.calls.add(1, ordering: .relaxed).newValue >= loss.failsAt else { return 0 }
+    if loss.status == 0 { gradient[width - 1] = loss.value }
+    return loss.status
+  }
+
+  func problem() throws -> CProblem {
+    try MixtureArrays().lend { mixture in
+      var mixture = mixture
+      return try CProblem {
+        rg_mixture_with_function(&mixture, Self.function, Unmanaged.passRetained(self).toOpaque(), $0)
+      }
+    }
+  }
+}
+
+struct CallerFunctionTests {
+  private static let quadratic = """
+    {"schema": "routegrad.problem/1", "kind": "mixture", "logits": [0.3, -1.2, 0.8],
+     "expertOutputs": [[0.1, 0.2], [1.0, -0.4], [0.0, 0.3]], "scale": [1.0, 1.5],
+     "defaultOutputs": [[0.1, 0.1], [0.8, -0.2], [0.1, 0.2]],
+     "loss": {"type": "quadratic", "matrix": [[1, 0], [0, 1]], "linear": [0, 0]}}
+    """
+
+  @Test func isTheSameAsABuiltInLoss() throws {
+    let loss = Loss()
+    let own = try loss.problem()
+    let filed = try CProblem(json: Self.quadratic)
+    for specification in EstimatorSpecifications.all + ["switch", "gumbel-softmax-st"] {
+      let estimator = try CEstimator(specification)
+      let (a, b) = (try own.moments(estimator), try filed.moments(estimator))
+      for (x, y) in zip(a.mean + a.covariance, b.mean + b.covariance) {
+        #expect((x - y).magnitude <= 1e-9, "\(specification)")
+      }
+    }
+    for target in ["expected-loss", "routing-term", "gating-term", "dense-mixture", "dense-backward"] {
+      for (x, y) in zip(try own.target(target), try filed.target(target)) { #expect((x - y).magnitude <= 1e-15) }
+    }
+    #expect(loss.calls.load(ordering: .relaxed) > 0)
+  }
+
+  @Test(arguments: ["midpoint", "gumbel-softmax", "gumbel-softmax-st", "switch", "reinforce", "sparsemixer-v2-top2"])
+  func failuresStopTheCalls(specification: String) throws {
+    let estimator = try CEstimator(specification)
+    for failsAt in [1, 2, 5] {
+      for (loss, status, part) in [
+        (Loss(failsAt: failsAt, status: 7), RG_CALLBACK_FAILED, "status 7"),
+        (Loss(failsAt: failsAt, value: .nan), RG_CALLBACK_NOT_FINITE, "gradient[1] = nan"),
+        (Loss(failsAt: failsAt, value: .infinity), RG_CALLBACK_NOT_FINITE, "gradient[1] = inf"),
+      ] {
+        let problem = try loss.problem()
+        expectRefusal(
+          rg_moments(problem.handle, estimator.handle, nil, nil, nil, nil, 3, nil), status, part)
+        #expect(loss.calls.load(ordering: .relaxed) == failsAt, "it was called again after it failed")
+      }
+    }
+  }
+
+  @Test func failuresOfEveryFunction() throws {
+    let loss = Loss(failsAt: 1, status: 3)
+    let problem = try loss.problem()
+    let estimator = try CEstimator("gumbel-softmax")
+    var numbers = [Double](repeating: 0, count: 3)
+    var handle: OpaquePointer?
+    expectRefusal(rg_expected_loss(problem.handle, &numbers), RG_CALLBACK_FAILED, "loss function")
+    expectRefusal(rg_target(problem.handle, "dense-mixture", &numbers, 3), RG_CALLBACK_FAILED, "loss function")
+    expectRefusal(
+      rg_outcomes_create(problem.handle, try CEstimator("midpoint").handle, &handle), RG_CALLBACK_FAILED, "loss")
+    expectRefusal(rg_sample(problem.handle, estimator.handle, 0, 2, 1, &numbers, 3), RG_CALLBACK_FAILED, "loss")
+    expectRefusal(
+      rg_assess(
+        problem.handle, estimator.handle, "expected-loss", nil, nil, nil, nil, nil, nil, 3, nil, nil),
+      RG_CALLBACK_FAILED, "loss")
+    #expect(handle == nil)
+  }
+
+  /// A function that calls the library, and one that fails within the computation of one that does not.
+  @Test func mayCallTheLibrary() throws {
+    let outer: rg_function = { context, point, width, value, gradient in
+      guard let context, let gradient else { return -1 }
+      let inner = Unmanaged<CProblem>.fromOpaque(context).takeUnretainedValue()
+      var numbers = [Double](repeating: 0, count: 3)
+      let status = rg_target(inner.handle, "expected-loss", &numbers, 3)
+      value?.pointee = 1
+      for j in 0..<width { gradient[j] = 0 }
+      return status == RG_CALLBACK_FAILED ? 0 : 9
+    }
+    let inner = try Loss(failsAt: 1, status: 1).problem()
+    let logits = [0.1, 0.2]
+    let problem = try CProblem {
+      rg_categorical_with_function(logits, 2, outer, Unmanaged.passRetained(inner).toOpaque(), $0)
+    }
+    #expect(try problem.target("expected-loss") == [0, 0])
+  }
+
+  @Test func eightThreadsAgreeWithOne() throws {
+    let own = try Loss().problem()
+    let filed = try CProblem(json: Samples.mixture)
+    let specifications = ["sparsemixer", "reinforce:baseline=optimal", "gumbel-softmax-st", "midpoint"]
+    let estimators = try specifications.map { try CEstimator($0) }
+    let serial = try estimators.map { [try own.moments($0).covariance, try filed.moments($0).covariance] }
+    let differences = Atomic(0)
+    DispatchQueue.concurrentPerform(iterations: 8) { thread in
+      for round in 0..<50 {
+        let k = (thread + round) % estimators.count
+        let covariances = [own, filed].map { try? $0.moments(estimators[k]).covariance }
+        if covariances != serial[k] { differences.add(1, ordering: .relaxed) }
+        if rg_estimator_create("nobody\(thread)", nil) == RG_OK || !lastError().contains("estimator") {
+          differences.add(1, ordering: .relaxed)
+        }
+      }
+    }
+    #expect(differences.load(ordering: .relaxed) == 0)
+  }
+}

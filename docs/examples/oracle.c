@@ -1,0 +1,75 @@
+/* The exact gradient of a router, and what two estimators make of it: docs/guides/c.md.
+ *
+ *   cc oracle.c $(pkg-config --cflags --libs routegrad) -lm -o oracle && ./oracle
+ */
+#include <math.h>
+#include <routegrad.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { experts = 3, width = 2 };
+
+/* The loss ½ Σ (y_j − t_j)², t given as the context. */
+static int squared_error(void *context, const double *y, size_t count, double *value, double *gradient) {
+  const double *target = context;
+  *value = 0;
+  for (size_t j = 0; j < count; j++) {
+    gradient[j] = y[j] - target[j];
+    *value += 0.5 * gradient[j] * gradient[j];
+  }
+  return 0;
+}
+
+static void require(rg_status status) {
+  if (status == RG_OK) return;
+  fprintf(stderr, "routegrad: %s (status %d)\n", rg_last_error(), (int)status);
+  exit(1);
+}
+
+static void print(const char *name, const double *numbers) {
+  printf("%-24s", name);
+  for (int i = 0; i < experts; i++) printf(" %10.6f", numbers[i]);
+  printf("\n");
+}
+
+int main(void) {
+  const double logits[experts] = {0.3, -1.2, 0.8};
+  const double outputs[experts][width] = {{0.1, 0.2}, {1.0, -0.4}, {0.0, 0.3}};
+  double target[width] = {0.5, -0.5};
+
+  rg_mixture mixture = RG_MIXTURE_INIT;
+  mixture.experts = experts;
+  mixture.width = width;
+  mixture.logits = logits;
+  mixture.expert_outputs = &outputs[0][0];
+
+  rg_problem *problem = NULL;
+  require(rg_mixture_with_function(&mixture, squared_error, target, &problem));
+
+  double exact[experts];
+  require(rg_target(problem, "expected-loss", exact, experts));
+  print("exact", exact);
+
+  const char *const names[] = {"conventional", "midpoint"};
+  for (int k = 0; k < 2; k++) {
+    rg_estimator *estimator = NULL;
+    require(rg_estimator_create(names[k], &estimator));
+    double mean[experts];
+    rg_moments_info info;
+    require(rg_moments(problem, estimator, NULL, mean, NULL, NULL, experts, &info));
+    print(names[k], mean);
+    double bias = 0;
+    for (int i = 0; i < experts; i++) bias += (mean[i] - exact[i]) * (mean[i] - exact[i]);
+    printf("%-24s bias %.3g, standard deviation %.3g\n", "", sqrt(bias), sqrt(info.total_variance));
+    rg_estimator_destroy(estimator);
+  }
+
+  /* What goes wrong is said. */
+  rg_problem *none = NULL;
+  const char loss[] = "{\"type\": \"log-cosh\", \"scales\": [1], \"targets\": [0, 0]}";
+  if (rg_mixture_with_loss(&mixture, loss, strlen(loss), &none) != RG_OK) printf("refused: %s\n", rg_last_error());
+
+  rg_problem_destroy(problem);
+  return 0;
+}
