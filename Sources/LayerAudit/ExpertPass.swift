@@ -1,7 +1,7 @@
 import MixtureOfExperts
 import RoutingExpectations
 
-/// The means of the gradients by the experts' weights, expert by expert: `Σ_t v_t ⊗ a_t` and `Σ_t u_t ⊗ x_t`.
+/// The means of the gradients by the experts' weights under one law: `Σ_t v_t ⊗ a_t` and `Σ_t u_t ⊗ x_t`.
 struct ExpertPass: Sendable {
   let context: AuditContext
   /// The mean of v, `[experts · tokens, outputs]`.
@@ -13,53 +13,68 @@ struct ExpertPass: Sendable {
   /// Who is told the means, divided by T.
   let writer: MeanWriter?
 
-  /// Squared norms over all experts, times T².
-  func run(onExpert: @Sendable () -> Void) -> GroupSums {
+  /// Squared norms over all experts, times T², of passes side by side.
+  static func run(_ passes: [ExpertPass], _ context: AuditContext, onExpert: @Sendable () -> Void) -> [GroupSums] {
     let parts = parallelMap(0..<context.shape.experts, threads: context.threads) { i in
       defer { onExpert() }
-      return expert(i)
+      return expert(i, passes, context)
     }
-    var sums = GroupSums()
-    for part in parts { sums.add(part) }
-    return sums
+    return passes.indices.map { p in
+      var sums = GroupSums()
+      for part in parts { sums.add(part[p]) }
+      return sums
+    }
   }
 
-  private func expert(_ i: Int) -> GroupSums {
-    let (shape, t) = (context.shape, context.tokens)
-    let (d, h, e) = (shape.inputs, shape.hidden, shape.outputs)
-    let parameters = context.layer.parameters
-    var weights1 = [Double](repeating: 0, count: h * d)
-    var weights2 = [Double](repeating: 0, count: e * h)
-    var biases1 = [Double](repeating: 0, count: shape.hiddenBias ? h : 0)
-    var biases2 = [Double](repeating: 0, count: shape.outputBias ? e : 0)
-    for tile in AuditContext.tiles(t, of: 256) {
-      let hidden = Hidden(context.layer, expert: i, tokens: tile)
-      let v = sent.elements + (i * t + tile.lowerBound) * e
-      var units = [Double](repeating: 0, count: tile.count * h)
-      Double.multiply(
-        MatrixView(v, stride: e), MatrixView(parameters.weights2.elements + i * e * h, stride: h),
-        rows: tile.count, columns: h, depth: e, alpha: 1, beta: 0, into: &units, stride: h)
-      Double.activateBackward(
-        &units, count: units.count, value: hidden.slopes, slope: hidden.slopes, activation: .silu)
-      Double.multiply(
-        MatrixView(v, stride: e, transposed: true), MatrixView(hidden.values, stride: h),
-        rows: e, columns: h, depth: tile.count, alpha: 1, beta: 1, into: &weights2, stride: h)
-      Double.multiply(
-        MatrixView(units, stride: h, transposed: true),
-        MatrixView(context.layer.input.elements + tile.lowerBound * d, stride: d),
-        rows: h, columns: d, depth: tile.count, alpha: 1, beta: 1, into: &weights1, stride: d)
-      for r in 0..<tile.count {
-        for j in biases1.indices { biases1[j] += units[r * h + j] }
-        for j in biases2.indices { biases2[j] += v[r * e + j] }
-      }
+  /// The gradient of one expert.
+  private struct Gradient {
+    var weights1, weights2, biases1, biases2: [Double]
+
+    init(_ shape: LayerShape) {
+      weights1 = [Double](repeating: 0, count: shape.hidden * shape.inputs)
+      weights2 = [Double](repeating: 0, count: shape.outputs * shape.hidden)
+      biases1 = [Double](repeating: 0, count: shape.hiddenBias ? shape.hidden : 0)
+      biases2 = [Double](repeating: 0, count: shape.outputBias ? shape.outputs : 0)
     }
-    var sums = GroupSums()
-    sums.hasTarget = reference != nil
-    collect("experts.w1", weights1, \.weights1, i, &sums)
-    collect("experts.b1", biases1, \.biases1, i, &sums)
-    collect("experts.w2", weights2, \.weights2, i, &sums)
-    collect("experts.b2", biases2, \.biases2, i, &sums)
-    return sums
+  }
+
+  private static func expert(_ i: Int, _ passes: [ExpertPass], _ context: AuditContext) -> [GroupSums] {
+    var gradients = passes.map { _ in Gradient(context.shape) }
+    for tile in AuditContext.tiles(context.tokens, of: 256) {
+      let hidden = Hidden(context.layer, expert: i, tokens: tile)
+      for (p, pass) in passes.enumerated() { pass.add(i, tile, hidden, to: &gradients[p]) }
+    }
+    return zip(passes, gradients).map { pass, gradient in
+      var sums = GroupSums()
+      sums.hasTarget = pass.reference != nil
+      pass.collect("experts.w1", gradient.weights1, \.weights1, i, &sums)
+      pass.collect("experts.b1", gradient.biases1, \.biases1, i, &sums)
+      pass.collect("experts.w2", gradient.weights2, \.weights2, i, &sums)
+      pass.collect("experts.b2", gradient.biases2, \.biases2, i, &sums)
+      return sums
+    }
+  }
+
+  private func add(_ i: Int, _ tile: Range<Int>, _ hidden: Hidden, to gradient: inout Gradient) {
+    let (d, h, e) = (context.shape.inputs, context.shape.hidden, context.shape.outputs)
+    let v = sent.elements + (i * context.tokens + tile.lowerBound) * e
+    var units = [Double](repeating: 0, count: tile.count * h)
+    Double.multiply(
+      MatrixView(v, stride: e), MatrixView(context.layer.parameters.weights2.elements + i * e * h, stride: h),
+      rows: tile.count, columns: h, depth: e, alpha: 1, beta: 0, into: &units, stride: h)
+    Double.activateBackward(
+      &units, count: units.count, value: hidden.slopes, slope: hidden.slopes, activation: .silu)
+    Double.multiply(
+      MatrixView(v, stride: e, transposed: true), MatrixView(hidden.values, stride: h),
+      rows: e, columns: h, depth: tile.count, alpha: 1, beta: 1, into: &gradient.weights2, stride: h)
+    Double.multiply(
+      MatrixView(units, stride: h, transposed: true),
+      MatrixView(context.layer.input.elements + tile.lowerBound * d, stride: d),
+      rows: h, columns: d, depth: tile.count, alpha: 1, beta: 1, into: &gradient.weights1, stride: d)
+    for r in 0..<tile.count {
+      for j in gradient.biases1.indices { gradient.biases1[j] += units[r * h + j] }
+      for j in gradient.biases2.indices { gradient.biases2[j] += v[r * e + j] }
+    }
   }
 
   private func collect(

@@ -22,7 +22,7 @@ public enum ParameterGroup: String, Sendable, CaseIterable {
 /// v by two matrix products, the variance from norms, and no covariance is ever written down.
 ///
 /// *Numerics*: variances are sums of squared deviations and of products of probabilities and their complements; second
-/// moments are never subtracted.
+/// moments are never subtracted (``SentRows/moments(of:_:length:share:)`` has the one exception).
 public struct LayerAudit: Sendable {
   /// The number of tokens.
   public let tokens: Int
@@ -125,6 +125,12 @@ struct GroupSums: Sendable {
       product += m * t
     }
     if target == nil { hasTarget = false }
+  }
+
+  func scaled(by factor: Double) -> GroupSums {
+    GroupSums(
+      mean: factor * mean, target: factor * target, bias: factor * bias, product: factor * product,
+      hasTarget: hasTarget)
   }
 
   mutating func add(_ other: GroupSums) {

@@ -14,7 +14,7 @@ struct TokenLoss: Objective {
   let layer: DumpedLayer
   let token: Int
   /// What z is added to before the loss proper: x, less the target if there is one.
-  private let offset: [Double]
+  let offset: [Double]
 
   init(_ layer: DumpedLayer, token: Int) {
     self.layer = layer

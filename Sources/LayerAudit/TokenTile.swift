@@ -2,34 +2,35 @@ import MixtureOfExperts
 import RoutingCore
 import RoutingEstimators
 
-/// The tokens' pass over one tile.
+/// One pass over some tokens of a chunk.
 struct TokenTile {
-  private(set) var sums: LawPass.TileSums
+  private(set) var sums: LawPass.Sums
   private let pass: LawPass
-  private let tokens: Range<Int>
-  private let means: [MeanGradient]
-  private let sent: Tensor<Double>
+  private let chunk: TokenChunk
+  /// Of the chunk's tokens, those of this tile.
+  private let places: Range<Int>
 
   /// A token's problem and what may happen to it.
   private struct Token {
     let index: Int
+    /// Its place in the chunk.
+    let place: Int
     let problem: RoutedProblem
     let outcomes: [Result<OutcomeDistribution, Unavailable>]
     let events: [ForwardEvents.Event]
     /// The place of its first event among those of the tile.
     let first: Int
+    /// The first row of its inputs' gradients: one for each event, or one for the mean over them.
+    let path: Int
   }
 
   private var context: AuditContext { pass.context }
 
-  init(_ pass: LawPass, _ range: Range<Int>, means: [MeanGradient], sent: Tensor<Double>) {
+  init(_ pass: LawPass, _ chunk: TokenChunk, _ places: Range<Int>) {
     self.pass = pass
-    self.tokens = range
-    self.means = means
-    self.sent = sent
-    sums = LawPass.TileSums(
-      subjects: pass.subjects.map { _ in LawPass.SubjectSums() },
-      scaleMean: [Double](repeating: 0, count: pass.context.shape.outputs))
+    self.chunk = chunk
+    self.places = places
+    sums = LawPass.Sums(pass)
     do {
       try run()
     } catch {
@@ -40,30 +41,49 @@ struct TokenTile {
 
   private mutating func run() throws(Unavailable) {
     var list: [Token] = []
-    var count = 0
-    for index in tokens {
+    var (count, pathCount) = (0, 0)
+    for place in places {
+      let index = chunk.tokens.lowerBound + place
       let problem: RoutedProblem
-      do { problem = try context.problem(index) } catch { throw Unavailable("overflows Float64 at token \(index)") }
+      do { problem = try chunk.problems[place].get() } catch {
+        throw Unavailable("overflows Float64 at token \(index)")
+      }
       let outcomes = pass.subjects.map { subject in
         Result { () throws(Unavailable) in try subject.outcomes(on: problem) }
       }
       let events =
-        pass.isRouterOnly
+        pass.sent == nil
         ? [] : try ForwardEvents(pass.law, on: problem, outcomes: try outcomes.first?.get()).events
-      list.append(Token(index: index, problem: problem, outcomes: outcomes, events: events, first: count))
+      list.append(
+        Token(
+          index: index, place: place, problem: problem, outcomes: outcomes, events: events, first: count,
+          path: pathCount))
       count += events.count
+      pathCount += pass.isAveraged ? 1 : events.count
     }
     let (d, e) = (context.shape.inputs, context.shape.outputs)
     var gradients = [Double](repeating: 0, count: count * e)
-    // Each event's gradient of the input, but for the path through the router.
-    var paths = [Double](repeating: 0, count: count * d)
-    for token in list where !token.events.isEmpty { differentiateLoss(token, &gradients) }
-    if context.layer.residual { paths = gradients }
-    if !pass.isRouterOnly {
+    // The inputs' gradients, but for the path through the router.
+    var paths = [Double](repeating: 0, count: pathCount * d)
+    if pass.sent != nil {
+      for token in list {
+        differentiateLoss(token, &gradients)
+        if context.layer.residual { startPaths(token, gradients, &paths) }
+      }
       for i in 0..<context.shape.experts { sendToExpert(i, list, gradients, &paths) }
     }
     for s in pass.subjects.indices {
       for token in list { collect(s, token, paths) }
+    }
+  }
+
+  /// What the inputs get through the residual.
+  private func startPaths(_ token: Token, _ gradients: [Double], _ paths: inout [Double]) {
+    let d = context.shape.inputs
+    for (k, event) in token.events.enumerated() {
+      let row = token.path + (pass.isAveraged ? 0 : k)
+      let weight = pass.isAveraged ? event.probability : 1
+      for j in 0..<d { paths[row * d + j] += weight * gradients[(token.first + k) * d + j] }
     }
   }
 
@@ -89,40 +109,36 @@ struct TokenTile {
     for k in mixtures.indices { mixtures[k] *= found[k] }
     let (mean, variance) = Self.moments(mixtures, count: count, width: e) { token.events[$0].probability }
     for j in 0..<e { sums.scaleMean[j] += mean[j] }
-    if !pass.law.isAveraged { sums.scaleVariance += variance }
+    if !pass.isAveraged { sums.scaleVariance += variance }
   }
 
   /// Sends every event's `v = backward · ω ⊙ G'(y)` back through an expert.
-  private mutating func sendToExpert(
-    _ i: Int, _ list: [Token], _ gradients: [Double], _ paths: inout [Double]
-  ) {
+  private mutating func sendToExpert(_ i: Int, _ list: [Token], _ gradients: [Double], _ paths: inout [Double]) {
     let (d, h, e) = (context.shape.inputs, context.shape.hidden, context.shape.outputs)
     let parameters = context.layer.parameters
-    var rows: [(token: Int, event: Int, probability: Double)] = []
-    var sentRows: [Double] = []
-    for (place, token) in list.enumerated() {
-      for (k, event) in token.events.enumerated() {
-        for slot in event.slots where slot.expert == i {
-          rows.append((place, token.first + k, event.probability))
-          for j in 0..<e {
-            sentRows.append(
-              slot.backward * (parameters.scale?.elements[j] ?? 1) * gradients[(token.first + k) * e + j])
-          }
-        }
+    var rows = SentRows(expert: i, width: e)
+    gradients.withUnsafeBufferPointer { gradients in
+      guard let gradients = gradients.baseAddress else { return }
+      for (k, token) in list.enumerated() {
+        rows.add(
+          token: k, events: token.events, gradients: gradients + token.first * e, path: token.path,
+          isAveraged: pass.isAveraged, context: context, index: token.index)
       }
     }
-    guard !rows.isEmpty else { return }
-    let hidden = Hidden(context.layer, expert: i, tokens: tokens)
+    guard rows.count > 0 else { return }
+    let hidden = chunk.hidden[i]
     var units = [Double](repeating: 0, count: rows.count * h)
     Double.multiply(
-      MatrixView(sentRows, stride: e), MatrixView(parameters.weights2.elements + i * e * h, stride: h),
+      MatrixView(rows.vectors, stride: e), MatrixView(parameters.weights2.elements + i * e * h, stride: h),
       rows: rows.count, columns: h, depth: e, alpha: 1, beta: 0, into: &units, stride: h)
     hidden.slopes.withUnsafeBufferPointer { slopes in
       units.withUnsafeMutableBufferPointer { units in
         guard let slopes = slopes.baseAddress, let units = units.baseAddress else { return }
-        for (r, row) in rows.enumerated() {
-          Double.activateBackward(
-            units + r * h, count: h, value: slopes, slope: slopes + row.token * h, activation: .silu)
+        for group in rows.groups {
+          for r in group.rows {
+            Double.activateBackward(
+              units + r * h, count: h, value: slopes, slope: slopes + list[group.token].place * h, activation: .silu)
+          }
         }
       }
     }
@@ -130,16 +146,17 @@ struct TokenTile {
     Double.multiply(
       MatrixView(units, stride: h), MatrixView(parameters.weights1.elements + i * h * d, stride: d),
       rows: rows.count, columns: d, depth: h, alpha: 1, beta: 0, into: &inputs, stride: d)
-    for (r, row) in rows.enumerated() {
-      for j in 0..<d { paths[row.event * d + j] += inputs[r * d + j] }
+    inputs.withUnsafeBufferPointer { inputs in
+      paths.withUnsafeMutableBufferPointer { paths in
+        guard let inputs = inputs.baseAddress, let paths = paths.baseAddress else { return }
+        for use in rows.uses {
+          for term in rows.terms[use.terms] {
+            Double.addScaled(inputs + term.row * d, factor: term.factor, scale: nil, to: paths + use.path * d, count: d)
+          }
+        }
+      }
     }
-    var start = 0
-    while start < rows.count {
-      var end = start
-      while end < rows.count, rows[end].token == rows[start].token { end += 1 }
-      addExpertMoments(i, list[rows[start].token], rows[start..<end].map(\.probability), start, sentRows, units, hidden)
-      start = end
-    }
+    for group in rows.groups { addExpertMoments(group, list[group.token], rows, units, hidden) }
   }
 
   /// The mean of v for a token and an expert, and the variance of the gradient by the expert's parameters.
@@ -148,23 +165,20 @@ struct TokenTile {
   /// `tr Cov = Σ_o p_o ‖G(δ_o)‖² + s(1 − s) ‖G(μ)‖²`, where `‖G(v)‖² = ‖v‖² (‖a‖² + [b₂]) + ‖u‖² (‖x‖² + [b₁])` for the outer products of v
   /// with the activations a and of u = W₂ᵀv ⊙ act' with x.
   private mutating func addExpertMoments(
-    _ i: Int, _ token: Token, _ probabilities: [Double], _ start: Int, _ rows: [Double], _ units: [Double],
-    _ hidden: Hidden
+    _ group: SentRows.Group, _ token: Token, _ rows: SentRows, _ units: [Double], _ hidden: Hidden
   ) {
-    let (h, e, shape) = (context.shape.hidden, context.shape.outputs, context.shape)
-    let share = probabilities.reduce(0, +)
-    guard share > 0 else { return }
-    let count = probabilities.count
-    let weights = probabilities.map { $0 / share }
-    let (mean, spread) = Self.moments(rows, from: start, count: count, width: e) { weights[$0] }
-    let target = sent.elements + (i * context.tokens + token.index) * e
+    let (i, h, e, shape) = (rows.expert, context.shape.hidden, context.shape.outputs, context.shape)
+    let share = rows.uses[group.uses].reduce(0) { $0 + $1.probability }
+    guard share > 0, let target = pass.sent.map({ $0.elements + (i * context.tokens + token.index) * e }) else {
+      return
+    }
+    let (mean, spread) = rows.moments(of: group, rows.vectors, length: e, share: share)
     for j in 0..<e { target[j] = share * mean[j] }
-    guard !pass.law.isAveraged else { return }
-    let (unitMean, unitSpread) = Self.moments(units, from: start, count: count, width: h) { weights[$0] }
+    guard !pass.isAveraged else { return }
+    let (unitMean, unitSpread) = rows.moments(of: group, units, length: h, share: share)
     var others = 0.0
     for event in token.events where !event.slots.contains(where: { $0.expert == i }) { others += event.probability }
-    let place = token.index - tokens.lowerBound
-    let activations = hidden.values[place * h..<(place + 1) * h].reduce(0) { $0 + $1 * $1 }
+    let activations = hidden.values[token.place * h..<(token.place + 1) * h].reduce(0) { $0 + $1 * $1 }
     let left = activations + (shape.outputBias ? 1 : 0)
     let right = context.inputSquares[token.index] + (shape.hiddenBias ? 1 : 0)
     let between = mean.reduce(0) { $0 + $1 * $1 } * left + unitMean.reduce(0) { $0 + $1 * $1 } * right
@@ -210,20 +224,17 @@ extension TokenTile {
     }
     let (n, d) = (context.shape.experts, context.shape.inputs)
     let moments = outcomes.moments()
-    for k in 0..<n { means[s].logits[token.index, k] = moments.mean[k] }
+    for k in 0..<n { pass.means[s].logits[token.index, k] = moments.mean[k] }
     sums.subjects[s].routerVariance += moments.totalVariance
     sums.subjects[s].routerWeightVariance += moments.totalVariance * context.inputSquares[token.index]
 
     // The rows of the input's gradient: every outcome's path through the router, and what the event adds.
     let list = outcomes.outcomes
     var rows = throughRouter(list.map { outcomes.gradient(of: $0) })
-    func path(_ event: Int) -> Int { (token.first + event) * d }
-    let isAveraged = pass.law.isAveraged || list.count == 1 && list[0].choice.isEmpty
-    if !pass.isRouterOnly {
-      if isAveraged {
-        for (k, event) in token.events.enumerated() {
-          for j in 0..<d { rows[j] += event.probability * paths[path(k) + j] }
-        }
+    func path(_ row: Int) -> Int { (token.path + row) * d }
+    if pass.sent != nil {
+      if pass.isAveraged {
+        for j in 0..<d { rows[j] += paths[path(0) + j] }
       } else if outcomes.samples == 1 {
         for k in list.indices { for j in 0..<d { rows[k * d + j] += paths[path(k) + j] } }
       } else {
@@ -235,10 +246,10 @@ extension TokenTile {
       }
     }
     let (mean, variance) = TokenTile.moments(rows, count: list.count, width: d) { list[$0].probability }
-    for j in 0..<d { means[s].input[token.index, j] = mean[j] }
+    for j in 0..<d { pass.means[s].input[token.index, j] = mean[j] }
     sums.subjects[s].inputVariance +=
       outcomes.samples > 1
-      ? Self.pairVariance(rows, outcomes: outcomes, variance: variance, width: d) : isAveraged ? 0 : variance
+      ? Self.pairVariance(rows, outcomes: outcomes, variance: variance, width: d) : pass.isAveraged ? 0 : variance
     mean.withUnsafeBufferPointer { mean in
       guard let mean = mean.baseAddress else { return }
       let target = pass.reference.map { UnsafePointer($0.input.elements + token.index * d) }
