@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ._errors import RouteGradError
 
-_EXTRAS = {"dispatch": "dispatch", "expert_inputs": "expertInputs", "auxiliary_loss": "auxiliaryLoss"}
+_EXTRAS = {"dispatch": "dispatch", "auxiliary_loss": "auxiliaryLoss"}
 
 
 def adapter(router: Any, framework: str | None, profile: dict[str, Any]) -> Any:
@@ -67,6 +67,8 @@ class Adapter:
             "multipliers": [_plain(row[keep]) for row, keep in zip(multipliers, kept)],
             "gradient": _plain(backward(given)), "output": _plain(weighted.sum(1)), "logitsAfter": _plain(after),
         }
+        if result.get("expert_inputs") is not None:
+            answer["expertInputs"] = [_plain(row[keep]) for row, keep in zip(self.array(result["expert_inputs"]), kept)]
         for key, field in _EXTRAS.items():
             if result.get(key) is not None:
                 answer[field] = _plain(self.array(result[key]))
