@@ -1,10 +1,11 @@
 import CRouteGrad
 import RouteGrad
 
-/// Samples or outcomes of another program, copied and checked.
-struct ForeignSamples {
+/// Samples or outcomes of another program, checked. Gradients are read where they are, so this lives no longer than the call, and on
+/// its thread.
+struct ForeignSamples: @unchecked Sendable {
   /// `[count][experts]`.
-  let gradients: [Double]
+  let gradients: UnsafeBufferPointer<Double>
   /// What was drawn, one for each sample if that is told.
   let draws: [ForeignDraw]
   /// One for each outcome; nil for samples.
@@ -27,7 +28,7 @@ struct ForeignSamples {
     let choices = s.choice == nil ? nil : try rows(s.choice, s.count, "choice", width: s.choice_width)
     let coins = s.coins == nil ? nil : try rows(s.coins, s.count, "coins", width: s.coins_width)
     draws = (choices ?? []).enumerated().map { ForeignDraw(choice: $0.element, coins: coins?[$0.offset]) }
-    probabilities = s.probability == nil ? nil : try finiteNumbers(s.probability, s.count, "probability")
+    probabilities = s.probability == nil ? nil : Array(try finiteNumbers(s.probability, s.count, "probability"))
     if let row = probabilities?.firstIndex(where: { !(0...1 + 1e-6).contains($0) }) {
       throw Failure(
         RG_INVALID_DATA, "probability[\(row)]: expected a number from 0 to 1, got \(probabilities?[row] ?? .nan)")
@@ -48,11 +49,12 @@ struct ForeignSamples {
   }
 }
 
-/// A copy of an array `[count][width]` of finite numbers.
+/// An array `[count][width]` of finite numbers.
 private func finiteNumbers(
   _ pointer: UnsafePointer<Double>?, _ count: Int, _ name: String, width: Int = 1
-) throws(Failure) -> [Double] {
-  let numbers = try numbers(pointer, count, name, width: width)
+) throws(Failure) -> UnsafeBufferPointer<Double> {
+  let numbers = UnsafeBufferPointer(
+    start: try required(pointer, name), count: try extent(count, name, width: width))
   if let place = numbers.firstIndex(where: { !$0.isFinite }) {
     let index = width == 1 ? "[\(place)]" : "[\(place / width)][\(place % width)]"
     throw Failure(RG_INVALID_DATA, "\(name)\(index): expected a finite number, got \(numbers[place])")

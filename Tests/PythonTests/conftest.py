@@ -34,12 +34,21 @@ def callable_mixture():
     return make
 
 
-def program(*arguments: str) -> str:
-    """What the program prints."""
+def program_status(*arguments: str) -> tuple[int, str]:
+    """How the program ends, and what it prints."""
     path = os.environ.get("ROUTEGRAD_PROGRAM")
     if not path:
         pytest.skip("ROUTEGRAD_PROGRAM is not set")
-    return subprocess.run([path, *arguments], check=True, capture_output=True, text=True).stdout
+    ran = subprocess.run([path, *arguments], capture_output=True, text=True)
+    assert ran.stderr == "", ran.stderr
+    return ran.returncode, ran.stdout
+
+
+def program(*arguments: str) -> str:
+    """What the program prints when all is well."""
+    status, output = program_status(*arguments)
+    assert status == 0
+    return output
 
 
 def report(*arguments: str) -> list[dict]:

@@ -7,7 +7,9 @@ import pytest
 import routegrad
 from hypothesis import HealthCheck, find, given, settings
 from routegrad.testing import (
-    assert_conditional_gradients, assert_mean_gradient, categorical_problems, evaluate, mixture_problems)
+    assert_conditional_gradients, assert_lints, assert_mean_gradient, assert_verified, categorical_problems, evaluate,
+    mixture_problems)
+from test_lint import softmax_after_top1, top_k
 
 PLAIN = settings(max_examples=60, deadline=None, database=None, derandomize=True,
                  suppress_health_check=[HealthCheck.too_slow])
@@ -60,6 +62,23 @@ def test_a_wrong_router_shrinks_to_a_small_example():
 def test_wrong_shapes_are_said(mixture):
     with pytest.raises(AssertionError, match=r"expected shape \[3\], got \[2\]"):
         assert_mean_gradient(mixture, [0.0, 0.0])
+
+
+def test_verdicts_are_asserted(mixture):
+    samples = routegrad.sample(mixture, "midpoint", 30_000)
+    assert_verified(samples, mixture, "midpoint")
+    with pytest.raises(AssertionError, match="^refuted: "):
+        assert_verified(samples, mixture, "conventional")
+    with pytest.raises(AssertionError, match="^undecided: "):
+        assert_verified(samples[:10], mixture, "midpoint")
+
+
+def test_lints_are_asserted():
+    assert_lints(top_k)
+    with pytest.raises(AssertionError, match="router-gradient"):
+        assert_lints(softmax_after_top1)
+    assert_lints(softmax_after_top1, known=(
+        "router-gradient", "gradient-entries", "gradient-sum", "gate-order", "gate-gradient"))
 
 
 def test_pytorch_is_not_imported():

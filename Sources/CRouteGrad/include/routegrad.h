@@ -10,7 +10,8 @@
  *   no other call uses it. Handles do not refer to each other: a problem or an estimator may be destroyed while outcomes
  *   made from it are in use.
  * - Arrays are Float64, row-major, and written [rows][columns] here; with a matrix of N rows and d columns, entry (i, j) is
- *   element i * d + j. Input arrays are copied and need not outlive the call. Output arrays are the caller's, and the
+ *   element i * d + j. Input arrays need not outlive the call: a problem
+ *   keeps one copy, samples are read where they are. Output arrays are the caller's, and the
  *   caller says how long they are: an `experts` that is not the problem's is refused. An output that a comment calls
  *   optional may be NULL.
  * - Texts are UTF-8. JSON objects are those of docs/formats.md, and are given with their length in bytes.

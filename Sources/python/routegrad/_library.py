@@ -24,6 +24,11 @@ METHODS = ("auto", "enumeration", "quadrature", "monte-carlo")
 
 FUNCTION = ctypes.CFUNCTYPE(c_int, c_void_p, c_void_p, c_size_t, c_void_p, c_void_p)
 
+ROUTER = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_size_t, POINTER(c_size_t))
+
+# rg_verdict, in its order.
+VERDICTS = ("undecided", "proved", "consistent", "refuted")
+
 
 class MixtureArguments(ctypes.Structure):
     """``rg_mixture``."""
@@ -73,6 +78,24 @@ class OutcomesShape(ctypes.Structure):
     ]
 
 
+class Criteria(ctypes.Structure):
+    """``rg_criteria``."""
+
+    _fields_ = [
+        ("size", c_size_t), ("false_fail_rate", c_double), ("false_pass_rate", c_double), ("detectable_bias", c_double),
+        ("tolerance", c_double), ("lower", c_double), ("upper", c_double), ("max_samples", c_uint64),
+    ]
+
+
+class Samples(ctypes.Structure):
+    """``rg_samples``."""
+
+    _fields_ = [
+        ("size", c_size_t), ("count", c_size_t), ("experts", c_size_t), ("gradient", c_void_p), ("choice", c_void_p),
+        ("choice_width", c_size_t), ("coins", c_void_p), ("coins_width", c_size_t), ("probability", c_void_p),
+    ]
+
+
 # Arrays are handed over as addresses (c_void_p), which costs least.
 _PROTOTYPES = {
     "rg_last_error": (c_char_p,),
@@ -101,6 +124,15 @@ _PROTOTYPES = {
     "rg_outcomes_describe": (c_int, c_void_p, POINTER(OutcomesShape)),
     "rg_outcomes_get": (c_int, c_void_p, c_size_t, c_size_t, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p),
     "rg_outcomes_destroy": (None, c_void_p),
+    "rg_report_text": (c_char_p, c_void_p),
+    "rg_report_json": (c_char_p, c_void_p),
+    "rg_report_destroy": (None, c_void_p),
+    "rg_test_create": (c_int, c_void_p, c_void_p, c_char_p, POINTER(Criteria), POINTER(c_void_p)),
+    "rg_test_feed": (c_int, c_void_p, POINTER(Samples), POINTER(c_int)),
+    "rg_test_verdict": (c_int, c_void_p, POINTER(c_int), POINTER(c_void_p)),
+    "rg_test_destroy": (None, c_void_p),
+    "rg_lint": (
+        c_int, ROUTER, c_void_p, c_size_t, c_size_t, c_uint64, POINTER(c_int), POINTER(c_void_p)),
     "rg_sample": (c_int, c_void_p, c_void_p, c_uint64, c_size_t, c_size_t, c_void_p, c_size_t),
 }
 

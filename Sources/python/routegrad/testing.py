@@ -1,4 +1,4 @@
-"""For tests of routers and estimators: random problems that shrink (Hypothesis), and checks that need no statistics.
+"""For tests of routers and estimators: random problems that shrink (Hypothesis), and assertions for pytest.
 
 ``hypothesis`` is imported when a strategy is made, not before; ``pip install routegrad[testing]`` brings it along.
 
@@ -12,15 +12,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._expectations import target as _target
+from ._lint import lint
 from ._outcomes import outcomes
 from ._problems import Mask, Problem, categorical, mixture
+from ._verification import verify
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -152,6 +154,35 @@ def assert_mean_gradient(
     """
     expected = _target(problem, target, mask=mask)
     _assert_close(np.asarray(mean, dtype=np.float64), expected, rtol, atol, f"{target} of {problem!r}")
+
+
+def assert_verified(samples: Any, problem: Problem, estimator: str | None = None, **options: Any) -> None:
+    """Asserts that gradient samples are those of an estimator, or have a target as their mean, by :func:`routegrad.verify`.
+
+    Arguments are those of ``verify``. A sound program fails with a probability of at most ``false_fail_rate``, 1e-6, unless it
+    gives too few samples.
+
+    Raises AssertionError with the report unless the verdict is ``"proved"`` or ``"consistent"``.
+    """
+    __tracebackhide__ = True
+    found = verify(samples, problem, estimator, **options)
+    if found.verdict not in ("proved", "consistent"):
+        raise AssertionError(str(found))
+
+
+def assert_lints(router: Any, *, known: Collection[str] = (), **options: Any) -> None:
+    """Asserts that no check of :func:`routegrad.lint` refutes a router, nor leaves it undecided.
+
+    Args:
+        known: checks that it is known not to pass.
+        options: those of ``lint``.
+
+    Raises AssertionError with the report.
+    """
+    __tracebackhide__ = True
+    found = lint(router, **options)
+    if set(found.checks("refuted") + found.checks("undecided")) - set(known):
+        raise AssertionError(str(found))
 
 
 def _assert_close(given: np.ndarray, expected: np.ndarray, rtol: float, atol: float, where: str) -> None:

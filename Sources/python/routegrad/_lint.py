@@ -1,0 +1,114 @@
+"""The lint battery on a router that Python can call."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+from collections.abc import Callable, Mapping, Sequence
+from ctypes import byref, c_int, c_void_p
+from dataclasses import dataclass
+from typing import Any
+
+from ._errors import RouteGradError
+from ._library import ROUTER, VERDICTS, fail, lib, raised
+from ._routers import adapter
+from ._verification import texts
+
+
+@dataclass(frozen=True, repr=False)
+class Lint:
+    """What the battery found; ``print`` it to read it."""
+
+    verdict: str
+    """``"proved"`` on all calls made, ``"refuted"`` or ``"undecided"``."""
+    findings: dict[str, Any]
+    """All of it, in the format ``routegrad.lint/1``."""
+    text: str
+    """The same for people."""
+
+    def checks(self, verdict: str | None) -> list[str]:
+        """The names of the checks with a verdict; those that do not apply have the verdict None."""
+        return [check["check"] for check in self.findings["checks"] if check["verdict"] == verdict]
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return f"<Lint {self.verdict}: refuted {self.checks('refuted')}, undecided {self.checks('undecided')}>"
+
+
+def lint(
+    router: Any, *, experts: int = 8, top_k: int = 1, framework: str | None = None, seed: int = 0, name: str | None = None,
+    uniforms: int = 0, takes: str = "logits", gates: str = "softmax", mask: tuple[str, float] | None = None,
+    output_scales: Sequence[float] = (1.0,), gradient_factor: float = 1.0, jitter: tuple[str, float] | None = None,
+    auxiliary_loss: tuple[str, float] | None = None, capacity: int | None = None, routes_jointly: bool = False,
+    may_choose_fewer: bool = False, precision: str | None = None,
+) -> Lint:
+    """Holds a router to fifteen deterministic checks, its random draws forced: what ``routegrad lint`` does (docs/lint.md).
+
+    Args:
+        router: called as ``router(logits)`` with logits [T, N] of its framework, and returns ``(multipliers, choice)``, both
+            [T, k], like ``topk``: what each chosen expert's output is multiplied by, and the experts, −1 for none. A
+            parameter ``training`` is passed, if it has one. A dict may be returned instead, ``{"multipliers", "choice"}``
+            and any of ``dispatch`` [T, N], ``expert_inputs`` [T, k, N], ``auxiliary_loss`` (a number), ``gradient_of``
+            (PyTorch: the logits, where the router makes them of an input). What the frameworks add:
+
+            - PyTorch, a module or a function with ``framework="torch"``: gradients by autograd. Draws of ``torch.rand``,
+              ``rand_like``, ``uniform_`` and ``exponential_`` (so of ``gumbel_softmax``) are forced.
+            - JAX, what ``jax.jit`` returns or a function with ``framework="jax"``: gradients by ``jax.vjp``. A router that
+              draws takes its uniform draws as a second argument, [T, ``uniforms``].
+            - NumPy, any other callable: as for JAX, with a third result ``backward``, a function from the gradient at the
+              multipliers, [T, k], to that at the logits, [T, N].
+            - an object with ``profile`` and ``answer(call)``, the exchange of docs/lint-protocol.md itself; then nothing
+              but ``experts``, ``top_k`` and ``seed`` is read.
+        experts, top_k: N and k.
+        seed: of the calls.
+        name, uniforms, …, precision: the profile, what the router says of itself (docs/lint-protocol.md), to which it is
+            held. ``mask`` and ``jitter`` are pairs ``("reference-code", 0.1)``, ``("input", 0.01)``, and ``auxiliary_loss`` is
+            ``("all", coefficient)``. ``precision`` is that of the framework's arrays if None.
+
+    Raises RouteGradError if the router raised, its exception as ``__cause__``, or its answer cannot be read.
+    """
+    profile = {
+        "name": name or getattr(router, "__name__", type(router).__name__), "experts": experts, "topK": top_k,
+        "uniforms": uniforms, "takes": takes, "gates": gates, "mask": _pair(mask, "mask", "rule", "threshold"),
+        "outputScales": list(output_scales), "gradientFactor": gradient_factor,
+        "jitter": _pair(jitter, "jitter", "on", "width"),
+        "auxiliaryLoss": _pair(auxiliary_loss, "auxiliary_loss", "counting", "coefficient"), "capacity": capacity,
+        "routesJointly": routes_jointly, "mayChooseFewer": may_choose_fewer, "precision": precision,
+    }
+    driven = adapter(router, framework, profile)
+    answer = _exchange(driven.profile, driven.answer)
+    verdict, report = c_int(), c_void_p()
+    status = lib.rg_lint(answer, None, experts, top_k, seed, byref(verdict), byref(report))
+    if status:
+        fail(status)
+    text, findings = texts(report)
+    return Lint(VERDICTS[verdict.value], findings, text)
+
+
+def _pair(value: tuple[str, float] | None, name: str, first: str, second: str) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    if isinstance(value, str) or len(value) != 2:
+        raise RouteGradError(f"{name}: expected a pair of {first} and {second}, got {value!r}")
+    return {first: value[0], second: value[1]}
+
+
+def _exchange(profile: Mapping[str, Any], answer: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+    """The C function that answers for a router; what that raises is kept for the thread, see ``_library.fail``."""
+    said: list[ctypes.c_char_p] = []
+
+    def call(_context: int, line: int, length: int, answered: Any) -> int | None:
+        try:
+            asked = json.loads(ctypes.string_at(line, length))
+            given = answer(asked) if "call" in asked else profile
+            text = json.dumps(given, allow_nan=False).encode()
+            said[:] = [ctypes.c_char_p(text)]
+            answered[0] = len(text)
+            return ctypes.cast(said[0], c_void_p).value
+        except BaseException as error:  # noqa: BLE001 - nothing may pass through C; it is raised again on the other side
+            raised.exception = error
+            return None
+
+    return ROUTER(call)

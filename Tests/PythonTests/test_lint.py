@@ -1,0 +1,140 @@
+"""The lint on NumPy routers: sound ones pass, and each mistake is refuted by the check that is about it."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import routegrad
+from conftest import ROOT, program_status
+
+
+def softmax(x):
+    with np.errstate(invalid="ignore"):
+        shifted = np.exp(x - x.max(-1, keepdims=True))
+    return shifted / shifted.sum(-1, keepdims=True)
+
+
+def top_k(logits, k=1, detached=False):
+    """Softmax, then the k largest."""
+    p = softmax(logits)
+    choice = np.argsort(-p, axis=-1, kind="stable")[:, :k]
+    multipliers = np.take_along_axis(p, choice, -1)
+
+    def backward(given):
+        spread = np.zeros_like(p)
+        np.put_along_axis(spread, choice, given, -1)
+        return spread if detached else p * (spread - (spread * p).sum(-1, keepdims=True))
+
+    return multipliers, choice, backward
+
+
+def softmax_after_top1(logits):
+    _, choice, _ = top_k(logits)
+    return np.ones(choice.shape), choice, lambda given: np.zeros_like(logits)
+
+
+def writes_to_its_argument(logits):
+    result = top_k(logits)
+    logits += 1
+    return result
+
+
+def sampled(logits, uniforms):
+    """Draws its expert by the inverse of the distribution function."""
+    p = softmax(logits)
+    choice = np.minimum((uniforms[:, :1] >= p.cumsum(-1)).sum(-1), p.shape[1] - 1)[:, None]
+
+    def backward(given):
+        return given * np.take_along_axis(p, choice, -1) * (np.eye(p.shape[1])[choice[:, 0]] - p)
+
+    return np.take_along_axis(p, choice, -1), choice, backward
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_a_sound_router_is_proved(k):
+    found = routegrad.lint(lambda logits: top_k(logits, k), experts=5, top_k=k, name="top-k")
+    assert found.verdict == "proved", found
+    assert "gate-gradient" in found.checks("proved") and found.checks("refuted") == []
+    assert "Verdict: proved" in str(found) and repr(found).startswith("<Lint proved")
+
+
+@pytest.mark.parametrize(("router", "check"), [
+    (lambda logits: top_k(logits, detached=True), "gradient-sum"), (softmax_after_top1, "router-gradient"),
+    (writes_to_its_argument, "inputs-unchanged"),
+])
+def test_mistakes_are_refuted(router, check):
+    found = routegrad.lint(router, experts=4)
+    assert found.verdict == "refuted" and check in found.checks("refuted"), found
+
+
+def test_draws_are_forced():
+    found = routegrad.lint(sampled, experts=4, uniforms=1)
+    assert "repeatability" in found.checks("proved") and "gate-gradient" in found.checks("proved"), found
+
+
+def test_is_told_whether_it_trains():
+    modes = set()
+
+    def router(logits, uniforms, training):
+        modes.add(training)
+        return sampled(logits, uniforms) if training else top_k(logits)
+
+    assert "evaluation-mode" in routegrad.lint(router, experts=4, uniforms=1).checks("proved")
+    assert modes == {True, False}
+
+
+class Protocol:
+    """The exchange itself, as an object."""
+
+    profile = {"name": "Protocol", "experts": 4, "topK": 1, "gates": "softmax"}
+
+    def answer(self, call):
+        multipliers, choice, backward = top_k(np.array([[-np.inf if x is None else x for x in row] for row in call["logits"]]))
+        outputs, upstream = np.array(call["expertOutputs"]), np.array(call["upstream"])
+        chosen = np.take_along_axis(outputs, choice[:, :, None], 1)
+        return {"call": call["call"], "choice": choice.tolist(), "multipliers": multipliers.tolist(),
+                "gradient": backward((chosen * upstream[:, None]).sum(-1)).tolist()}
+
+
+def test_is_what_the_program_finds(tmp_path):
+    """`routegrad lint` on a process that answers with the same object."""
+    script = tmp_path / "router.py"
+    script.write_text(
+        f"import json, sys; sys.path.insert(0, {str(ROOT / 'Tests' / 'PythonTests')!r})\n"
+        "from test_lint import Protocol\n"
+        "router = Protocol(); sys.stdin.readline()\n"
+        "print(json.dumps(router.profile), flush=True)\n"
+        "for line in sys.stdin: print(json.dumps(router.answer(json.loads(line))), flush=True)\n")
+    _, output = program_status("lint", "--experts", "4", "--format", "json", "--", sys.executable, str(script))
+    assert routegrad.lint(Protocol(), experts=4).findings == json.loads(output)
+
+
+def test_exceptions_come_back():
+    error = KeyError("weights")
+
+    def router(logits):
+        raise error
+
+    with pytest.raises(routegrad.RouteGradError, match="router function raised KeyError: 'weights'") as caught:
+        routegrad.lint(router)
+    assert caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize(("call", "message"), [
+    (lambda: routegrad.lint(3), "expected a callable"),
+    (lambda: routegrad.lint(top_k, framework="numba"), "framework"),
+    (lambda: routegrad.lint(top_k, experts=1), "2 to 1024"),
+    (lambda: routegrad.lint(top_k, gates="hard"), "gates"),
+    (lambda: routegrad.lint(top_k, mask="paper"), "mask: expected a pair"),
+    (lambda: routegrad.lint(lambda logits: None), "router: expected"),
+    (lambda: routegrad.lint(lambda logits: (logits, logits, None)), "whole-numbered choices"),
+    (lambda: routegrad.lint(lambda logits: (logits[:, :1], np.full((len(logits), 1), 99), None)), "below 8"),
+])
+def test_refusals(call, message):
+    with pytest.raises(routegrad.RouteGradError, match=message):
+        call()
+
+
+def test_no_framework_is_imported():
+    assert "torch" not in sys.modules and "jax" not in sys.modules
