@@ -19,6 +19,8 @@ let package = Package(
     // MARK: C
     .systemLibrary(name: "CGSL", providers: [.apt(["libgsl-dev"]), .brew(["gsl"])]),
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
+    .systemLibrary(name: "CGLPK", providers: [.apt(["libglpk-dev"]), .brew(["glpk"])]),
+    .target(name: "CBLASLoader", linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
     .target(name: "CKernels"),
     .target(name: "CShippedProblems"),
 
@@ -33,12 +35,18 @@ let package = Package(
     .target(name: "GSLNumerics", dependencies: ["CGSL"]),
     .target(name: "RoutingExpectations", dependencies: ["RoutingEstimators", "GSLNumerics", "CKernels"]),
 
+    // MARK: Whole layers
+    .target(
+      name: "MixtureOfExperts", dependencies: ["RoutingEstimators", "CBLASLoader", "CGLPK", "CKernels"]),
+    .target(name: "LayerAudit", dependencies: ["MixtureOfExperts", "RoutingExpectations", "StrictJSON"]),
+
     // MARK: Judging code that is not ours
     .target(name: "RoutingVerification", dependencies: ["RoutingExpectations", "GSLNumerics"]),
 
     // MARK: Files and reports
     .target(
-      name: "RoutingReports", dependencies: ["RoutingVerification", "StrictJSON", "CShippedProblems", "CZlib"]),
+      name: "RoutingReports",
+      dependencies: ["RoutingVerification", "LayerAudit", "StrictJSON", "CShippedProblems", "CZlib"]),
     .target(name: "RouteGrad", dependencies: ["RoutingReports"]),
 
     // MARK: The C interface: its header, and what stands behind it
@@ -70,6 +78,10 @@ let package = Package(
       name: "RoutingExpectationsTests", dependencies: ["RoutingExpectations", "_TestSupport"]),
     .testTarget(
       name: "RoutingVerificationTests", dependencies: ["RoutingVerification", "_TestSupport", "_PlantedRouters"]),
+    .testTarget(
+      name: "MixtureOfExpertsTests",
+      dependencies: ["MixtureOfExperts", "GSLNumerics", "CBLASLoader", "_TestSupport"]),
+    .testTarget(name: "LayerAuditTests", dependencies: ["LayerAudit", "GSLNumerics", "_TestSupport"]),
     .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON", "_TestSupport"]),
     .testTarget(
       name: "RoutingReportsTests", dependencies: ["RoutingReports", "_TestSupport", "_PlantedRouters"]),

@@ -1,4 +1,6 @@
 // The umbrella: `import RouteGrad` brings in every public module.
+@_exported import LayerAudit
+@_exported import MixtureOfExperts
 @_exported import RoutingCore
 @_exported import RoutingEstimators
 @_exported import RoutingExpectations

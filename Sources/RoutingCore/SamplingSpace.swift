@@ -71,14 +71,17 @@ public enum SamplingSpace: Sendable, Equatable {
     // Halving is exact (but for subnormals, whose differences no threshold sees) and keeps θ* − θ_j finite.
     let scale = top.magnitude > 1e300 || logits.contains { $0.magnitude > 1e300 } ? 0.25 : 1
     let largest = top * scale
-    return candidates.filter { j in
-      let logit = logits[j] * scale
-      switch self {
-      case .none: return true
-      case .paper(let r): return largest - logit <= r * (largest.magnitude + logit.magnitude)
-      case .referenceCode(let r):
-        return !((largest - logit) / Swift.max(logit.magnitude, largest) > 2 * r)
-      }
+    return candidates.filter { keeps(logits[$0] * scale, largest: largest) }
+  }
+
+  /// Whether the expert with this logit is kept where `largest` is the largest that may be drawn; both finite, and their
+  /// difference too.
+  @inlinable
+  public func keeps(_ logit: Double, largest: Double) -> Bool {
+    switch self {
+    case .none: true
+    case .paper(let r): largest - logit <= r * (largest.magnitude + logit.magnitude)
+    case .referenceCode(let r): !((largest - logit) / Swift.max(logit.magnitude, largest) > 2 * r)
     }
   }
 }

@@ -31,12 +31,17 @@ struct BenchOptions: ParsableArguments {
   var pairs = 3
 
   func validate() throws {
-    for (name, value) in [("--threads", threads), ("--repeats", repeats), ("--pairs", pairs)] where value < 1 {
-      throw ValidationError("\(name): expected a whole number of at least 1, got \(value)")
-    }
+    try requirePositive([("--threads", threads), ("--repeats", repeats), ("--pairs", pairs)])
     guard warmup >= 0 else { throw ValidationError("--warmup: expected at least 0, got \(warmup)") }
     guard budget > 0, waitQuiet >= 0 else {
       throw ValidationError("--budget and --wait-quiet: expected seconds, got \(budget) and \(waitQuiet)")
     }
+  }
+}
+
+/// Throws for the first option whose value is below 1.
+func requirePositive(_ options: [(name: String, value: Int)]) throws(ValidationError) {
+  for (name, value) in options where value < 1 {
+    throw ValidationError("\(name): expected a whole number of at least 1, got \(value)")
   }
 }

@@ -16,9 +16,7 @@ struct ExactMomentsCommand: ParsableCommand {
   @Option(name: .customLong("d"), help: "The width of an expert's output.") var width = 64
 
   func validate() throws {
-    for (name, value) in [("--B", batch), ("--N", experts), ("--d", width)] where value < 1 {
-      throw ValidationError("\(name): expected a whole number of at least 1, got \(value)")
-    }
+    try requirePositive([("--B", batch), ("--N", experts), ("--d", width)])
   }
 
   private struct Batch {

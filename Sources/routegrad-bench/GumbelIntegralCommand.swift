@@ -37,9 +37,7 @@ struct GumbelIntegralCommand: ParsableCommand {
   var covariance = false
 
   func validate() throws {
-    for (name, value) in [("--repeats", repeats), ("--threads", threads)] where value < 1 {
-      throw ValidationError("\(name): expected a whole number of at least 1, got \(value)")
-    }
+    try requirePositive([("--repeats", repeats), ("--threads", threads)])
     guard experts.allSatisfy({ $0 >= 1 }) else { throw ValidationError("--N: expected at least 1") }
     guard tau.allSatisfy({ $0 > 0 && $0.isFinite }) else {
       throw ValidationError("--tau: expected finite numbers above 0")

@@ -17,9 +17,7 @@ struct MCGumbelCommand: ParsableCommand {
   private static let temperature = 0.7
 
   func validate() throws {
-    for (name, value) in [("--N", experts), ("--S", samples)] where value < 1 {
-      throw ValidationError("\(name): expected a whole number of at least 1, got \(value)")
-    }
+    try requirePositive([("--N", experts), ("--S", samples)])
   }
 
   private struct Parameters: Encodable {

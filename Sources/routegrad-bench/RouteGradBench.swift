@@ -11,7 +11,7 @@ struct RouteGradBench: ParsableCommand {
       implementation of the same workload must reproduce. Figures are comparable within one run only.
       """,
     subcommands: [
-      ExactMomentsCommand.self, MCGumbelCommand.self, GumbelIntegralCommand.self, VerifierRatesCommand.self,
-      VerifyStreamCommand.self,
+      ExactMomentsCommand.self, MCGumbelCommand.self, GumbelIntegralCommand.self, SwitchLayerCommand.self,
+      VerifierRatesCommand.self, VerifyStreamCommand.self,
     ])
 }

@@ -13,9 +13,19 @@ struct RouteGradCommand: ParsableCommand {
       """,
     version: routeGradVersion,
     subcommands: [
-      ReportCommand.self, OutcomesCommand.self, OrderCommand.self, VerifyCommand.self, EstimatorsCommand.self,
-      LintCommand.self,
+      ReportCommand.self, OutcomesCommand.self, OrderCommand.self, VerifyCommand.self, AuditLayerCommand.self,
+      EstimatorsCommand.self, LintCommand.self,
     ])
+
+  /// What `--version --verbose` prints: the libraries that were found when the program started, too.
+  static var verboseVersion: String {
+    """
+    routegrad \(routeGradVersion)
+    matrix products, Float32: \(MatrixLibrary.float)
+    matrix products, Float64: \(MatrixLibrary.double)
+
+    """
+  }
 
   /// Throws if the first argument is neither a command nor an option; the parser would call it unexpected,
   /// and no more.

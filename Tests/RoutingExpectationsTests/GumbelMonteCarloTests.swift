@@ -18,26 +18,8 @@ import _TestSupport
     let exact = try GumbelIntegral.moments(of: estimator, on: problem).moments
     let sampler = try estimator.sampler(on: problem)
     var generator = TestSeed.generator("GumbelMonteCarloTests \(name)")
-    var first = [Double](repeating: 0, count: problem.experts)
-    var second = first
-    for _ in 0..<samples {
-      let sample = sampler.sample(using: &generator)
-      for k in sample.indices {
-        first[k] += sample[k] / Double(samples)
-        second[k] += sample[k] * sample[k] / Double(samples)
-      }
-    }
-    for k in first.indices {
-      let square = exact.variance[k] + exact.mean[k] * exact.mean[k]
-      let meanBound = StatisticalBounds.meanDeviation(
-        samples: samples, variance: exact.variance[k], range: 2 * range)
-      #expect(meanBound <= 0.2 * exact.variance[k].squareRoot(), "\(name): power \(k)")
-      #expect((first[k] - exact.mean[k]).magnitude <= meanBound, "\(name): mean \(k)")
-      // Var ĝ² ≤ range² E ĝ².
-      let squareBound = StatisticalBounds.meanDeviation(
-        samples: samples, variance: range * range * square, range: range * range)
-      #expect((second[k] - square).magnitude <= squareBound, "\(name): second moment \(k)")
-    }
+    SampledMoments(samples, coordinates: problem.experts) { sampler.sample(using: &generator) }
+      .expect(exact, range: range, power: 0.2, name)
   }
 
   /// `|ĝ_j| ≤ (1/τ) p_j Σ_k p_k |u_j − u_k| ≤ (1/4τ) · 2`, the gradients lying in [−1, 1].

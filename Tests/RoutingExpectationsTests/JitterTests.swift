@@ -291,27 +291,11 @@ enum JitterProblems {
       let u = theta.map { _ in 1 + 0.15 * (2 * generator.nextOpenUnit() - 1) }
       return JitterProblems.loss(zip(theta, u).map { $0 * $1 }, loss, directions)
     }
-    var first = logits.map { _ in 0.0 }
-    var second = first
     let sampler = try estimator.sampler(on: problem)
-    for _ in 0..<n {
-      let sample = sampler.sample(using: &generator)
-      for k in logits.indices {
-        first[k] += sample[k] / Double(n)
-        second[k] += sample[k] * sample[k] / Double(n)
-      }
-    }
     // |ĝ| ≤ max ‖a ∘ f‖₁ m (1 − m) u.
     let range = directions.map { (1.5 * $0[0].magnitude + 2 * $0[1].magnitude) * 0.25 * 1.15 }.max() ?? 0
-    for k in logits.indices {
-      let square = moments.variance[k] + moments.mean[k] * moments.mean[k]
-      let meanBound = StatisticalBounds.meanDeviation(
-        samples: n, variance: moments.variance[k], range: 2 * range)
-      #expect((first[k] - moments.mean[k]).magnitude <= meanBound, "mean \(k)")
-      let squareBound = StatisticalBounds.meanDeviation(
-        samples: n, variance: range * range * square, range: range * range)
-      #expect((second[k] - square).magnitude <= squareBound, "second moment \(k)")
-    }
+    SampledMoments(n, coordinates: logits.count) { sampler.sample(using: &generator) }
+      .expect(moments, range: range, "jitter")
     // Expert 7's logit rises; the loss changes by ∫ ∂L/∂θ₇.
     let rule = try ReferenceRules.gaussLegendre(5)
     let (from, to) = (0.9, 1.4)

@@ -114,29 +114,9 @@ private struct Opaque: Objective {
     let moments = try SoftGumbelExpectation.moments(of: estimator, on: known).moments
     let sampler = try estimator.sampler(on: known)
     var generator = TestSeed.generator("SoftGumbelTests.sampled \(kind)")
-    let n = 10_000
-    var first = logits.map { _ in 0.0 }
-    var second = first
-    var range = 0.0
-    for _ in 0..<n {
-      let sample = sampler.sample(using: &generator)
-      for k in logits.indices {
-        first[k] += sample[k] / Double(n)
-        second[k] += sample[k] * sample[k] / Double(n)
-        range = max(range, sample[k].magnitude)
-      }
-    }
+    let samples = SampledMoments(10_000, coordinates: logits.count) { sampler.sample(using: &generator) }
     // ĝ is bounded; twice the largest seen stands for the bound.
-    range *= 2
-    for k in logits.indices {
-      let square = moments.variance[k] + moments.mean[k] * moments.mean[k]
-      let meanBound = StatisticalBounds.meanDeviation(
-        samples: n, variance: moments.variance[k], range: 2 * range)
-      #expect((first[k] - moments.mean[k]).magnitude <= meanBound, "\(kind) mean \(k)")
-      let squareBound = StatisticalBounds.meanDeviation(
-        samples: n, variance: range * range * square, range: range * range)
-      #expect((second[k] - square).magnitude <= squareBound, "\(kind) second moment \(k)")
-    }
+    samples.expect(moments, range: 2 * samples.range, kind)
   }
 
   /// Any objective beyond four experts: seeded samples, the same on two threads.

@@ -6,7 +6,7 @@ struct HelpTests {
     let run = try Tool.run(arguments)
     #expect(run.status == 0)
     #expect(run.error == "")
-    for command in ["report", "outcomes", "order", "verify", "estimators", "lint"] {
+    for command in ["report", "outcomes", "order", "verify", "audit-layer", "estimators", "lint"] {
       #expect(run.output.contains("\n  \(command) "))
     }
     #expect(run.output.contains("USAGE: routegrad"))
@@ -31,6 +31,13 @@ struct HelpTests {
         "--threads", "--quiet",
       ]
     ),
+    (
+      "audit-layer",
+      [
+        "--estimators", "--mask", "--threshold", "--target", "--gradients", "--format", "--output", "--threads",
+        "--quiet",
+      ]
+    ),
     ("estimators", ["--format"]),
     ("lint", ["--experts", "--top-k", "--seed", "--timeout", "--format", "--threads", "--quiet"]),
   ])
@@ -47,5 +54,13 @@ struct HelpTests {
     let run = try Tool.run(["--version"])
     #expect(run.status == 0)
     #expect(run.output == "0.1.0\n")
+  }
+
+  @Test func verboseVersionNamesTheMatrixLibraries() throws {
+    let run = try Tool.run(["--version", "--verbose"])
+    #expect(run.status == 0 && run.error == "")
+    #expect(run.lines.count == 3 && run.lines[0] == "routegrad 0.1.0")
+    #expect(
+      run.lines[1].hasPrefix("matrix products, Float32: ") && run.lines[2].hasPrefix("matrix products, Float64: "))
   }
 }

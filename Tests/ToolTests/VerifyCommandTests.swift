@@ -137,29 +137,35 @@ struct VerifyCommandTests {
 
   // MARK: Pipes
 
+  /// Starts a verification of what is written to `end`; its verdict goes to `output`.
+  private func verifyPipe(in folder: URL) throws -> (process: pid_t, end: Int32, output: URL) {
+    var ends: [Int32] = [0, 0]
+    try #require(pipe(&ends) == 0)
+    _ = fcntl(ends[1], F_SETFD, FD_CLOEXEC)
+    let output = folder.appending(path: "out")
+    try Data().write(to: output)
+    let process = try Tool.start(
+      ["verify", "-", "--problem", "p.json", "--bounds=-1,1"], input: .descriptor(ends[0]),
+      output: .file(output.path), error: .file("/dev/null"), in: folder)
+    close(ends[0])
+    return (process, ends[1], output)
+  }
+
   /// The program that feeds the pipe is stopped as soon as the verdict is in.
   @Test func anEndlessPipeIsClosed() throws {
     try withProblem { folder in
-      var ends: [Int32] = [0, 0]
-      try #require(pipe(&ends) == 0)
-      _ = fcntl(ends[1], F_SETFD, FD_CLOEXEC)
-      let output = folder.appending(path: "out")
-      try Data().write(to: output)
-      let process = try Tool.start(
-        ["verify", "-", "--problem", "p.json", "--bounds=-1,1"], input: .descriptor(ends[0]),
-        output: .file(output.path), error: .file("/dev/null"), in: folder)
-      close(ends[0])
+      let (process, end, output) = try verifyPipe(in: folder)
       // Zeros for ever; the write fails once nobody reads.
       signal(SIGPIPE, SIG_IGN)
       let chunk = Array(String(repeating: "0,0,0\n", count: 100).utf8)
       var written = 0
       while true {
-        let count = write(ends[1], chunk, chunk.count)
+        let count = write(end, chunk, chunk.count)
         guard count > 0 else { break }
         written += count
         try #require(written < 1 << 24, "the pipe was not closed")
       }
-      close(ends[1])
+      close(end)
       #expect(try Tool.wait(for: process) == 1)
       #expect(try String(contentsOf: output, encoding: .utf8).hasPrefix("refuted: "))
     }
@@ -167,21 +173,13 @@ struct VerifyCommandTests {
 
   @Test func interruptedIs130() throws {
     try withProblem { folder in
-      var ends: [Int32] = [0, 0]
-      try #require(pipe(&ends) == 0)
-      _ = fcntl(ends[1], F_SETFD, FD_CLOEXEC)
-      let output = folder.appending(path: "out")
-      try Data().write(to: output)
-      let process = try Tool.start(
-        ["verify", "-", "--problem", "p.json", "--bounds=-1,1"], input: .descriptor(ends[0]),
-        output: .file(output.path), error: .file("/dev/null"), in: folder)
-      close(ends[0])
+      let (process, end, output) = try verifyPipe(in: folder)
       let line = Array("0,0,0\n".utf8)
-      _ = write(ends[1], line, line.count)
+      _ = write(end, line, line.count)
       usleep(300_000)
       kill(process, SIGINT)
       #expect(try Tool.wait(for: process) == 130)
-      close(ends[1])
+      close(end)
       #expect(try Data(contentsOf: output).isEmpty)
     }
   }

@@ -13,6 +13,11 @@ public enum Fixtures {
   public static func decode<Value: Decodable>(_ type: Value.Type, from path: String) throws -> Value {
     try JSONDecoder().decode(type, from: Data(contentsOf: root.appending(path: path)))
   }
+
+  /// A file as it is.
+  public static func bytes(_ path: String) throws -> [UInt8] {
+    Array(try Data(contentsOf: root.appending(path: path)))
+  }
 }
 
 /// A number that a fixture writes with more digits than Float64 holds, as a string: the nearest Float64.

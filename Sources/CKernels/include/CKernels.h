@@ -92,4 +92,46 @@ void rg_gumbel_sums(
     size_t n, const float *logits, float rate, const float *chosen, const float *others, uint64_t seed,
     uint64_t stream, size_t samples, float *workspace, double *lanes, double *sums, double *squares);
 
+// MARK: Layers of experts. Every kernel exists for Float32 (_f) and Float64 (_d); matrices are row-major.
+
+enum { RG_RELU = 0, RG_GELU = 1, RG_SILU = 2 };
+
+/// `z = act(z + bias)`, the bias of every row, or none; GELU and SiLU leave `act'` in slope, which ReLU does not look at.
+void rg_activate_f(
+    size_t rows, size_t columns, const float *bias, int activation, float *z, float *slope);
+/// `gradient *= act'`, from the activation's value (ReLU) or its slope (others).
+void rg_activation_backward_f(
+    size_t count, int activation, const float *value, const float *slope, float *gradient);
+/// The sum of each column; rows start `stride` apart.
+void rg_column_sums_f(size_t rows, size_t columns, size_t stride, const float *matrix, float *sums);
+/// Adds a row to every row.
+void rg_add_row_f(size_t rows, size_t columns, const float *row, float *matrix);
+/// `y += factor scale x` and `y = factor scale x`, elementwise; no scale stands for ones.
+void rg_add_scaled_f(size_t count, float factor, const float *scale, const float *x, float *y);
+void rg_set_scaled_f(size_t count, float factor, const float *scale, const float *x, float *y);
+/// `sum += factor x y`, elementwise.
+void rg_add_product_f(size_t count, float factor, const float *x, const float *y, float *sum);
+/// `sum_j scale_j x_j y_j`, in the same order on every machine; no scale stands for ones.
+float rg_dot_f(size_t count, const float *scale, const float *x, const float *y);
+/// Conversion to and from Float64.
+void rg_widen_f(size_t count, const float *from, double *to);
+void rg_narrow_f(size_t count, const double *from, float *to);
+
+void rg_activate_d(
+    size_t rows, size_t columns, const double *bias, int activation, double *z, double *slope);
+void rg_activation_backward_d(
+    size_t count, int activation, const double *value, const double *slope, double *gradient);
+void rg_column_sums_d(size_t rows, size_t columns, size_t stride, const double *matrix, double *sums);
+void rg_add_row_d(size_t rows, size_t columns, const double *row, double *matrix);
+void rg_add_scaled_d(size_t count, double factor, const double *scale, const double *x, double *y);
+void rg_set_scaled_d(size_t count, double factor, const double *scale, const double *x, double *y);
+void rg_add_product_d(size_t count, double factor, const double *x, const double *y, double *sum);
+double rg_dot_d(size_t count, const double *scale, const double *x, const double *y);
+void rg_widen_d(size_t count, const double *from, double *to);
+void rg_narrow_d(size_t count, const double *from, double *to);
+
+/// `sum (output - target)^2` in Float64, and `gradient = factor (output - target)`.
+double rg_squared_error(
+    size_t count, const float *output, const float *target, float factor, float *gradient);
+
 #endif

@@ -36,14 +36,9 @@ struct LintCommand: ParsableCommand {
   var timeout = 60.0
 
   @Option(help: "The format of the result.")
-  var format: Format = .text
+  var format: VerdictFormat = .text
 
   @OptionGroup var runOptions: RunOptions
-
-  enum Format: String, CaseIterable, ExpressibleByArgument {
-    case text
-    case json
-  }
 
   func validate() throws {
     guard !command.isEmpty, command[0] != "" else {

@@ -38,14 +38,9 @@ struct VerifyCommand: ParsableCommand {
   @OptionGroup var maskOptions: MaskOptions
 
   @Option(help: "The format of the result.")
-  var format: Format = .text
+  var format: VerdictFormat = .text
 
   @OptionGroup var runOptions: RunOptions
-
-  enum Format: String, CaseIterable, ExpressibleByArgument {
-    case text
-    case json
-  }
 
   func validate() throws {
     if samples == "-", problem == "-" { throw ValidationError("standard input ('-') can be read only once") }

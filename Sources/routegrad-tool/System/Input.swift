@@ -49,7 +49,8 @@ enum Input {
     return names.prefix(8).joined(separator: ", ") + (names.count > 8 ? ", …" : "")
   }
 
-  private static func bytes(of path: String) throws(Failure) -> [UInt8] {
+  /// What a file holds, or standard input for `-`.
+  static func bytes(of path: String) throws(Failure) -> [UInt8] {
     let descriptor = path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw unreadable(path) }
     defer { if path != "-" { close(descriptor) } }

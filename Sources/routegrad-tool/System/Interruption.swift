@@ -4,6 +4,8 @@ import Glibc
 enum Interruption {
   /// The file being written, to be removed; the signal handler reads it, so it is a C string.
   nonisolated(unsafe) static var unfinished: UnsafeMutablePointer<CChar>?
+  /// Likewise a file of gradients beside it.
+  nonisolated(unsafe) static var unfinishedGradients: UnsafeMutablePointer<CChar>?
 
   /// The process that was started, to be ended with its group; 0 if there is none.
   nonisolated(unsafe) static var child: pid_t = 0
@@ -13,6 +15,7 @@ enum Interruption {
   static func install() {
     unfinished = nil  // initialised before any signal can ask for it
     child = 0
+    unfinishedGradients = nil
     // A parent that blocks signals (a thread of libdispatch does) hands its mask on.
     var mask = sigset_t()
     sigemptyset(&mask)
@@ -21,6 +24,7 @@ enum Interruption {
       signal(number) { number in
         if let unfinished = Interruption.unfinished { unlink(unfinished) }
         if Interruption.child > 0 { kill(-Interruption.child, SIGKILL) }
+        if let unfinished = Interruption.unfinishedGradients { unlink(unfinished) }
         _exit(128 + number)
       }
     }

@@ -81,6 +81,7 @@ struct Output {
   /// Removes what was not finished.
   static func discardUnfinished() {
     if let temporary = Interruption.unfinished { unlink(temporary) }
+    if let temporary = Interruption.unfinishedGradients { unlink(temporary) }
   }
 
   private var unwritable: Failure {

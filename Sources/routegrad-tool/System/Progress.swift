@@ -47,3 +47,24 @@ final class Progress: Sendable {
     }
   }
 }
+
+/// How much of an audit is done, on standard error if that is a terminal.
+final class AuditProgressLine: Sendable {
+  private let isShown: Bool
+  private let shown = Atomic(-1)
+
+  /// Shows nothing yet.
+  init(isShown: Bool) { self.isShown = isShown && isatty(STDERR_FILENO) == 1 }
+
+  /// So much of so much is done; from any thread.
+  @Sendable func show(_ done: Int, _ all: Int) {
+    guard isShown, all > 0 else { return }
+    let percent = 100 * done / all
+    if shown.exchange(percent, ordering: .relaxed) != percent { Terminal.show("\r\(percent) %") }
+  }
+
+  /// Takes the line away.
+  func clear() {
+    if isShown { Terminal.show("\r\u{1B}[K") }
+  }
+}

@@ -1,0 +1,128 @@
+// What a layer of experts does between its matrix products, in Float32 and Float64: one pass over memory each.
+#include "CKernels.h"
+#include <math.h>
+
+#include "vector_math.h"
+
+typedef float lanes_f __attribute__((ext_vector_type(16)));
+typedef double lanes_d __attribute__((ext_vector_type(16)));
+
+// GELU and SiLU go through the C library's erf and exp: their cost is small beside two matrix products.
+#define DEFINE_LAYER_KERNELS(number, suffix, erf_, exp_)                                                           \
+  CLONES void rg_activate_##suffix(                                                                                \
+      size_t rows, size_t columns, const number *bias, int activation, number *z, number *slope) {                 \
+    for (size_t r = 0; r < rows; r++) {                                                                            \
+      number *row = z + r * columns;                                                                               \
+      if (activation == RG_RELU) {                                                                                 \
+        if (bias)                                                                                                  \
+          for (size_t j = 0; j < columns; j++) {                                                                   \
+            const number x = row[j] + bias[j];                                                                     \
+            row[j] = x > 0 ? x : 0;                                                                                \
+          }                                                                                                        \
+        else                                                                                                       \
+          for (size_t j = 0; j < columns; j++) row[j] = row[j] > 0 ? row[j] : 0;                                   \
+        continue;                                                                                                  \
+      }                                                                                                            \
+      number *slopes = slope + r * columns;                                                                        \
+      if (bias)                                                                                                    \
+        for (size_t j = 0; j < columns; j++) row[j] += bias[j];                                                    \
+      if (activation == RG_GELU) {                                                                                 \
+        for (size_t j = 0; j < columns; j++) {                                                                     \
+          const number x = row[j], half = (number)0.5 * (1 + erf_(x * (number)0.70710678118654752440));            \
+          row[j] = x * half;                                                                                       \
+          slopes[j] = half + x * (number)0.39894228040143267794 * exp_((number)-0.5 * x * x);                      \
+        }                                                                                                          \
+      } else {                                                                                                     \
+        for (size_t j = 0; j < columns; j++) {                                                                     \
+          /* e^-|x| never overflows; sigma and 1 - sigma both keep their digits. */                                \
+          const number x = row[j], e = exp_(x < 0 ? x : -x), near = 1 / (1 + e), far = e / (1 + e);                \
+          const number sigma = x < 0 ? far : near, rest = x < 0 ? near : far;                                      \
+          row[j] = x * sigma;                                                                                      \
+          slopes[j] = sigma + x * sigma * rest;                                                                    \
+        }                                                                                                          \
+      }                                                                                                            \
+    }                                                                                                              \
+  }                                                                                                                \
+  CLONES void rg_activation_backward_##suffix(                                                                     \
+      size_t count, int activation, const number *value, const number *slope, number *gradient) {                  \
+    if (activation == RG_RELU)                                                                                     \
+      for (size_t j = 0; j < count; j++) gradient[j] = value[j] > 0 ? gradient[j] : 0;                             \
+    else                                                                                                           \
+      for (size_t j = 0; j < count; j++) gradient[j] *= slope[j];                                                  \
+  }                                                                                                                \
+  CLONES void rg_column_sums_##suffix(                                                                             \
+      size_t rows, size_t columns, size_t stride, const number *matrix, number *sums) {                            \
+    for (size_t j = 0; j < columns; j++) sums[j] = 0;                                                              \
+    for (size_t r = 0; r < rows; r++)                                                                              \
+      for (size_t j = 0; j < columns; j++) sums[j] += matrix[r * stride + j];                                      \
+  }                                                                                                                \
+  CLONES void rg_add_row_##suffix(size_t rows, size_t columns, const number *row, number *matrix) {                \
+    for (size_t r = 0; r < rows; r++)                                                                              \
+      for (size_t j = 0; j < columns; j++) matrix[r * columns + j] += row[j];                                      \
+  }                                                                                                                \
+  CLONES void rg_add_scaled_##suffix(size_t count, number factor, const number *scale, const number *x, number *y) {\
+    if (scale)                                                                                                     \
+      for (size_t j = 0; j < count; j++) y[j] += factor * (scale[j] * x[j]);                                       \
+    else                                                                                                           \
+      for (size_t j = 0; j < count; j++) y[j] += factor * x[j];                                                    \
+  }                                                                                                                \
+  CLONES void rg_set_scaled_##suffix(size_t count, number factor, const number *scale, const number *x, number *y) {\
+    if (scale)                                                                                                     \
+      for (size_t j = 0; j < count; j++) y[j] = factor * (scale[j] * x[j]);                                        \
+    else                                                                                                           \
+      for (size_t j = 0; j < count; j++) y[j] = factor * x[j];                                                     \
+  }                                                                                                                \
+  CLONES void rg_add_product_##suffix(size_t count, number factor, const number *x, const number *y, number *sum) {\
+    for (size_t j = 0; j < count; j++) sum[j] += factor * (x[j] * y[j]);                                           \
+  }                                                                                                                \
+  CLONES number rg_dot_##suffix(size_t count, const number *scale, const number *x, const number *y) {              \
+    lanes_##suffix part = (lanes_##suffix)(0), a, b, c;                                                             \
+    size_t j = 0;                                                                                                   \
+    if (scale)                                                                                                      \
+      for (; j + 16 <= count; j += 16) {                                                                            \
+        memcpy(&a, x + j, sizeof a);                                                                                \
+        memcpy(&b, y + j, sizeof b);                                                                                \
+        memcpy(&c, scale + j, sizeof c);                                                                            \
+        part += c * a * b;                                                                                          \
+      }                                                                                                             \
+    else                                                                                                            \
+      for (; j + 16 <= count; j += 16) {                                                                            \
+        memcpy(&a, x + j, sizeof a);                                                                                \
+        memcpy(&b, y + j, sizeof b);                                                                                \
+        part += a * b;                                                                                              \
+      }                                                                                                             \
+    number sum = 0;                                                                                                 \
+    for (size_t l = 0; l < 16; l++) sum += part[l];                                                                 \
+    for (; j < count; j++) sum += scale ? scale[j] * x[j] * y[j] : x[j] * y[j];                                     \
+    return sum;                                                                                                     \
+  }                                                                                                                 \
+  CLONES void rg_widen_##suffix(size_t count, const number *from, double *to) {                                    \
+    for (size_t j = 0; j < count; j++) to[j] = from[j];                                                            \
+  }                                                                                                                \
+  CLONES void rg_narrow_##suffix(size_t count, const double *from, number *to) {                                   \
+    for (size_t j = 0; j < count; j++) to[j] = (number)from[j];                                                    \
+  }
+
+DEFINE_LAYER_KERNELS(float, f, erff, expf)
+DEFINE_LAYER_KERNELS(double, d, erf, exp)
+
+CLONES double rg_squared_error(
+    size_t count, const float *output, const float *target, float factor, float *gradient) {
+  enum { LANES = 16 };
+  double part[LANES] = {0};
+  size_t j = 0;
+  for (; j + LANES <= count; j += LANES)
+    for (size_t l = 0; l < LANES; l++) {
+      const float difference = output[j + l] - target[j + l];
+      gradient[j + l] = factor * difference;
+      part[l] += (double)difference * difference;
+    }
+  double sum = 0;
+  for (size_t l = 0; l < LANES; l++) sum += part[l];
+  for (; j < count; j++) {
+    const float difference = output[j] - target[j];
+    gradient[j] = factor * difference;
+    sum += (double)difference * difference;
+  }
+  return sum;
+}

@@ -1,0 +1,54 @@
+import MixtureOfExperts
+import RoutingCore
+import RoutingEstimators
+
+// The router's gradients, and those who are told exact means.
+
+extension AuditRun {
+  /// `Σ_t ĝ_t ⊗ x_t` and `Σ_t ĝ_t` against the reference's.
+  func routerSums(_ mean: MeanGradient, _ reference: MeanGradient?) -> [(ParameterGroup, GroupSums)] {
+    let own = routerGradient(mean.logits)
+    let other = reference.map { routerGradient($0.logits) }
+    var weight = GroupSums()
+    weight.add(own.weight.elements, other.map { UnsafePointer($0.weight.elements) }, count: own.weight.count)
+    guard context.shape.routerBias else { return [(.routerWeight, weight)] }
+    var bias = GroupSums()
+    bias.add(own.bias.elements, other.map { UnsafePointer($0.bias.elements) }, count: own.bias.count)
+    return [(.routerWeight, weight), (.routerBias, bias)]
+  }
+
+  private func routerGradient(_ logits: Tensor<Double>) -> (weight: Tensor<Double>, bias: Tensor<Double>) {
+    let (n, d) = (context.shape.experts, context.shape.inputs)
+    let weight = Tensor<Double>(rows: n, columns: d)
+    let bias = Tensor<Double>(rows: 1, columns: n)
+    Double.multiply(
+      MatrixView(logits.elements, stride: n, transposed: true), MatrixView(context.layer.input.elements, stride: d),
+      rows: n, columns: d, depth: context.tokens, alpha: 1, beta: 0, into: weight.elements, stride: d)
+    Double.columnSums(logits.elements, rows: context.tokens, columns: n, stride: n, into: bias.elements)
+    return (weight, bias)
+  }
+
+  /// Who is told the experts' means, for all estimators of a law that are available.
+  func writer(of estimators: [any GradientEstimator], _ sums: LawPass.Sums) -> MeanWriter? {
+    guard let onMean else { return nil }
+    let labels = estimators.indices.filter { sums.subjects[$0].unavailable == nil }.map { estimators[$0].specification }
+    return { name, first, values in
+      for label in labels { onMean("\(label)/\(name)", first, values) }
+    }
+  }
+
+  /// Tells the means of everything but the experts.
+  func write(_ estimator: any GradientEstimator, _ mean: MeanGradient, scale: [Double]) {
+    guard let onMean else { return }
+    func tell(_ name: String, _ values: [Double]) {
+      values.map { $0 / Double(context.tokens) }.withUnsafeBufferPointer {
+        onMean("\(estimator.specification)/\(name)", 0, $0)
+      }
+    }
+    let router = routerGradient(mean.logits)
+    tell("router.weight", router.weight.values)
+    if context.shape.routerBias { tell("router.bias", router.bias.values) }
+    if context.shape.scale { tell("scale", scale) }
+    tell("input", mean.input.values)
+  }
+}

@@ -1,0 +1,78 @@
+import MixtureOfExperts
+import RoutingCore
+import RoutingEstimators
+import RoutingExpectations
+
+extension LayerAudit {
+  /// Audits a layer.
+  ///
+  /// - Parameters:
+  ///   - layer: the layer.
+  ///   - options: what to audit.
+  ///   - onMean: told every estimator's exact mean, part by part, from any thread: `sparsemixer/experts.w1` and so on.
+  ///   - onProgress: told now and then how much is done of how much, from any thread.
+  /// - Throws: `InvalidInput` if a result overflows Float64.
+  public init(
+    _ layer: DumpedLayer, options: Options = Options(), onMean: MeanWriter? = nil,
+    onProgress: @escaping @Sendable (_ done: Int, _ all: Int) -> Void = { _, _ in }
+  ) throws(InvalidInput) {
+    let context = AuditContext(layer, space: options.space, threads: options.threads)
+    var audit = AuditRun(context, options, onMean, onProgress)
+    for t in 0..<layer.tokens {
+      do { _ = try context.problem(t) } catch { throw error.inside("token \(t)") }
+    }
+    audit.run()
+    tokens = layer.tokens
+    experts = layer.shape.experts
+    groups = audit.groups
+    space = options.space
+    target = options.target
+    targets = audit.targets
+    entries = audit.entries
+    var sum = 0.0
+    for t in 0..<layer.tokens {
+      sum += (try? context.problem(t).expectedLoss()) ?? .nan
+    }
+    expectedLoss = sum / Double(layer.tokens)
+    guard expectedLoss.isFinite, entries.allSatisfy(\.isFinite) else {
+      throw InvalidInput("", "expected gradients within Float64's range, they overflow")
+    }
+  }
+
+  /// The tensors that `onMean` is told, with their shapes.
+  public static func meanTensors(
+    of layer: DumpedLayer, _ estimators: [any GradientEstimator]
+  ) -> [(name: String, shape: [Int])] {
+    let shape = layer.shape
+    let (n, d, h, e) = (shape.experts, shape.inputs, shape.hidden, shape.outputs)
+    let extents: [String: [Int]] = [
+      "router.weight": [n, d], "router.bias": [n], "experts.w1": [n, h, d], "experts.b1": [n, h],
+      "experts.w2": [n, e, h], "experts.b2": [n, e], "scale": [e],
+    ]
+    let parts = layer.parameters.all.map { ($0.name, extents[$0.name] ?? []) } + [("input", [layer.tokens, d])]
+    var names: Set<String> = []
+    return estimators.filter { isAvailable($0, experts: n) && names.insert($0.specification).inserted }
+      .flatMap { estimator in parts.map { ("\(estimator.specification)/\($0.0)", $0.1) } }
+  }
+
+  /// Whether an estimator exists for so many experts, tried on a problem of nothing but zeros.
+  private static func isAvailable(_ estimator: any GradientEstimator, experts: Int) -> Bool {
+    guard
+      let problem = try? RoutedProblem(
+        .mixture(
+          MixtureProblem(
+            logits: [Double](repeating: 0, count: experts), expertOutputs: [[Double]](repeating: [0], count: experts),
+            loss: Linear(coefficients: [0]))))
+    else { return false }
+    return (try? estimator.finiteOutcomes(on: problem)) != nil
+  }
+}
+
+extension LayerAudit.Entry {
+  fileprivate var isFinite: Bool {
+    guard case .success(let figures) = result else { return true }
+    return figures.values.allSatisfy {
+      $0.meanNorm.isFinite && $0.totalVariance.isFinite && ($0.biasNorm?.isFinite ?? true)
+    }
+  }
+}

@@ -1,0 +1,121 @@
+/// The memory of one layer's forward and backward pass over up to so many tokens: made once, used at every step.
+public final class LayerWorkspace<Scalar: LayerScalar>: @unchecked Sendable {
+  /// The most tokens that there is room for.
+  public let maximumTokens: Int
+  /// The number of tokens of the last forward pass.
+  public internal(set) var tokens = 0
+  /// What the layer puts out, `[tokens · candidates, outputs]`.
+  public let output: Tensor<Scalar>
+
+  /// θ, p, 1 − p, `∂L/∂θ`, the stand-ins' slopes, `[tokens, experts]`.
+  let logits, probabilities, complements, logitGradients, standInSlopes: UnsafeMutablePointer<Double>
+  /// `[tokens, slots]`.
+  let multipliers, backwardMultipliers, slopes: UnsafeMutablePointer<Double>
+  /// `[tokens, memory]`.
+  let memory: UnsafeMutablePointer<Double>
+  /// `[tokens · candidates]`.
+  let losses: UnsafeMutablePointer<Double>
+  let choices, primary: UnsafeMutablePointer<Int32>
+  var dispatch: Dispatch
+
+  /// The router's input times its jitter, and the jitter, `[tokens, inputs]`, if there is one.
+  let jitteredInput, inputJitter: Tensor<Scalar>?
+  /// Logits and their gradient as the layer computes them, `[tokens, experts]`.
+  let scalarLogits: Tensor<Scalar>
+  /// By position: inputs, activations, their slopes (unless ReLU), outputs.
+  let sortedInput, hidden, hiddenSlope, sortedOutput: Tensor<Scalar>
+  /// By position: gradients of the hidden units, of the inputs.
+  let hiddenGradient, sortedInputGradient: Tensor<Scalar>
+  /// `Σ` of what the scale multiplies, by part of the batch, `[parts, outputs]`.
+  let scaleParts: Tensor<Scalar>
+  /// p of the experts not chosen, `[tokens, experts]`, if there are stand-ins.
+  let standInShares: Tensor<Scalar>?
+  /// The mean probabilities, and the shares of tokens, `[experts]`.
+  var meanProbabilities, shares: [Double]
+  /// The sum of the squared log-sum-exps, by part of the batch.
+  var partialSums: [Double]
+
+  let slots, candidates, memoryCount: Int
+
+  /// Room for a layer's passes.
+  public init(_ layer: MixtureLayer<Scalar>, maximumTokens: Int) {
+    precondition(maximumTokens >= 0, "a batch has no negative number of tokens, got \(maximumTokens)")
+    let (shape, n) = (layer.shape, layer.shape.experts)
+    self.maximumTokens = maximumTokens
+    slots = layer.router.slots(experts: n)
+    candidates = layer.router.candidates(experts: n)
+    memoryCount = layer.router.memory(experts: n)
+    func doubles(_ count: Int) -> UnsafeMutablePointer<Double> {
+      let memory = UnsafeMutablePointer<Double>.allocate(capacity: max(count, 1))
+      memory.initialize(repeating: 0, count: max(count, 1))
+      return memory
+    }
+    func integers(_ count: Int) -> UnsafeMutablePointer<Int32> {
+      let memory = UnsafeMutablePointer<Int32>.allocate(capacity: max(count, 1))
+      memory.initialize(repeating: -1, count: max(count, 1))
+      return memory
+    }
+    let positions = maximumTokens * slots
+    output = Tensor(rows: maximumTokens * candidates, columns: shape.outputs)
+    logits = doubles(maximumTokens * n)
+    probabilities = doubles(maximumTokens * n)
+    complements = doubles(maximumTokens * n)
+    logitGradients = doubles(maximumTokens * n)
+    standInSlopes = doubles(maximumTokens * n)
+    multipliers = doubles(positions)
+    backwardMultipliers = doubles(positions)
+    slopes = doubles(positions)
+    memory = doubles(maximumTokens * memoryCount)
+    losses = doubles(maximumTokens * candidates)
+    choices = integers(positions)
+    primary = integers(maximumTokens)
+    dispatch = Dispatch(tokens: maximumTokens, slots: slots, experts: n)
+    let hasInputJitter = layer.router.inputJitter > 0
+    jitteredInput = hasInputJitter ? Tensor(rows: maximumTokens, columns: shape.inputs) : nil
+    inputJitter = hasInputJitter ? Tensor(rows: maximumTokens, columns: shape.inputs) : nil
+    scalarLogits = Tensor(rows: maximumTokens, columns: n)
+    sortedInput = Tensor(rows: positions, columns: shape.inputs)
+    hidden = Tensor(rows: positions, columns: shape.hidden)
+    hiddenSlope = Tensor(rows: shape.activation == .relu ? 0 : positions, columns: shape.hidden)
+    sortedOutput = Tensor(rows: positions, columns: shape.outputs)
+    hiddenGradient = Tensor(rows: positions, columns: shape.hidden)
+    sortedInputGradient = Tensor(rows: positions, columns: shape.inputs)
+    scaleParts = Tensor(rows: Parts(maximumTokens, of: tokenTile).parts, columns: shape.outputs)
+    standInShares = layer.router.standInDecay != nil ? Tensor(rows: maximumTokens, columns: n) : nil
+    meanProbabilities = [Double](repeating: 0, count: n)
+    shares = meanProbabilities
+    partialSums = [Double](repeating: 0, count: Parts(maximumTokens, of: tokenTile).parts)
+  }
+
+  deinit {
+    for memory in [
+      logits, probabilities, complements, logitGradients, standInSlopes, multipliers, backwardMultipliers, slopes,
+      memory, losses,
+    ] { memory.deallocate() }
+    choices.deallocate()
+    primary.deallocate()
+    dispatch.deallocate()
+  }
+
+  // MARK: - What a pass has left
+
+  /// The expert of each slot or −1 (none, or dropped), `[tokens, slots]`.
+  public var choice: [Int] { (0..<tokens * slots).map { Int(choices[$0]) } }
+  /// What each slot's output was multiplied by, `[tokens, slots]`.
+  public var multiplier: [Double] { (0..<tokens * slots).map { multipliers[$0] } }
+  /// p, `[tokens, experts]`; of token 0 first.
+  public var routingProbabilities: [Double] { (0..<tokens * meanProbabilities.count).map { probabilities[$0] } }
+  /// θ, `[tokens, experts]`.
+  public var routerLogits: [Double] { (0..<tokens * meanProbabilities.count).map { logits[$0] } }
+  /// `∂L/∂θ`, `[tokens, experts]`, after a backward pass.
+  public var routerLogitGradients: [Double] { (0..<tokens * meanProbabilities.count).map { logitGradients[$0] } }
+  /// The number of tokens that each expert computes, `[experts]`.
+  public var loads: [Int] { meanProbabilities.indices.map { dispatch.range(of: $0).count } }
+  /// The number of slots that were dropped for lack of capacity.
+  public var dropped: Int { dispatch.dropped }
+}
+
+/// Tokens that are worked on at a time.
+let tokenTile = 256
+/// Hidden units that are worked on at a time.
+let hiddenTile = 512

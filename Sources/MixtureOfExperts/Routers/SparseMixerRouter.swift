@@ -1,0 +1,51 @@
+import RoutingCore
+import RoutingEstimators
+
+/// SparseMixer: an expert drawn from the masked softmax; unless it is the most probable one, its output is halved with
+/// probability ½; gradient doubled.
+///
+/// *Source*: arXiv 2310.00811; microsoft/SparseMixer.
+public struct SparseMixerRouter: RayRouter {
+  public static let id = "sparsemixer"
+
+  public let space: SamplingSpace
+  public let coins: RayCoins
+
+  /// - Parameters:
+  ///   - space: the mask.
+  ///   - argmaxRule: whether the most probable expert always gives its full output, as published; without, the midpoint
+  ///     rule holds for all.
+  public init(space: SamplingSpace = .referenceCode(threshold: 0.1), argmaxRule: Bool = true) {
+    self.space = space
+    coins = RayCoins(argmaxRule ? SparseMixer().rule : Midpoint().rule)
+  }
+}
+
+/// SparseMixer-v2 with one expert: unless it is the most probable one, its output is shortened to a third with
+/// probability ¾.
+///
+/// *Source*: arXiv 2409.12136 (GRIN).
+public struct SparseMixerV2Router: RayRouter {
+  public static let id = "sparsemixer-v2"
+
+  public let space: SamplingSpace
+  public let coins: RayCoins
+
+  /// - Parameters:
+  ///   - space: the mask.
+  ///   - argmaxRule: as for ``SparseMixerRouter``.
+  ///   - referenceConstants: whether ⅓ is Float32(0.3333), as in the published code.
+  public init(
+    space: SamplingSpace = .referenceCode(threshold: 0.1), argmaxRule: Bool = true, referenceConstants: Bool = false
+  ) {
+    self.space = space
+    coins = RayCoins(SparseMixerV2(referenceConstants: referenceConstants).rule(withArgmaxRule: argmaxRule))
+  }
+}
+
+extension SparseMixerV2 {
+  /// The rule, or the same coin for every expert.
+  func rule(withArgmaxRule: Bool) -> RayRule {
+    withArgmaxRule ? rule : RayRule(nodes: rule.nodes, others: rule.others)
+  }
+}

@@ -1,0 +1,65 @@
+import RoutingCore
+import RoutingEstimators
+
+/// SparseMixer-v2 with two experts: the second is drawn like the first from the softmax over those left, its mask going by
+/// the largest logit left; `y = c₁ p_i f_i + c₂ p'_j f_j`.
+///
+/// The load-balancing loss sees the first draw.
+///
+/// *Source*: arXiv 2409.12136 (GRIN); transformers' Phi-MoE.
+public struct SparseMixerV2Top2Router: TokenRouter {
+  public static let id = "sparsemixer-v2-top2"
+
+  /// The mask.
+  public let space: SamplingSpace
+  private let coins: RayCoins
+
+  /// As for ``SparseMixerV2Router``.
+  public init(
+    space: SamplingSpace = .referenceCode(threshold: 0.1), argmaxRule: Bool = true, referenceConstants: Bool = false
+  ) {
+    self.space = space
+    coins = RayCoins(SparseMixerV2(referenceConstants: referenceConstants).rule(withArgmaxRule: argmaxRule))
+  }
+
+  public func slots(experts: Int) -> Int { 2 }
+
+  /// The two weights, the second choice, p' and 1 − p'.
+  public func memory(experts: Int) -> Int { 3 + 2 * experts }
+
+  public func route(_ token: TokenRoute, _ random: inout Philox?) {
+    precondition(token.experts >= 2, "two experts are drawn, there are \(token.experts)")
+    let p = token.probabilities
+    var first = token.softmax(of: token.logits, space: space, p: p, q: token.complements)
+    let side = draw(token, slot: 0, top: &first, p: p, &random)
+    token.primary.pointee = Int32(first)
+    let rest = token.memory + 3
+    var second = token.softmax(
+      of: token.logits, space: space, excluding: first, p: rest, q: rest + token.experts)
+    let other = draw(token, slot: 1, top: &second, p: rest, &random)
+    token.memory[0] = side
+    token.memory[1] = other
+    token.memory[2] = Double(second)
+  }
+
+  /// Draws an expert into a slot; gives the weight of its slope, and in `top` the expert.
+  private func draw(
+    _ token: TokenRoute, slot: Int, top: inout Int, p: UnsafePointer<Double>, _ random: inout Philox?
+  ) -> Double {
+    let choice = random == nil ? top : random.drawn { token.draw(from: p, &$0) }
+    let side = coins.toss(isArgmax: choice == top, &random)
+    token.fill(slot, expert: choice, multiplier: p[choice] * side.output)
+    top = choice
+    return side.weight
+  }
+
+  public func differentiate(_ token: TokenRoute) {
+    let p = token.probabilities
+    let rest = token.memory + 3
+    let (i, j) = (Int(token.primary.pointee), Int(token.memory[2]))
+    token.addScore(token.memory[0] * token.slopes[0] * p[i], choice: i, p: p, q: token.complements)
+    token.addScore(
+      token.memory[1] * token.slopes[1] * rest[j], choice: j, p: rest, q: rest + token.experts)
+    token.addJacobianProduct(token.probabilityGradient, p: p)
+  }
+}

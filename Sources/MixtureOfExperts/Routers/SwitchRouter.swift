@@ -1,0 +1,93 @@
+import RoutingCore
+
+/// Switch routing: `D = argmax θ'` of jittered logits `θ' = θ ⊙ u`, u_i ~ U[1−r, 1+r]; multiplier `softmax(θ')_D`, and the
+/// gradient that automatic differentiation gives: `(G'·f_D) p_D (I_D − p) ⊙ u`.
+///
+/// The jitter acts on the logits (arXiv 2310.00811's baseline) or on the router's input (Hugging Face's Switch), where
+/// the layer applies it. With a mask (``MaskedSwitchRouter``) the softmax is over the experts kept.
+///
+/// *Source*: arXiv 2101.03961.
+public struct SwitchRouter: TokenRouter {
+  public static let id = "switch"
+
+  /// What the jitter multiplies.
+  public enum Jitter: Sendable, Equatable {
+    case none
+    case logits(Double)
+    case input(Double)
+  }
+
+  /// What the jitter multiplies, and by how much.
+  public let jitter: Jitter
+
+  public init(jitter: Jitter = .logits(0.1)) { self.jitter = jitter }
+
+  public var inputJitter: Double { if case .input(let r) = jitter { r } else { 0 } }
+
+  public func memory(experts: Int) -> Int { experts }
+
+  public func route(_ token: TokenRoute, _ random: inout Philox?) {
+    JitteredArgmax.route(token, jitter: jitter, space: .none, &random)
+  }
+
+  public func differentiate(_ token: TokenRoute) { JitteredArgmax.differentiate(token) }
+}
+
+/// Switch routing with SparseMixer's mask inside the softmax: argmax and jitter as before, automatic differentiation, the
+/// mask (of the logits without jitter) held constant.
+public struct MaskedSwitchRouter: TokenRouter {
+  public static let id = "masked-switch"
+
+  /// What the jitter multiplies, and by how much.
+  public let jitter: SwitchRouter.Jitter
+  /// The mask.
+  public let space: SamplingSpace
+
+  public init(jitter: SwitchRouter.Jitter = .logits(0.1), space: SamplingSpace = .referenceCode(threshold: 0.1)) {
+    self.jitter = jitter
+    self.space = space
+  }
+
+  public var inputJitter: Double { if case .input(let r) = jitter { r } else { 0 } }
+
+  public func memory(experts: Int) -> Int { experts }
+
+  public func route(_ token: TokenRoute, _ random: inout Philox?) {
+    JitteredArgmax.route(token, jitter: jitter, space: space, &random)
+  }
+
+  public func differentiate(_ token: TokenRoute) { JitteredArgmax.differentiate(token) }
+}
+
+/// What the two have in common; the memory holds u.
+enum JitteredArgmax {
+  static func route(
+    _ token: TokenRoute, jitter: SwitchRouter.Jitter, space: SamplingSpace, _ random: inout Philox?
+  ) {
+    let jittered = token.scratch
+    for i in 0..<token.experts {
+      var factor = 1.0
+      if case .logits(let r) = jitter, r > 0 {
+        factor = random?.jitter(r) ?? 1
+      }
+      token.memory[i] = factor
+      jittered[i] = token.logits[i] * factor
+    }
+    let top = token.softmax(of: jittered, space: space, p: token.probabilities, q: token.complements)
+    token.primary.pointee = Int32(top)
+    token.fill(0, expert: top, multiplier: token.probabilities[top])
+  }
+
+  static func differentiate(_ token: TokenRoute) {
+    let p = token.probabilities
+    let top = Int(token.primary.pointee)
+    token.addScore(token.slopes[0] * p[top], choice: top, p: p, q: token.complements)
+    token.addJacobianProduct(token.probabilityGradient, p: p)
+    for i in 0..<token.experts { token.gradient[i] *= token.memory[i] }
+  }
+}
+
+extension Philox {
+  /// A factor from U[1−r, 1+r].
+  mutating func jitter(_ r: Double) -> Double { 1 + r * (2 * nextOpenUnit() - 1) }
+}

@@ -1,0 +1,51 @@
+import RoutingCore
+
+/// A router as a layer: which experts each token goes to, what their outputs are multiplied by, and what gradient the
+/// logits get.
+///
+/// A router is a value and keeps nothing between calls but what it writes into the ``TokenRoute``. Its gradient is a
+/// sample of one of the estimators of `RoutingEstimators`, where there is one.
+public protocol TokenRouter: Sendable {
+  /// The name in settings and files.
+  static var id: String { get }
+  /// The number of expert evaluations of a token.
+  func slots(experts: Int) -> Int
+  /// The numbers kept for the way back.
+  func memory(experts: Int) -> Int
+  /// The number of outputs of a token: 1, or one for each expert if the loss is to be evaluated on every one.
+  func candidates(experts: Int) -> Int
+  /// r, if the router reads its input times U[1−r, 1+r]; else 0.
+  var inputJitter: Double { get }
+  /// The decay of the running means that stand in for experts not chosen; nil without stand-ins.
+  var standInDecay: Double? { get }
+  /// Decides over all tokens together, before ``route(_:_:)``; only balanced assignment does.
+  func assign(_ logits: UnsafePointer<Double>, tokens: Int, experts: Int, to choices: UnsafeMutablePointer<Int32>)
+    throws(LayerError)
+  /// Whether ``assign(_:tokens:experts:to:)`` decides.
+  var decidesJointly: Bool { get }
+  /// Routes a token. Without random numbers: as at evaluation, the most probable expert in full.
+  func route(_ token: TokenRoute, _ random: inout Philox?)
+  /// Writes the gradient of the logits.
+  func differentiate(_ token: TokenRoute)
+}
+
+extension TokenRouter {
+  public func slots(experts: Int) -> Int { 1 }
+  public func memory(experts: Int) -> Int { 0 }
+  public func candidates(experts: Int) -> Int { 1 }
+  public var inputJitter: Double { 0 }
+  public var standInDecay: Double? { nil }
+  public var decidesJointly: Bool { false }
+  public func assign(
+    _ logits: UnsafePointer<Double>, tokens: Int, experts: Int, to choices: UnsafeMutablePointer<Int32>
+  ) throws(LayerError) {}
+}
+
+/// What can go wrong with a layer that is not the caller's mistake.
+public struct LayerError: Error, Sendable, Equatable, CustomStringConvertible {
+  /// One line.
+  public let description: String
+
+  /// Says what went wrong.
+  public init(_ description: String) { self.description = description }
+}

@@ -1,0 +1,131 @@
+import LayerAudit
+import RoutingCore
+import RoutingEstimators
+import StrictJSON
+
+extension LayerAudit {
+  /// The audit in a format.
+  ///
+  /// - Parameters:
+  ///   - format: the format.
+  ///   - name: what the layer is called.
+  ///   - style: colours for tables; the other formats have none.
+  public func rendered(as format: OutputFormat, name: String, style: TextStyle = .plain) -> String {
+    switch format {
+    case .json: json
+    case .csv: csv
+    case .table: sections(name).map { $0.text(style: style) }.joined(separator: "\n")
+    case .markdown: sections(name).map(\.markdown).joined(separator: "\n")
+    }
+  }
+
+  // MARK: - For programs
+
+  /// The audit in the format `routegrad.audit/1`.
+  public var json: String {
+    JSONWriter.indented([
+      "schema": "routegrad.audit/1", "version": .string(routeGradVersion), "tokens": JSONValue(tokens),
+      "experts": JSONValue(experts), "expectedLoss": JSONValue(expectedLoss),
+      "mask": ["rule": .string(space.rule), "threshold": JSONValue(space.threshold)],
+      "target": .string(target.rawValue),
+      "targets": .object(
+        targets.map { target, norms in
+          .init(
+            key: target.rawValue,
+            value: .object(groups.map { .init(key: $0.rawValue, value: JSONValue(norms[$0])) }))
+        }),
+      "estimators": .array(entries.map { json($0) }),
+    ])
+  }
+
+  private func json(_ entry: Entry) -> JSONValue {
+    switch entry.result {
+    case .failure(let reason): .unavailable(entry.estimator, reason)
+    case .success(let figures):
+      [
+        "id": .string(type(of: entry.estimator).id), "parameters": entry.estimator.values.json,
+        "method": "enumeration",
+        "groups": .object(
+          groups.map { group in
+            .init(
+              key: group.rawValue,
+              value: .object(
+                GroupFigures.fields.map { name, value in
+                  .init(key: name, value: JSONValue(figures[group].flatMap(value)))
+                }))
+          }),
+      ]
+    }
+  }
+
+  /// One row for each estimator and group.
+  public var csv: String {
+    let rows = entries.flatMap { entry -> [[String?]] in
+      let estimator = [type(of: entry.estimator).id, entry.estimator.values.description]
+      switch entry.result {
+      case .failure(let reason):
+        return [estimator + [target.rawValue, nil] + GroupFigures.fields.map { _ in nil } + [reason.reason]]
+      case .success(let figures):
+        return groups.map { group in
+          estimator + [target.rawValue, group.rawValue]
+            + GroupFigures.fields.map { CSV.number(figures[group].flatMap($0.value)) } + [nil]
+        }
+      }
+    }
+    return CSV(
+      header: ["id", "parameters", "target", "group"] + GroupFigures.fields.map(\.name) + ["unavailable"], rows: rows
+    ).text
+  }
+
+  // MARK: - For people
+
+  private func sections(_ name: String) -> [TextSection] {
+    var facts = ["\(tokens) tokens", "\(experts) experts", "expected loss \(Figures.significant(expectedLoss))"]
+    if space != .none { facts.append(space.rule) }
+    var tables = groups.map { table($0) }
+    tables[0].title = name
+    tables[0].facts = facts.joined(separator: ", ")
+    let missing = entries.compactMap { entry -> (estimator: String, reason: String)? in
+      guard case .failure(let reason) = entry.result else { return nil }
+      return (entry.estimator.label, reason.reason)
+    }
+    return tables + [
+      TextSection(
+        notes: TextSection.unavailable(missing) + [
+          "∇: the \(target.rawValue) gradient of the mean loss over the tokens, for each group of parameters.",
+          "rel. bias: ‖E ĝ − ∇‖ / ‖∇‖; rel. sd: √tr Cov ĝ / ‖∇‖. 0: nothing but rounding.",
+          "\(Figures.undefined): the target is not defined for the group, or is zero.",
+        ])
+    ]
+  }
+
+  private func table(_ group: ParameterGroup) -> TextSection {
+    var table = TextTable(columns: [
+      .init(title: group.rawValue, isText: true), .init(title: "‖∇‖"), .init(title: "‖E ĝ‖"), .init(title: "rel. bias"),
+      .init(title: "cosine"), .init(title: "rel. sd"),
+    ])
+    for entry in entries {
+      guard case .success(let figures) = entry.result, let own = figures[group] else { continue }
+      table.rows.append(
+        .init(cells: [
+          entry.estimator.label, Figures.significant(own.targetNorm), Figures.significant(own.meanNorm),
+          Figures.ratio(own.relativeBias), Figures.cosine(own.cosine),
+          Figures.deviation(own.relativeStandardDeviation),
+        ]))
+    }
+    return TextSection(table: table)
+  }
+}
+
+extension GroupFigures {
+  /// The figures by their names in files.
+  static let fields: [(name: String, value: @Sendable (GroupFigures) -> Double?)] = [
+    ("targetNorm", { $0.targetNorm }),
+    ("meanNorm", { $0.meanNorm }),
+    ("biasNorm", { $0.biasNorm }),
+    ("relativeBias", { $0.relativeBias }),
+    ("cosine", { $0.cosine }),
+    ("totalVariance", { $0.totalVariance }),
+    ("relativeStandardDeviation", { $0.relativeStandardDeviation }),
+  ]
+}

@@ -1,0 +1,72 @@
+import ArgumentParser
+import RouteGrad
+
+struct AuditLayerCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "audit-layer",
+    abstract: "Bias and variance of every estimator on a whole layer, for each group of its parameters.",
+    discussion: """
+      The file is a .safetensors file of the format routegrad.layer/1: a layer's parameters, its input and its \
+      loss. Everything is exact; '--gradients' writes the mean gradients themselves.
+      """)
+
+  @Argument(help: ArgumentHelp("The layer; '-' is standard input.", valueName: "file"))
+  var file: String
+
+  @Option(
+    help: ArgumentHelp(
+      "Estimators to audit; see 'routegrad estimators'. (default: every one whose outcomes can be enumerated)",
+      valueName: "a,b"))
+  var estimators: String?
+
+  @OptionGroup var maskOptions: MaskOptions
+
+  @Option(help: ArgumentHelp("What estimators are held against.", valueName: "id"))
+  var target: GradientTarget = .expectedLoss
+
+  @Option(help: ArgumentHelp("Write the exact means of all gradients to this .safetensors file.", valueName: "file"))
+  var gradients: String?
+
+  @OptionGroup var output: OutputOptions
+  @OptionGroup var runOptions: RunOptions
+
+  func validate() throws {
+    if let gradients, gradients == output.output {
+      throw ValidationError("'--gradients' and '--output' cannot name the same file")
+    }
+  }
+
+  func run() throws {
+    var options = LayerAudit.Options(
+      target: target, space: maskOptions.space ?? .none, threads: runOptions.threadCount)
+    switch estimators {
+    case nil: break
+    case "all": options.estimators = EstimatorRegistry.standard.filter { $0.claims.kinds.contains(.mixture) }
+    case .some(let list): options.estimators = try EstimatorRegistry.estimators(list: list)
+    }
+    let name = Input.name(of: file)
+    let bytes = try Input.bytes(of: file)
+    let layer = try complain(of: name) { () throws(InvalidInput) in try DumpedLayer(bytes) }
+    let destination = try Output(path: output.output)
+    let means = try gradients.map { try MeanGradientFile(path: $0, layer: layer, estimators: options.estimators) }
+    let progress = AuditProgressLine(isShown: !runOptions.quiet)
+    let writer = means?.writer
+    let audit = try complain(of: name) { [options] () throws(InvalidInput) in
+      defer { progress.clear() }
+      return try LayerAudit(layer, options: options, onMean: writer, onProgress: progress.show)
+    }
+    try means?.finish()
+    try destination.finish(audit.rendered(as: output.format, name: name, style: output.style))
+  }
+
+  /// What `body` gives; what it finds wrong is said of a file.
+  private func complain<Value>(
+    of file: String, _ body: () throws(InvalidInput) -> Value
+  ) throws(InvalidFile) -> Value {
+    do throws(InvalidInput) {
+      return try body()
+    } catch {
+      throw InvalidFile(file, error)
+    }
+  }
+}

@@ -1,0 +1,157 @@
+import GSLNumerics
+import LayerAudit
+import MixtureOfExperts
+import RoutingCore
+import RoutingEstimators
+import RoutingExpectations
+import Synchronization
+import Testing
+import _TestSupport
+
+@Suite(.seeded) struct LayerAuditTests {
+  private static let estimators: [any GradientEstimator] =
+    LayerAudit.Options().estimators + [
+      Reinforce(baseline: .optimal), Reinforce(baseline: .leaveOneOut(samples: 2)),
+      Quadrature(.gaussLegendre(2), drawsOneNode: true), Quadrature(.heun3),
+    ]
+
+  private func compare(_ layer: DumpedLayer, _ options: LayerAudit.Options, _ title: String) throws {
+    let audit = try LayerAudit(layer, options: options)
+    let brute = BruteForce(layer: layer, space: options.space)
+    let tokens = 0..<layer.tokens
+    func sum(_ gradients: [BruteForce.Gradient]) -> BruteForce.Gradient {
+      gradients[1...].reduce(gradients[0]) { $0.merging($1) { zip($0, $1).map { $0 + $1 } } }
+        .mapValues { $0.map { $0 / Double(layer.tokens) } }
+    }
+    func close(_ actual: Double?, _ expected: Double?, _ scale: Double, _ quantity: String) {
+      if (actual == nil) != (expected == nil) { Issue.record("\(quantity) is \(String(describing: actual)): \(title)") }
+      guard let actual, let expected else { return }
+      expectClose(actual, expected, within: 1e-9 * max(scale, expected.magnitude), "\(quantity), \(title)")
+    }
+    for (target, norms) in audit.targets {
+      let expected = sum(try tokens.map { try brute.target(target, draws: 1, $0) })
+      #expect(Set(norms.keys) == Set(expected.keys), "\(target), \(title)")
+      for (group, values) in expected { close(norms[group], norm(values), 1e-3, "\(target.rawValue), \(group)") }
+    }
+    for entry in audit.entries {
+      guard let figures = try? entry.result.get() else {
+        #expect(entry.estimator is DefaultMoE, "\(entry.estimator.specification): \(entry.result)")
+        continue
+      }
+      let moments = try tokens.map { BruteForce.moments(try brute.outcomes(entry.estimator, $0)) }
+      let mean = sum(moments.map { $0.mapValues(\.mean) })
+      let target = sum(try tokens.map { try brute.target(options.target, draws: entry.estimator.claims.draws, $0) })
+      let isRouterOnly = [.routingTerm, .gatingTerm].contains(options.target)
+      for group in audit.groups where !(isRouterOnly && group == .input) {
+        let found = try #require(figures[group])
+        let name = "\(entry.estimator.specification) \(group)"
+        let scale = norm(mean[group] ?? []) + norm(target[group] ?? [])
+        close(found.meanNorm, norm(mean[group] ?? []), scale, "\(name) mean")
+        let variance = moments.reduce(0) { $0 + ($1[group]?.variance ?? 0) } / Double(layer.tokens * layer.tokens)
+        close(found.totalVariance, variance, scale * scale, "\(name) variance")
+        close(found.targetNorm, target[group].map { norm($0) }, scale, "\(name) target")
+        guard let target = target[group], let own = mean[group] else { continue }
+        close(found.biasNorm, norm(zip(own, target).map { $0 - $1 }), scale, "\(name) bias")
+        let product = norm(own) * norm(target)
+        close(found.cosine, product > 0 ? dot(own, target) / product : nil, 1, "\(name) cosine")
+      }
+    }
+  }
+
+  private static let spaces: [SamplingSpace] = [.none, .paper(threshold: 0.4), .referenceCode(threshold: 0.3)]
+
+  @Test("an audit is what writing every outcome out gives, whatever parts the layer has", arguments: 0..<64)
+  func bruteForce(_ index: Int) throws {
+    for (a, activation) in Activation.allCases.enumerated() {
+      let small = SmallLayer(
+        hasRouterBias: index & 1 != 0, hasHiddenBias: index & 2 != 0, hasOutputBias: index & 4 != 0,
+        hasScale: index & 8 != 0, residual: index & 16 != 0, activation: activation, isCrossEntropy: index & 32 != 0,
+        tokens: 2)
+      for (s, space) in Self.spaces.enumerated() where (index + a + s) % 3 == 0 || index % 16 == 15 {
+        try compare(
+          small.make("brute force \(index)"),
+          LayerAudit.Options(estimators: Self.estimators, space: space, threads: 1 + index % 3), "\(small), \(space)")
+      }
+    }
+  }
+
+  @Test("against every target", arguments: GradientTarget.allCases)
+  func targets(_ target: GradientTarget) throws {
+    let layer = SmallLayer(tokens: 4).make("targets")
+    // Pairs have no dense targets; their figures then have no target at all.
+    let single = Self.estimators.filter { $0.claims.draws == 1 || target != .denseMixture && target != .denseBackward }
+    try compare(layer, LayerAudit.Options(estimators: single, target: target), target.rawValue)
+  }
+
+  @Test("the means that are written are the derivatives of the expected loss")
+  func derivatives() throws {
+    let layer = SmallLayer(activation: .silu, tokens: 3).make("derivatives")
+    let means = Mutex<[String: [Double]]>([:])
+    let estimators: [any GradientEstimator] = [Exact()]
+    let shapes = LayerAudit.meanTensors(of: layer, estimators)
+    for (name, shape) in shapes {
+      means.withLock { $0[name] = [Double](repeating: .nan, count: shape.reduce(1, *)) }
+    }
+    _ = try LayerAudit(
+      layer, options: LayerAudit.Options(estimators: estimators),
+      onMean: { name, first, values in
+        let values = Array(values)
+        means.withLock { $0[name]?.replaceSubrange(first..<first + values.count, with: values) }
+      })
+    let brute = BruteForce(layer: layer, space: .none)
+    func expectedLoss() throws -> Double {
+      try (0..<layer.tokens).reduce(0) { sum, t in
+        let pi = try brute.problem(t).distribution.probabilities
+        return sum + pi.indices.reduce(0) { $0 + pi[$1] * brute.value(t, [($1, pi[$1], pi[$1])]) }
+      } / Double(layer.tokens)
+    }
+    for (name, tensor) in layer.parameters.all + [("input", layer.input)] {
+      let found = try #require(means.withLock { $0["exact:/\(name)"] ?? $0["exact/\(name)"] })
+      for k in 0..<tensor.count {
+        let value = tensor.elements[k]
+        let numerical = try derivative(
+          of: { x in
+            tensor.elements[k] = x
+            defer { tensor.elements[k] = value }
+            return (try? expectedLoss()) ?? .nan
+          }, at: value)
+        expectClose(found[k], numerical.value, within: 1e-8 + 10 * numerical.error, "\(name)[\(k)]")
+      }
+    }
+  }
+
+  @Test("the number of threads does not matter, and progress reaches its end")
+  func threads() throws {
+    let layer = SmallLayer(tokens: 150, experts: 5).make("threads")
+    func run(_ threads: Int) throws -> [[ParameterGroup: GroupFigures]] {
+      let last = Mutex((0, 0))
+      let audit = try LayerAudit(
+        layer, options: LayerAudit.Options(threads: threads),
+        onProgress: { done, all in last.withLock { $0 = (max($0.0, done), all) } })
+      let (done, all) = last.withLock { $0 }
+      #expect(done == all && all > 0)
+      return audit.entries.compactMap { try? $0.result.get() }
+    }
+    let one = try run(1)
+    #expect(try run(2) == one)
+    #expect(try run(5) == one)
+  }
+
+  @Test("unbiased estimators are unbiased for the groups that their claims are about")
+  func unbiased() throws {
+    let audit = try LayerAudit(
+      SmallLayer(tokens: 5, experts: 4).make("unbiased"),
+      options: LayerAudit.Options(estimators: [Exact(), Reinforce()]))
+    for entry in audit.entries {
+      for (group, figures) in try entry.result.get() {
+        #expect(try #require(figures.relativeBias) < 1e-13, "\(entry.estimator.specification) \(group)")
+      }
+    }
+    let dense = try LayerAudit(
+      SmallLayer(tokens: 5, experts: 4).make("unbiased"),
+      options: LayerAudit.Options(estimators: [DenseBackward()], target: .denseBackward))
+    for (group, figures) in try dense.entries[0].result.get() {
+      #expect(try #require(figures.relativeBias) < 1e-13, "\(group)")
+    }
+  }
+}
