@@ -20,10 +20,12 @@ def raising(y):
 
 
 def calls(count: int) -> None:
-    """So many calls: problems made and given back, moments, outcomes, targets, refusals, callables that raise."""
+    """So many calls: problems made and given back, moments, outcomes, targets, verdicts, refusals, callables that
+    raise."""
     problem = routegrad.mixture(*MIXTURE, LOSS)
+    samples = routegrad.sample(problem, "sparsemixer", 20)
     for k in range(count):
-        kind = k % 8
+        kind = k % 10
         if kind == 0:
             problem = routegrad.mixture(*MIXTURE, LOSS)
         elif kind == 1:
@@ -42,8 +44,15 @@ def calls(count: int) -> None:
             routegrad.moments(routegrad.mixture(*MIXTURE, lambda y: (0.5 * y @ y, y)), "midpoint")
         elif kind == 6:
             routegrad.sample(problem, "sparsemixer", 10)
-        else:
+        elif kind == 7:
             routegrad.moments(problem, "sparsemixer", mask=("paper", 0.5), covariance=True)
+        elif kind == 8:
+            routegrad.verify({"gradient": samples, "choice": [0] * 20}, problem, "sparsemixer")
+        else:
+            try:
+                routegrad.verify(samples * float("nan"), problem, target="expected-loss", bounds=(-1.0, 1.0))
+            except routegrad.RouteGradError:
+                pass
 
 
 def growth(count: int) -> int:

@@ -1,4 +1,4 @@
-/* The exact gradient of a router, and what two estimators make of it: docs/guides/c.md.
+/* The exact gradient of a router, what two estimators make of it, and a verdict on samples: docs/guides/c.md.
  *
  *   cc oracle.c $(pkg-config --cflags --libs routegrad) -lm -o oracle && ./oracle
  */
@@ -33,6 +33,31 @@ static void print(const char *name, const double *numbers) {
   printf("\n");
 }
 
+/* Are these samples those of this estimator? A test may be fed piece by piece, and says when it has heard enough. */
+static void judge(const rg_problem *problem, const char *name, const double *samples, size_t count) {
+  const char *const verdicts[] = {"undecided", "proved", "consistent", "refuted"};
+  rg_estimator *estimator = NULL;
+  require(rg_estimator_create(name, &estimator));
+  rg_test *test = NULL;
+  require(rg_test_create(problem, estimator, NULL, NULL, &test));
+  int wants_more = 1;
+  for (size_t start = 0; start < count && wants_more; start += 1000) {
+    rg_samples piece = RG_SAMPLES_INIT;
+    piece.count = count - start < 1000 ? count - start : 1000;
+    piece.experts = experts;
+    piece.gradient = samples + start * experts;
+    require(rg_test_feed(test, &piece, &wants_more));
+  }
+  rg_verdict verdict;
+  rg_report *report = NULL;
+  require(rg_test_verdict(test, &verdict, &report));
+  printf("samples of midpoint as %s: %s\n", name, verdicts[verdict]);
+  if (!strlen(rg_report_text(report))) exit(1);
+  rg_report_destroy(report);
+  rg_test_destroy(test);
+  rg_estimator_destroy(estimator);
+}
+
 int main(void) {
   const double logits[experts] = {0.3, -1.2, 0.8};
   const double outputs[experts][width] = {{0.1, 0.2}, {1.0, -0.4}, {0.0, 0.3}};
@@ -64,6 +89,17 @@ int main(void) {
     printf("%-24s bias %.3g, standard deviation %.3g\n", "", sqrt(bias), sqrt(info.total_variance));
     rg_estimator_destroy(estimator);
   }
+
+  enum { count = 50000 };
+  double *samples = malloc(count * experts * sizeof(double));
+  rg_estimator *midpoint = NULL;
+  require(samples ? RG_OK : RG_INVALID_ARGUMENT);
+  require(rg_estimator_create("midpoint", &midpoint));
+  require(rg_sample(problem, midpoint, 1, 1, count, samples, experts));
+  judge(problem, "midpoint", samples, count);
+  judge(problem, "conventional", samples, count);
+  rg_estimator_destroy(midpoint);
+  free(samples);
 
   /* What goes wrong is said. */
   rg_problem *none = NULL;
