@@ -39,6 +39,10 @@ let package = Package(
       name: "MixtureOfExperts", dependencies: ["RoutingEstimators", "CBLASLoader", "CGLPK", "CKernels"]),
     .target(name: "LayerAudit", dependencies: ["MixtureOfExperts", "RoutingExpectations"]),
 
+    // MARK: Training
+    .executableTarget(name: "scratch", dependencies: ["SwitchTraining"]),
+    .target(name: "SwitchTraining", dependencies: ["MixtureOfExperts", "LayerAudit"]),
+
     // MARK: Judging code that is not ours
     .target(name: "RoutingVerification", dependencies: ["RoutingExpectations", "GSLNumerics"]),
 
@@ -77,6 +81,7 @@ let package = Package(
       name: "MixtureOfExpertsTests",
       dependencies: ["MixtureOfExperts", "GSLNumerics", "CBLASLoader", "_TestSupport"]),
     .testTarget(name: "LayerAuditTests", dependencies: ["LayerAudit", "GSLNumerics", "_TestSupport"]),
+    .testTarget(name: "SwitchTrainingTests", dependencies: ["SwitchTraining", "GSLNumerics", "_TestSupport"]),
     .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON", "_TestSupport"]),
     .testTarget(
       name: "RoutingReportsTests", dependencies: ["RoutingReports", "_TestSupport", "_PlantedRouters"]),
