@@ -41,7 +41,7 @@ let package = Package(
 
     // MARK: Training
     .executableTarget(name: "scratch", dependencies: ["SwitchTraining"]),
-    .target(name: "SwitchTraining", dependencies: ["MixtureOfExperts", "LayerAudit"]),
+    .target(name: "SwitchTraining", dependencies: ["MixtureOfExperts", "LayerAudit", "StrictJSON", "GSLNumerics"]),
 
     // MARK: Judging code that is not ours
     .target(name: "RoutingVerification", dependencies: ["RoutingExpectations", "GSLNumerics"]),

@@ -185,8 +185,9 @@ final class MixtureNetwork<Scalar: LayerScalar> {
       try everyExpert.layer.forward(
         h.elements, tokens: count, parameters: parameters.layer, workspace: everyExpert.workspace, randomness: nil)
       candidates.elements.update(from: everyExpert.workspace.output.elements, count: count * n * width)
-    case .students:
-      parameters.students?.outputs(h, workspace, scale: parameters.layer.scale, count: count, to: candidates)
+    case .students(let top):
+      parameters.students?.outputs(
+        h, workspace, scale: parameters.layer.scale, count: count, top: top, to: candidates)
     }
     let per = contrast == .null ? 1 : n
     downstream.evaluate(u, batch, count: count, per: per, head: parameters.head)

@@ -45,19 +45,27 @@ struct StudentExperts<Scalar: LayerScalar> {
     return q
   }
 
-  /// `ω ⊙ p_i s_i(h)`, `[tokens, experts, width]`.
+  /// `ω ⊙ p_i s_i(h)`, `[tokens, experts, width]`; with `top` zero but for the most probable expert that was not chosen.
   func outputs(
-    _ h: Tensor<Scalar>, _ workspace: LayerWorkspace<Scalar>, scale: Tensor<Scalar>?, count: Int,
+    _ h: Tensor<Scalar>, _ workspace: LayerWorkspace<Scalar>, scale: Tensor<Scalar>?, count: Int, top: Bool,
     to candidates: Tensor<Scalar>
   ) {
     let q = hidden(h, count: count)
     outputs.forward(q.elements, rows: count, to: candidates.elements)
     for t in 0..<count {
+      let runnerUp = top ? mostProbableOther(t, workspace) : nil
       for i in 0..<experts {
-        let share = Scalar(workspace.probability(token: t, expert: i))
+        let share = runnerUp == nil || i == runnerUp ? Scalar(workspace.probability(token: t, expert: i)) : 0
         let row = candidates.elements + (t * experts + i) * width
         for j in 0..<width { row[j] *= share * (scale?.elements[j] ?? 1) }
       }
+    }
+  }
+
+  private func mostProbableOther(_ token: Int, _ workspace: LayerWorkspace<Scalar>) -> Int? {
+    let chosen = workspace.chosenExpert(token)
+    return (0..<experts).filter { $0 != chosen }.max {
+      workspace.probability(token: token, expert: $0) < workspace.probability(token: token, expert: $1)
     }
   }
 
