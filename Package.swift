@@ -41,7 +41,9 @@ let package = Package(
 
     // MARK: Training
     .executableTarget(name: "scratch", dependencies: ["SwitchTraining"]),
-    .target(name: "SwitchTraining", dependencies: ["MixtureOfExperts", "LayerAudit", "StrictJSON", "GSLNumerics"]),
+    .target(
+      name: "SwitchTraining",
+      dependencies: ["MixtureOfExperts", "LayerAudit", "StrictJSON", "GSLNumerics", "CKernels"]),
 
     // MARK: Judging code that is not ours
     .target(name: "RoutingVerification", dependencies: ["RoutingExpectations", "GSLNumerics"]),
@@ -50,7 +52,7 @@ let package = Package(
     .target(
       name: "RoutingReports",
       dependencies: ["RoutingVerification", "LayerAudit", "StrictJSON", "CShippedProblems", "CZlib"]),
-    .target(name: "RouteGrad", dependencies: ["RoutingReports"]),
+    .target(name: "RouteGrad", dependencies: ["RoutingReports", "SwitchTraining"]),
 
     // MARK: Programs
     .executableTarget(
