@@ -33,7 +33,16 @@ struct SwitchTransformerCommand: ParsableCommand {
   @Option(help: "The seed of parameters and noise.") var seed: UInt64 = 0
 
   private struct Parameters: Encodable {
-    let B, L, d, heads, layers, h, N: Int
+    let batch, context, width, heads, layers, hidden, experts: Int
+
+    enum CodingKeys: String, CodingKey {
+      case heads, layers
+      case batch = "B"
+      case context = "L"
+      case width = "d"
+      case hidden = "h"
+      case experts = "N"
+    }
   }
 
   private struct Checksum: Encodable {
@@ -76,7 +85,8 @@ struct SwitchTransformerCommand: ParsableCommand {
       }
       return Measurement(
         workload: "W4 switch-transformer-step", variant: router.rawValue, threads: options.threads,
-        params: Parameters(B: batch, L: context, d: width, heads: heads, layers: layers, h: hidden, N: experts),
+        params: Parameters(
+          batch: batch, context: context, width: width, heads: heads, layers: layers, hidden: hidden, experts: experts),
         units: batch * context, unit: "token", timing: timing,
         checksum: Checksum(
           parameters: model.parameters.reduce(0) { $0 + $1.value.count }, steps: losses.count,

@@ -30,7 +30,9 @@ extension TransformerBlock {
     }
     var list: [(gradient: WeightGradient<Scalar>, rows: Int)] = []
     let rows = pass.plan.rows
-    if let experts, case .experts(let layer) = parameters.feedForward, case .experts(let gradient) = gradients.feedForward {
+    if let experts, case .experts(let layer) = parameters.feedForward,
+      case .experts(let gradient) = gradients.feedForward
+    {
       experts.layer.backward(
         room.feedForwardAdded.elements, losses: losses, input: norm2.output.elements, parameters: layer,
         workspace: experts.workspace, gradients: gradient, inputGradient: room.normed.elements, threads: pass.threads)
@@ -39,13 +41,15 @@ extension TransformerBlock {
       list.append((WeightGradient(dy: room.hidden.elements, x: norm2.output.elements, gradient: up), rows))
       list.append((WeightGradient(dy: room.feedForwardAdded.elements, x: hidden.elements, gradient: down), rows))
     }
-    list.append((WeightGradient(dy: room.projection.elements, x: norm1.output.elements, gradient: gradients.projection), rows))
+    list.append(
+      (WeightGradient(dy: room.projection.elements, x: norm1.output.elements, gradient: gradients.projection), rows))
     list.append((WeightGradient(dy: room.added.elements, x: attended.elements, gradient: gradients.output), rows))
     if let cross = gradients.cross, let crossNorm, let crossAttended, let memory = pass.memory {
       list.append((WeightGradient(dy: room.query.elements, x: crossNorm.output.elements, gradient: cross.query), rows))
       let memoryRows = groups.last?.memoryRows.upperBound ?? 0
       list.append((WeightGradient(dy: room.keyValue.elements, x: memory, gradient: cross.keyValue), memoryRows))
-      list.append((WeightGradient(dy: room.crossAdded.elements, x: crossAttended.elements, gradient: cross.output), rows))
+      list.append(
+        (WeightGradient(dy: room.crossAdded.elements, x: crossAttended.elements, gradient: cross.output), rows))
       room.crossSums.finish(groups.count, to: cross.norm)
     }
     WeightGradient.run(list, threads: pass.threads)

@@ -33,7 +33,9 @@ public struct TransformerShape: Sendable, Equatable {
     if expertsEvery > 0, experts < 1 { return "expected at least 1 expert, got \(experts)" }
     if expertsEvery < 0 { return "expected a Switch layer every 0 or more, got \(expertsEvery)" }
     if !(dropout >= 0 && dropout < 1) { return "expected 0 ≤ dropout < 1, got \(dropout)" }
-    if !(loadBalance >= 0 && loadBalance.isFinite) { return "expected a load balance of at least 0, got \(loadBalance)" }
+    if !(loadBalance >= 0 && loadBalance.isFinite) {
+      return "expected a load balance of at least 0, got \(loadBalance)"
+    }
     return nil
   }
 }

@@ -71,7 +71,9 @@ struct LanguageNetworkTests {
     #expect(try (Self.run(single, isTraining: true) - Self.run(double, isTraining: true)).magnitude < 1e-5)
     for (a, b) in zip(single.parameters, double.parameters) {
       let scale = b.gradient.values.reduce(0) { max($0, $1.magnitude) }
-      for (x, y) in zip(a.gradient.values, b.gradient.values) { #expect((Double(x) - y).magnitude <= 2e-5 * scale + 1e-7) }
+      for (x, y) in zip(a.gradient.values, b.gradient.values) {
+        #expect((Double(x) - y).magnitude <= 2e-5 * scale + 1e-7)
+      }
     }
   }
 
