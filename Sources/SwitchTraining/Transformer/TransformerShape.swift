@@ -55,6 +55,8 @@ public struct StepRandomness: Sendable, Equatable {
 enum RandomStream {
   /// Initialisation.
   static let parameters: UInt64 = 1 << 63 | 1
+  /// What sentences share a batch.
+  static let batches: UInt64 = 1 << 63 | 2
   /// The order of an epoch, one stream each.
   static let order: UInt64 = 1 << 63 | 1 << 62
   /// Routing: a stream for each token of each layer of each step, below 2⁶².
