@@ -12,7 +12,7 @@ public struct TrainingRouter: Sendable {
   /// Whether the layer's scale ω is learned.
   public let scale: Bool
   /// What the layer does.
-  let tokenRouter: any TokenRouter
+  public let tokenRouter: any TokenRouter
   /// What the layer is told of the experts that were not chosen; nil for routers that need nothing.
   let contrast: Contrast?
   /// The rank of the students, if there are any.

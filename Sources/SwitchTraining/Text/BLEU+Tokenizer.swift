@@ -50,20 +50,20 @@ extension BLEU.Tokenizer {
       }
     }
     text.append(0x20)
-    text = pairs(text, { !isDigit($0) && isStop($1) }) { [$0, 0x20, $1, 0x20] }
-    text = pairs(text, { isStop($0) && !isDigit($1) }) { [0x20, $0, 0x20, $1] }
-    return pairs(text, { isDigit($0) && $1 == 0x2D }) { [$0, 0x20, $1, 0x20] }
+    text = pairs(text) { !isDigit($0) && isStop($1) ? [$0, 0x20, $1, 0x20] : nil }
+    text = pairs(text) { isStop($0) && !isDigit($1) ? [0x20, $0, 0x20, $1] : nil }
+    return pairs(text) { isDigit($0) && $1 == 0x2D ? [$0, 0x20, $1, 0x20] : nil }
   }
 
   /// Replaces pairs of neighbours from left to right, none of which overlap.
-  private static func pairs(
-    _ bytes: [UInt8], _ matches: (UInt8, UInt8) -> Bool, by new: (UInt8, UInt8) -> [UInt8]
-  ) -> [UInt8] {
+  ///
+  /// - Parameter new: what two bytes become; nil: they stay.
+  private static func pairs(_ bytes: [UInt8], by new: (UInt8, UInt8) -> [UInt8]?) -> [UInt8] {
     var result: [UInt8] = []
     var k = 0
     while k < bytes.count {
-      if k + 1 < bytes.count, matches(bytes[k], bytes[k + 1]) {
-        result += new(bytes[k], bytes[k + 1])
+      if k + 1 < bytes.count, let pair = new(bytes[k], bytes[k + 1]) {
+        result += pair
         k += 2
       } else {
         result.append(bytes[k])

@@ -37,7 +37,9 @@ struct BatchPlan: Sendable {
     var random = Philox(seed: seed, stream: stream)
     var order = Array(0..<count)
     // Written out, because what the standard library's shuffle does may change.
-    for k in order.indices.reversed() { order.swapAt(k, Int(UInt64(k + 1).multipliedFullWidth(by: random.next()).high)) }
+    for k in order.indices.reversed() {
+      order.swapAt(k, Int(UInt64(k + 1).multipliedFullWidth(by: random.next()).high))
+    }
     return order
   }
 }

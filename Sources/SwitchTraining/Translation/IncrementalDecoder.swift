@@ -84,8 +84,8 @@ final class IncrementalDecoder<Scalar: TransformerScalar> {
     normalise(network.decoder.norm.parameters, count: count)
     let table = network.embedding.table
     Scalar.multiply(
-      MatrixView(normed.elements, stride: width), MatrixView(table.elements, stride: width, transposed: true), rows: count,
-      columns: table.rows, depth: width, alpha: 1, beta: 0, into: logits.elements, stride: table.rows)
+      MatrixView(normed.elements, stride: width), MatrixView(table.elements, stride: width, transposed: true),
+      rows: count, columns: table.rows, depth: width, alpha: 1, beta: 0, into: logits.elements, stride: table.rows)
   }
 
   /// Makes hypothesis k the continuation of what was hypothesis `parents[k]`.

@@ -81,7 +81,8 @@ struct SentenceBeam: Sendable {
         finished.append(Hypothesis(tokens: live[next.parent].tokens, score: next.score / length))
       }
     }
-    let going = finished.count >= options.width ? [] : ranked.filter { $0.token != Vocabulary.end }.prefix(options.width)
+    let isOver = finished.count >= options.width
+    let going = isOver ? [] : ranked.filter { $0.token != Vocabulary.end }.prefix(options.width)
     live = going.map { Hypothesis(tokens: live[$0.parent].tokens + [$0.token], score: $0.score) }
     return going.map(\.parent)
   }

@@ -26,7 +26,9 @@ public final class TranslationModel: TrainableModel {
     /// What is wrong, or nil.
     var complaint: String? {
       if context < 2 { return "expected a context of at least 2 tokens, got \(context)" }
-      if batchTokens < context { return "expected batches of at least the context's \(context) tokens, got \(batchTokens)" }
+      if batchTokens < context {
+        return "expected batches of at least the context's \(context) tokens, got \(batchTokens)"
+      }
       if !(smoothing >= 0 && smoothing < 1) { return "expected 0 ≤ label smoothing < 1, got \(smoothing)" }
       if bleuSentences < 0 { return "expected at least 0 sentences for BLEU, got \(bleuSentences)" }
       return beam.complaint
