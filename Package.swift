@@ -40,10 +40,9 @@ let package = Package(
     .target(name: "LayerAudit", dependencies: ["MixtureOfExperts", "RoutingExpectations"]),
 
     // MARK: Training
-    .executableTarget(name: "scratch", dependencies: ["SwitchTraining"]),
     .target(
       name: "SwitchTraining",
-      dependencies: ["MixtureOfExperts", "LayerAudit", "StrictJSON", "GSLNumerics", "CKernels"]),
+      dependencies: ["MixtureOfExperts", "LayerAudit", "StrictJSON", "GSLNumerics", "CKernels", "CZlib"]),
 
     // MARK: Judging code that is not ours
     .target(name: "RoutingVerification", dependencies: ["RoutingExpectations", "GSLNumerics"]),
@@ -51,7 +50,9 @@ let package = Package(
     // MARK: Files and reports
     .target(
       name: "RoutingReports",
-      dependencies: ["RoutingVerification", "LayerAudit", "StrictJSON", "CShippedProblems", "CZlib"]),
+      dependencies: [
+        "RoutingVerification", "LayerAudit", "SwitchTraining", "StrictJSON", "GSLNumerics", "CShippedProblems", "CZlib",
+      ]),
     .target(name: "RouteGrad", dependencies: ["RoutingReports", "SwitchTraining"]),
 
     // MARK: Programs

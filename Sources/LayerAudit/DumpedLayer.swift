@@ -64,8 +64,11 @@ extension DumpedLayer {
       let found = metadata["schema"].map { "'\($0.prefix(40))'" } ?? "none"
       throw InvalidInput("__metadata__.schema", "expected '\(Self.schema)', got \(found)")
     }
-    if let unknown = metadata.keys.filter({ !["schema", "activation", "residual"].contains($0) && !$0.hasPrefix("note") }).min() {
-      throw InvalidInput("__metadata__.\(unknown.prefix(40))", "expected no such entry; there are schema, activation, residual, note…")
+    if let unknown = metadata.keys.filter({
+      !["schema", "activation", "residual"].contains($0) && !$0.hasPrefix("note")
+    }).min() {
+      throw InvalidInput(
+        "__metadata__.\(unknown.prefix(40))", "expected no such entry; there are schema, activation, residual, note…")
     }
     guard let activation = metadata["activation"].flatMap(Activation.init(rawValue:)) else {
       throw InvalidInput("__metadata__.activation", "expected relu, gelu or silu")
@@ -74,7 +77,8 @@ extension DumpedLayer {
       throw InvalidInput("__metadata__.residual", "expected none or add")
     }
     if let unknown = file.tensors.keys.filter({ !Self.names.contains($0) }).min() {
-      throw InvalidInput(String(unknown.prefix(40)), "expected no such tensor; there are \(Self.names.joined(separator: ", "))")
+      throw InvalidInput(
+        String(unknown.prefix(40)), "expected no such tensor; there are \(Self.names.joined(separator: ", "))")
     }
     let reader = Reader(file)
     let input = try reader.extents("input", rank: 2, "[tokens, inputs]")

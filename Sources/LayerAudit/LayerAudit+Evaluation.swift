@@ -232,7 +232,8 @@ private struct Audit {
       let path = LawPass(
         context: context, law: law, subjects: estimators.map { .estimator($0) }, isRouterOnly: true,
         reference: reference)
-      inputSums = path.run(means: members.map { _ in MeanGradient(context) }, sent: sent, onTile: progress.advance).subjects
+      inputSums =
+        path.run(means: members.map { _ in MeanGradient(context) }, sent: sent, onTile: progress.advance).subjects
     }
     return estimators.indices.map { k in
       if let reason = sums.subjects[k].unavailable {

@@ -81,11 +81,14 @@ public struct SafeTensors: Sendable {
     }
     // Side by side, from the first byte to the last.
     var end = start
-    for (name, entry) in tensors.sorted(by: { ($0.value.range.lowerBound, $0.key) < ($1.value.range.lowerBound, $1.key) })
+    for (name, entry) in tensors.sorted(by: {
+      ($0.value.range.lowerBound, $0.key) < ($1.value.range.lowerBound, $1.key)
+    })
     where !entry.range.isEmpty {
       guard entry.range.lowerBound == end else {
         throw InvalidInput(
-          name, entry.range.lowerBound < end
+          name,
+          entry.range.lowerBound < end
             ? "expected data of its own, it overlaps another tensor's" : "expected its data to begin where others' end")
       }
       end = entry.range.upperBound
@@ -132,7 +135,10 @@ public struct SafeTensors: Sendable {
     let values: [Double] = bytes.withUnsafeBytes { raw in
       func load<T: FixedWidthInteger>(_ type: T.Type, _ convert: (T) -> Double) -> [Double] {
         (0..<entry.count).map {
-          convert(T(littleEndian: raw.loadUnaligned(fromByteOffset: entry.range.lowerBound + $0 * entry.type.size, as: T.self)))
+          convert(
+            T(
+              littleEndian: raw.loadUnaligned(fromByteOffset: entry.range.lowerBound + $0 * entry.type.size, as: T.self)
+            ))
         }
       }
       return switch entry.type {
@@ -150,6 +156,19 @@ public struct SafeTensors: Sendable {
       throw InvalidInput("\(name)[\(k)]", "expected a finite number, got \(values[k])")
     }
     return values
+  }
+
+  /// Copies a tensor of F32 bit by bit.
+  ///
+  /// - Precondition: there is such a tensor.
+  package func copyFloats(_ name: String, to memory: UnsafeMutablePointer<Float>) {
+    guard let entry = tensors[name], entry.type == .f32 else { preconditionFailure("\(name) is no tensor of F32") }
+    bytes.withUnsafeBytes { raw in
+      for k in 0..<entry.count {
+        let bits = raw.loadUnaligned(fromByteOffset: entry.range.lowerBound + 4 * k, as: UInt32.self)
+        memory[k] = Float(bitPattern: UInt32(littleEndian: bits))
+      }
+    }
   }
 
   /// A tensor of whole numbers (I64 or I32).

@@ -53,7 +53,8 @@ struct SafeTensorsHeader {
       case "dtype" where type == nil: type = try header.string()
       case "shape" where shape == nil: shape = try header.integers()
       case "data_offsets" where offsets == nil: offsets = try header.integers()
-      default: throw InvalidInput(Self.short(name), "expected dtype, shape and data_offsets once, got '\(Self.short(key))'")
+      default:
+        throw InvalidInput(Self.short(name), "expected dtype, shape and data_offsets once, got '\(Self.short(key))'")
       }
     }
     guard let type, let shape, let offsets, offsets.count == 2 else {

@@ -1,3 +1,11 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
 /// The memory of one layer's forward and backward pass over up to so many tokens: made once, used at every step.
 public final class LayerWorkspace<Scalar: LayerScalar>: @unchecked Sendable {
   /// The most tokens that there is room for.
@@ -131,6 +139,25 @@ public final class LayerWorkspace<Scalar: LayerScalar>: @unchecked Sendable {
 
   /// The number of slots that were dropped for lack of capacity.
   public var dropped: Int { dispatch.dropped }
+
+  /// What the router did, in figures.
+  public var routingFigures: RoutingFigures {
+    var entropy = 0.0
+    for i in 0..<tokens * meanProbabilities.count where probabilities[i] > 0 {
+      entropy -= probabilities[i] * log(probabilities[i])
+    }
+    return RoutingFigures(entropy: entropy / Double(max(tokens, 1)), load: loads, dropped: dropped)
+  }
+}
+
+/// What a router did with a batch.
+public struct RoutingFigures: Sendable, Equatable {
+  /// The mean over the tokens of `−Σ p log p`.
+  public var entropy: Double
+  /// The number of tokens that each expert computed, `[experts]`.
+  public var load: [Int]
+  /// The number of slots that were dropped for lack of capacity.
+  public var dropped: Int
 }
 
 /// Tokens that are worked on at a time.

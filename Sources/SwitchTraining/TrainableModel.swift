@@ -9,12 +9,30 @@ public protocol TrainableModel: AnyObject {
   var state: [(name: String, tensor: Tensor<Float>)] { get }
   /// Writes the gradients of step `index` (from 0) into ``parameters`` and returns the loss; updates no parameter.
   func step(_ index: Int, threads: Int) throws(LayerError) -> StepResult
-  /// Figures on held-out data, without noise.
+  /// Figures on held-out data, without noise; `loss` is among them if anything is held out.
   func evaluate(threads: Int) throws(LayerError) -> [String: Double]
+  /// What the routers did in the last evaluation (its last batch), one entry for each layer of experts.
+  var routing: [RoutingFigures] { get }
+  /// Bias and variance of the router's gradient as it would be in training now, on held-out tokens; nil where its law is not known.
+  func auditRouter(threads: Int) throws(LayerError) -> RouterAudit?
 }
 
 extension TrainableModel {
   public var state: [(name: String, tensor: Tensor<Float>)] { [] }
+  public var routing: [RoutingFigures] { [] }
+  public func auditRouter(threads: Int) throws(LayerError) -> RouterAudit? { nil }
+}
+
+/// The exact moments of a router's gradient, over all its weights together, against the exact gradient of the expected loss.
+public struct RouterAudit: Sendable, Equatable {
+  /// The norm of the exact gradient.
+  public var targetNorm: Double
+  /// ‖E ĝ − ∇‖/‖∇‖.
+  public var relativeBias: Double
+  /// √(tr Cov ĝ)/‖∇‖.
+  public var relativeDeviation: Double
+  /// The cosine of the angle between E ĝ and ∇.
+  public var cosine: Double
 }
 
 /// A parameter of a model.

@@ -64,6 +64,7 @@ public final class SwitchLanguageModel: TrainableModel {
   }
 
   public var state: [(name: String, tensor: Tensor<Float>)] { network.state }
+  public var routing: [RoutingFigures] { network.stack.routing }
 
   public func step(_ index: Int, threads: Int) throws(LayerError) -> StepResult {
     var random = Philox(seed: settings.seed, stream: RandomStream.order | UInt64(index))

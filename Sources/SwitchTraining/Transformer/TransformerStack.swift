@@ -65,6 +65,9 @@ final class TransformerStack<Scalar: TransformerScalar> {
     }
   }
 
+  /// What the routers did in the last forward pass.
+  var routing: [RoutingFigures] { blocks.compactMap { $0.experts?.workspace.routingFigures } }
+
   /// Leaves LayerNorm of the residual stream in `norm.output`.
   ///
   /// - Parameter x: the embedded tokens; kept until the backward pass.

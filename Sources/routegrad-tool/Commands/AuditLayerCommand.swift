@@ -60,7 +60,9 @@ struct AuditLayerCommand: ParsableCommand {
   }
 
   /// What `body` gives; what it finds wrong is said of a file.
-  private func complain<Result>(of file: String, _ body: () throws(InvalidInput) -> Result) throws(InvalidFile) -> Result {
+  private func complain<Result>(of file: String, _ body: () throws(InvalidInput) -> Result) throws(InvalidFile)
+    -> Result
+  {
     do throws(InvalidInput) {
       return try body()
     } catch {

@@ -134,14 +134,17 @@ final class MixtureNetwork<Scalar: LayerScalar> {
   ///   - batch: at most `tokens` tokens.
   ///   - randomness: nil as at evaluation, without noise.
   ///   - isTraining: whether gradients are wanted.
-  /// - Returns: the mean loss of the task over the tokens.
-  func run(_ batch: MixtureTask.Batch, randomness: LayerRandomness?, isTraining: Bool) throws(LayerError) -> Double {
+  /// - Returns: the mean loss of the task over the tokens, and the load-balancing loss.
+  @discardableResult
+  func run(
+    _ batch: MixtureTask.Batch, randomness: LayerRandomness?, isTraining: Bool
+  ) throws(LayerError) -> (loss: Double, auxiliary: Double) {
     let count = batch.inputs.count / MixtureTask.inputs
     precondition(count <= tokens, "\(count) tokens are more than \(tokens)")
     for i in 0..<batch.inputs.count { x.elements[i] = Scalar(batch.inputs[i]) }
     parameters.input.forward(x.elements, rows: count, to: u.elements)
     LayerNorm.forward(u.elements, rows: count, width: shape.width, to: h.elements, inverses: uInverses.elements)
-    try layer.forward(
+    let auxiliary = try layer.forward(
       h.elements, tokens: count, parameters: parameters.layer, workspace: workspace, randomness: randomness)
     for i in 0..<count * shape.width { v.elements[i] = u.elements[i] + workspace.output.elements[i] }
     let head = Head(kind: kind, map: parameters.head, width: shape.width)
@@ -149,7 +152,7 @@ final class MixtureNetwork<Scalar: LayerScalar> {
     let loss = head.losses(
       output.elements, batch, rows: 0..<count, per: 1, scale: 1 / Double(count), losses: tokenLosses,
       gradient: outputGradient.elements)
-    guard isTraining else { return loss }
+    guard isTraining else { return (loss, auxiliary.sum) }
     parameters.head.backward(
       outputGradient.elements, x: kind == .classification ? z.elements : v.elements, rows: count,
       gradient: gradients.head, dx: nil)
@@ -169,7 +172,7 @@ final class MixtureNetwork<Scalar: LayerScalar> {
       to: vGradient.elements)
     parameters.input.backward(
       vGradient.elements, x: x.elements, rows: count, gradient: gradients.input, dx: nil)
-    return loss
+    return (loss, auxiliary.sum)
   }
 
   /// a of the routers that are given it: `a_D = L + y·∂L/∂y` at `y = p_D f_D`, the others likewise at what stands for `p_i f_i`.
