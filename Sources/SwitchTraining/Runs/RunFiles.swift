@@ -1,3 +1,5 @@
+import CZlib
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -28,6 +30,11 @@ enum RunFiles {
         throw RunError(.wrongData, "\(path): expected at most \(largest) bytes, got more")
       }
     }
+  }
+
+  /// Length and CRC-32 of a file, by which a run knows the files again that it began with.
+  static func fingerprint(of bytes: [UInt8]) -> String {
+    "\(bytes.count) bytes, crc32 \(String(crc32_z(0, bytes, bytes.count), radix: 16))"
   }
 
   /// Writes all bytes, where the descriptor stands.

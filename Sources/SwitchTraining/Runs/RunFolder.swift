@@ -36,6 +36,7 @@ package final class RunFolder {
       throw RunError(.noOutput, "\(path): holds a run already; go on with it by 'routegrad train resume \(path)'")
     }
     metrics = try Self.openMetrics(path)
+    for file in try manifest.settings.folderFiles() { try RunFiles.replace(file.name, in: path, with: file.bytes) }
     try RunFiles.replace(Self.manifestName, in: path, with: Array(JSONWriter.indented(manifest.json).utf8))
   }
 
@@ -129,8 +130,11 @@ extension RunFolder {
   }
 
   /// The names of the checkpoints, the newest first.
-  var checkpoints: [String] {
-    (RunFiles.names(in: path) ?? []).filter { $0.hasPrefix(Self.prefix) && $0.hasSuffix(Self.suffix) }
+  var checkpoints: [String] { Self.checkpoints(in: path) }
+
+  /// Those of any folder.
+  private static func checkpoints(in path: String) -> [String] {
+    (RunFiles.names(in: path) ?? []).filter { $0.hasPrefix(prefix) && $0.hasSuffix(suffix) }
       .sorted { ($0.utf8.count, $0) > ($1.utf8.count, $1) }
   }
 
@@ -174,5 +178,34 @@ extension RunFolder {
     }
     if let skipped { unlink("\(path)/\(skipped)") }
     return checkpoint
+  }
+}
+
+// MARK: - To look at
+
+extension RunFolder {
+  /// The folder and the newest checkpoint of a run, which may be going on; or the checkpoint itself, if it is one that is named.
+  ///
+  /// - Throws: ``RunError`` if there is none.
+  static func checkpoint(at path: String) throws(RunError) -> (folder: String, file: String) {
+    if path.hasSuffix(suffix) {
+      let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+      return (parts.count == 1 ? "." : parts.dropLast().joined(separator: "/"), path)
+    }
+    _ = try manifest(of: path)
+    guard let newest = checkpoints(in: path).first else {
+      throw RunError(.noInput, "\(path): expected a checkpoint, the run has not saved one yet")
+    }
+    return (path, "\(path)/\(newest)")
+  }
+
+  /// Reads a checkpoint into tensors that exist.
+  static func read(_ file: String, into tensors: [(name: String, tensor: Tensor<Float>)]) throws(RunError) {
+    let bytes = try RunFiles.bytes(of: file)
+    do throws(InvalidInput) {
+      _ = try Checkpoint(bytes, into: tensors)
+    } catch {
+      throw RunError(.wrongData, "\(file): \(error)")
+    }
   }
 }

@@ -18,12 +18,20 @@ package protocol ModelSettings: Sendable {
   ///
   /// - Throws: `InvalidInput` if settings and router do not fit, or ``RunError`` about files that the settings name.
   func model(router: TrainingRouter, seed: UInt64) throws -> any TrainableModel
+  /// What else a run's folder holds, so that what was trained can be used without the files that it was trained on.
+  func folderFiles() throws(RunError) -> [(name: String, bytes: [UInt8])]
+}
+
+extension ModelSettings {
+  package func folderFiles() throws(RunError) -> [(name: String, bytes: [UInt8])] { [] }
 }
 
 /// The models that can be trained.
 package enum ModelRegistry {
   /// Every kind of settings.
-  static let kinds: [any ModelSettings.Type] = [MixtureSettings.self, LanguageSettings.self]
+  static let kinds: [any ModelSettings.Type] = [
+    MixtureSettings.self, LanguageSettings.self, TranslationSettings.self,
+  ]
 
   /// The settings of a model that a manifest describes.
   package static func settings(id: String, _ value: JSONValue) throws(InvalidInput) -> any ModelSettings {

@@ -1,4 +1,3 @@
-import CZlib
 import RoutingCore
 import StrictJSON
 
@@ -53,7 +52,7 @@ extension LanguageSettings: ModelSettings {
 
   package func model(router: TrainingRouter, seed: UInt64) throws -> any TrainableModel {
     let bytes = try RunFiles.bytes(of: text)
-    guard fingerprint.isEmpty || fingerprint == Self.fingerprint(of: bytes) else {
+    guard fingerprint.isEmpty || fingerprint == RunFiles.fingerprint(of: bytes) else {
       throw RunError(.wrongData, "\(text): expected the file that the run began with (\(fingerprint)), got another")
     }
     let (numbers, vocabulary): ([Int32], Int)
@@ -78,12 +77,8 @@ extension LanguageSettings: ModelSettings {
   /// These settings, for the file as it is now.
   package func withFingerprint() throws(RunError) -> LanguageSettings {
     var settings = self
-    settings.fingerprint = Self.fingerprint(of: try RunFiles.bytes(of: text))
+    settings.fingerprint = RunFiles.fingerprint(of: try RunFiles.bytes(of: text))
     return settings
-  }
-
-  private static func fingerprint(of bytes: [UInt8]) -> String {
-    "\(bytes.count) bytes, crc32 \(String(crc32_z(0, bytes, bytes.count), radix: 16))"
   }
 
   /// The tokens of a text as numbers, and the number of different ones.

@@ -52,19 +52,19 @@ public final class TranslationModel: TrainableModel {
   public let vocabulary: Vocabulary
   public let settings: Settings
   private let network: TranslationNetwork<Float>
-  private let training: ParallelText
+  private let training: ParallelText?
   private let heldOut: HeldOut?
-  private let plan: BatchPlan
+  private let plan: BatchPlan?
 
   /// A model with fresh parameters.
   ///
   /// - Parameters:
   ///   - shape: of either half.
-  ///   - training: pairs that the context has room for.
+  ///   - training: pairs that the context has room for; nil for a model that only translates.
   ///   - router: one whose gradient needs one output of the layer and at most the token's loss.
   /// - Throws: `InvalidInput` if sizes or router do not fit.
   public init(
-    _ shape: TransformerShape, vocabulary: Vocabulary, training: ParallelText, heldOut: HeldOut?,
+    _ shape: TransformerShape, vocabulary: Vocabulary, training: ParallelText?, heldOut: HeldOut?,
     router: any TokenRouter, settings: Settings = Settings()
   ) throws(InvalidInput) {
     if let complaint = shape.complaint { throw InvalidInput("shape", complaint) }
@@ -79,17 +79,19 @@ public final class TranslationModel: TrainableModel {
       smoothing: settings.smoothing, router: router)
     network.initialise(seed: settings.seed)
     parameters = network.parameters.map { TrainableParameter(name: $0.name, value: $0.value, gradient: $0.gradient) }
-    plan = BatchPlan(
-      lengths: training.pairs.map { ($0.source.count + 1, $0.target.count + 1) }, tokens: settings.batchTokens,
-      seed: settings.seed)
+    plan = training.map {
+      BatchPlan(
+        lengths: $0.pairs.map { ($0.source.count + 1, $0.target.count + 1) }, tokens: settings.batchTokens,
+        seed: settings.seed)
+    }
   }
 
   public var state: [(name: String, tensor: Tensor<Float>)] { network.state }
 
-  /// The number of batches of an epoch.
-  public var batches: Int { plan.batches.count }
+  public var routing: [RoutingFigures] { network.encoder.routing + network.decoder.routing }
 
   public func step(_ index: Int, threads: Int) throws(LayerError) -> StepResult {
+    guard let training, let plan else { preconditionFailure("a model that only translates is not trained") }
     let sums = try network.run(
       TranslationBatch(plan.batch(step: index).map { training.pairs[$0] }),
       randomness: StepRandomness(seed: settings.seed, step: index), isTraining: true, threads: threads)

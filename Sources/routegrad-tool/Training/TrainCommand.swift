@@ -11,7 +11,7 @@ struct TrainCommand: ParsableCommand {
       """,
     subcommands: [
       TrainMixtureRegressionCommand.self, TrainMixtureClassificationCommand.self, TrainLanguageModelCommand.self,
-      TrainResumeCommand.self,
+      TrainTranslationCommand.self, TrainResumeCommand.self,
     ])
 }
 
