@@ -73,6 +73,13 @@ struct Failure: Error {
       self.init(error.code == .wrongData ? .wrongData : .wrongUsage, error.description)
     case let error as SampleError:
       self.init(error.code == .noInput ? .noInput : .wrongData, error.description)
+    case let error as RunError:
+      switch error.code {
+      case .noInput: self.init(.noInput, error.description)
+      case .noOutput: self.init(.noOutput, error.description)
+      case .wrongData: self.init(.wrongData, error.description)
+      default: self.init(.wrongUsage, error.description)
+      }
     default:
       let lines = RouteGradCommand.message(for: error).split(whereSeparator: \.isNewline)
       self.init(.wrongUsage, lines.joined(separator: " "))
