@@ -32,7 +32,7 @@ package struct Comparison: Sendable {
     package var wins: (count: Int, of: Int)
     /// The number of runs that diverged.
     package var diverged: Int
-    /// The mean of the audits after the first step; nil without any.
+    /// The mean of the audits; nil without any.
     package var audit: RouterAudit?
   }
 
@@ -104,7 +104,7 @@ package struct Comparison: Sendable {
     let pairs = base.map { Self.pairs(runs, $0) } ?? []
     let differences = pairs.map { log($0.own.final) - log($0.base.final) }
     let speedUps = pairs.compactMap { pair in pair.own.speedUp(over: pair.base).map { (seed: pair.seed, value: $0) } }
-    let audits = runs.flatMap { $0.metrics.lines.filter { $0.step > 0 }.compactMap(\.audit) }
+    let audits = runs.flatMap { $0.metrics.lines.compactMap(\.audit) }
     return Entry(
       label: label, router: runs[0].manifest.router, learningRate: runs[0].manifest.plan.learningRate, runs: runs,
       finalLosses: runs.compactMap { $0.curve?.final },
