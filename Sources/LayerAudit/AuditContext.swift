@@ -29,19 +29,19 @@ struct AuditContext: Sendable {
       let (i, tile) = (task / tiles.count, tiles[task % tiles.count])
       let hidden = Hidden(layer, expert: i, tokens: tile)
       let rows = outputs.elements + (i * t + tile.lowerBound) * e
-      Double.multiply(
-        MatrixView(hidden.values, stride: shape.hidden),
-        MatrixView(layer.parameters.weights2.elements + i * e * shape.hidden, stride: shape.hidden, transposed: true),
-        rows: tile.count, columns: e, depth: shape.hidden, alpha: 1, beta: 0, into: rows, stride: e)
+      MatrixFactor.multiply(
+        .rows(hidden.values, stride: shape.hidden),
+        .memory(layer.parameters.weights2.elements + i * e * shape.hidden, stride: shape.hidden, transposed: true),
+        rows: tile.count, columns: e, depth: shape.hidden, into: rows)
       if let bias = layer.parameters.biases2 {
         Double.addRow(bias.elements + i * e, to: rows, rows: tile.count, columns: e)
       }
     }
     let logits = Tensor<Double>(rows: t, columns: n)
-    Double.multiply(
-      MatrixView(layer.input.elements, stride: d),
-      MatrixView(layer.parameters.router.elements, stride: d, transposed: true),
-      rows: t, columns: n, depth: d, alpha: 1, beta: 0, into: logits.elements, stride: n)
+    MatrixFactor.multiply(
+      .memory(layer.input.elements, stride: d),
+      .memory(layer.parameters.router.elements, stride: d, transposed: true),
+      rows: t, columns: n, depth: d, into: logits.elements)
     if let bias = layer.parameters.routerBias {
       Double.addRow(bias.elements, to: logits.elements, rows: t, columns: n)
     }
@@ -82,10 +82,10 @@ struct Hidden {
     let (d, h, parameters) = (layer.shape.inputs, layer.shape.hidden, layer.parameters)
     values = [Double](repeating: 0, count: range.count * h)
     slopes = [Double](repeating: 0, count: range.count * h)
-    Double.multiply(
-      MatrixView(layer.input.elements + range.lowerBound * d, stride: d),
-      MatrixView(parameters.weights1.elements + i * h * d, stride: d, transposed: true),
-      rows: range.count, columns: h, depth: d, alpha: 1, beta: 0, into: &values, stride: h)
+    MatrixFactor.multiply(
+      .memory(layer.input.elements + range.lowerBound * d, stride: d),
+      .memory(parameters.weights1.elements + i * h * d, stride: d, transposed: true),
+      rows: range.count, columns: h, depth: d, into: &values)
     Double.activate(
       &values, rows: range.count, columns: h, bias: parameters.biases1.map { UnsafePointer($0.elements + i * h) },
       activation: layer.shape.activation, slope: &slopes)

@@ -10,10 +10,10 @@ extension AuditRun {
     let own = routerGradient(mean.logits)
     let other = reference.map { routerGradient($0.logits) }
     var weight = GroupSums()
-    weight.add(own.weight.elements, other.map { UnsafePointer($0.weight.elements) }, count: own.weight.count)
+    weight.add(own.weight, other?.weight)
     guard context.shape.routerBias else { return [(.routerWeight, weight)] }
     var bias = GroupSums()
-    bias.add(own.bias.elements, other.map { UnsafePointer($0.bias.elements) }, count: own.bias.count)
+    bias.add(own.bias, other?.bias)
     return [(.routerWeight, weight), (.routerBias, bias)]
   }
 
@@ -21,9 +21,9 @@ extension AuditRun {
     let (n, d) = (context.shape.experts, context.shape.inputs)
     let weight = Tensor<Double>(rows: n, columns: d)
     let bias = Tensor<Double>(rows: 1, columns: n)
-    Double.multiply(
-      MatrixView(logits.elements, stride: n, transposed: true), MatrixView(context.layer.input.elements, stride: d),
-      rows: n, columns: d, depth: context.tokens, alpha: 1, beta: 0, into: weight.elements, stride: d)
+    MatrixFactor.multiply(
+      .memory(logits.elements, stride: n, transposed: true), .memory(context.layer.input.elements, stride: d),
+      rows: n, columns: d, depth: context.tokens, into: weight.elements)
     Double.columnSums(logits.elements, rows: context.tokens, columns: n, stride: n, into: bias.elements)
     return (weight, bias)
   }

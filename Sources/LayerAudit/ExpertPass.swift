@@ -59,18 +59,18 @@ struct ExpertPass: Sendable {
     let (d, h, e) = (context.shape.inputs, context.shape.hidden, context.shape.outputs)
     let v = sent.elements + (i * context.tokens + tile.lowerBound) * e
     var units = [Double](repeating: 0, count: tile.count * h)
-    Double.multiply(
-      MatrixView(v, stride: e), MatrixView(context.layer.parameters.weights2.elements + i * e * h, stride: h),
-      rows: tile.count, columns: h, depth: e, alpha: 1, beta: 0, into: &units, stride: h)
+    MatrixFactor.multiply(
+      .memory(v, stride: e), .memory(context.layer.parameters.weights2.elements + i * e * h, stride: h),
+      rows: tile.count, columns: h, depth: e, into: &units)
     Double.activateBackward(
       &units, count: units.count, value: hidden.slopes, slope: hidden.slopes, activation: .silu)
-    Double.multiply(
-      MatrixView(v, stride: e, transposed: true), MatrixView(hidden.values, stride: h),
-      rows: e, columns: h, depth: tile.count, alpha: 1, beta: 1, into: &gradient.weights2, stride: h)
-    Double.multiply(
-      MatrixView(units, stride: h, transposed: true),
-      MatrixView(context.layer.input.elements + tile.lowerBound * d, stride: d),
-      rows: h, columns: d, depth: tile.count, alpha: 1, beta: 1, into: &gradient.weights1, stride: d)
+    MatrixFactor.multiply(
+      .memory(v, stride: e, transposed: true), .rows(hidden.values, stride: h),
+      rows: e, columns: h, depth: tile.count, beta: 1, into: &gradient.weights2)
+    MatrixFactor.multiply(
+      .rows(units, stride: h, transposed: true),
+      .memory(context.layer.input.elements + tile.lowerBound * d, stride: d),
+      rows: h, columns: d, depth: tile.count, beta: 1, into: &gradient.weights1)
     for r in 0..<tile.count {
       for j in gradient.biases1.indices { gradient.biases1[j] += units[r * h + j] }
       for j in gradient.biases2.indices { gradient.biases2[j] += v[r * e + j] }

@@ -127,6 +127,10 @@ struct GroupSums: Sendable {
     if target == nil { hasTarget = false }
   }
 
+  mutating func add(_ mean: Tensor<Double>, _ target: Tensor<Double>?) {
+    add(mean.elements, target.map { UnsafePointer($0.elements) }, count: mean.count)
+  }
+
   func scaled(by factor: Double) -> GroupSums {
     GroupSums(
       mean: factor * mean, target: factor * target, bias: factor * bias, product: factor * product,

@@ -153,16 +153,16 @@ extension SentRows {
       for term in terms[use.terms] { deviations[k * rows + term.row - group.rows.lowerBound] += root * term.factor }
     }
     var covariance = [Double](repeating: 0, count: rows * rows)
-    Double.multiply(
-      MatrixView(deviations, stride: rows, transposed: true), MatrixView(deviations, stride: rows), rows: rows,
-      columns: rows, depth: events, alpha: 1, beta: 0, into: &covariance, stride: rows)
+    MatrixFactor.multiply(
+      .rows(deviations, stride: rows, transposed: true), .rows(deviations, stride: rows), rows: rows,
+      columns: rows, depth: events, into: &covariance)
     var gram = [Double](repeating: 0, count: rows * rows)
     var mean = [Double](repeating: 0, count: length)
     vectors.withUnsafeBufferPointer { vectors in
       guard let first = vectors.baseAddress.map({ $0 + group.rows.lowerBound * length }) else { return }
-      Double.multiply(
-        MatrixView(first, stride: length), MatrixView(first, stride: length, transposed: true), rows: rows,
-        columns: rows, depth: length, alpha: 1, beta: 0, into: &gram, stride: rows)
+      MatrixFactor.multiply(
+        .memory(first, stride: length), .memory(first, stride: length, transposed: true), rows: rows,
+        columns: rows, depth: length, into: &gram)
       for a in 0..<rows { for j in 0..<length { mean[j] += centre[a] * first[a * length + j] } }
     }
     return (mean, max(0, zip(gram, covariance).reduce(0) { $0 + $1.0 * $1.1 }))

@@ -56,9 +56,9 @@ struct TokenLoss: Objective {
     let (e, classes) = (dimension, unembedding.rows)
     var scores = [Double](repeating: 0, count: count * classes)
     var gradients = [Double](repeating: 0, count: count * e)
-    Double.multiply(
-      MatrixView(points, stride: e), MatrixView(unembedding.elements, stride: e, transposed: true), rows: count,
-      columns: classes, depth: e, alpha: 1, beta: 0, into: &scores, stride: classes)
+    MatrixFactor.multiply(
+      .rows(points, stride: e), .memory(unembedding.elements, stride: e, transposed: true), rows: count,
+      columns: classes, depth: e, into: &scores)
     var values = [Double](repeating: 0, count: count)
     for p in 0..<count {
       let row = p * classes..<(p + 1) * classes
@@ -76,9 +76,9 @@ struct TokenLoss: Objective {
       for c in row { scores[c] /= total }
       scores[p * classes + label] = -others / total
     }
-    Double.multiply(
-      MatrixView(scores, stride: classes), MatrixView(unembedding.elements, stride: e), rows: count, columns: e,
-      depth: classes, alpha: 1, beta: 0, into: &gradients, stride: e)
+    MatrixFactor.multiply(
+      .rows(scores, stride: classes), .memory(unembedding.elements, stride: e), rows: count, columns: e,
+      depth: classes, into: &gradients)
     return (values, gradients)
   }
 

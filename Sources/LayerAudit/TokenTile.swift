@@ -90,18 +90,18 @@ struct TokenTile {
   /// `G'(y)` of each event, and what the scale gets.
   private mutating func differentiateLoss(_ token: Token, _ gradients: inout [Double]) {
     let (e, t) = (context.shape.outputs, context.tokens)
-    let scale = context.layer.parameters.scale
+    let scale = context.layer.parameters.scale.map { UnsafePointer($0.elements) }
     let count = token.events.count
     var points = [Double](repeating: 0, count: count * e)
-    var mixtures = [Double](repeating: 0, count: scale == nil ? 0 : count * e)  // Σ backward f, which the scale multiplies
+    // Σ backward f, which the scale multiplies.
+    var mixtures = [Double](repeating: 0, count: scale == nil ? 0 : count * e)
     points.withUnsafeMutableBufferPointer { points in
       mixtures.withUnsafeMutableBufferPointer { mixtures in
         guard let points = points.baseAddress else { return }
         for (k, event) in token.events.enumerated() {
           for slot in event.slots {
             let output = context.outputs.elements + (slot.expert * t + token.index) * e
-            Double.addScaled(
-              output, factor: slot.forward, scale: scale.map { UnsafePointer($0.elements) }, to: points + k * e, count: e)
+            Double.addScaled(output, factor: slot.forward, scale: scale, to: points + k * e, count: e)
             guard let mixtures = mixtures.baseAddress, scale != nil else { continue }
             Double.addScaled(output, factor: slot.backward, scale: nil, to: mixtures + k * e, count: e)
           }
@@ -133,9 +133,9 @@ struct TokenTile {
     guard rows.count > 0 else { return }
     let hidden = chunk.hidden[i]
     var units = [Double](repeating: 0, count: rows.count * h)
-    Double.multiply(
-      MatrixView(rows.vectors, stride: e), MatrixView(parameters.weights2.elements + i * e * h, stride: h),
-      rows: rows.count, columns: h, depth: e, alpha: 1, beta: 0, into: &units, stride: h)
+    MatrixFactor.multiply(
+      .rows(rows.vectors, stride: e), .memory(parameters.weights2.elements + i * e * h, stride: h),
+      rows: rows.count, columns: h, depth: e, into: &units)
     hidden.slopes.withUnsafeBufferPointer { slopes in
       units.withUnsafeMutableBufferPointer { units in
         guard let slopes = slopes.baseAddress, let units = units.baseAddress else { return }
@@ -148,9 +148,9 @@ struct TokenTile {
       }
     }
     var inputs = [Double](repeating: 0, count: rows.count * d)
-    Double.multiply(
-      MatrixView(units, stride: h), MatrixView(parameters.weights1.elements + i * h * d, stride: d),
-      rows: rows.count, columns: d, depth: h, alpha: 1, beta: 0, into: &inputs, stride: d)
+    MatrixFactor.multiply(
+      .rows(units, stride: h), .memory(parameters.weights1.elements + i * h * d, stride: d),
+      rows: rows.count, columns: d, depth: h, into: &inputs)
     inputs.withUnsafeBufferPointer { inputs in
       paths.withUnsafeMutableBufferPointer { paths in
         guard let inputs = inputs.baseAddress, let paths = paths.baseAddress else { return }
@@ -266,9 +266,9 @@ extension TokenTile {
   private func throughRouter(_ gradients: [[Double]]) -> [Double] {
     let (n, d) = (context.shape.experts, context.shape.inputs)
     var rows = [Double](repeating: 0, count: gradients.count * d)
-    Double.multiply(
-      MatrixView(gradients.flatMap { $0 }, stride: n), MatrixView(context.layer.parameters.router.elements, stride: d),
-      rows: gradients.count, columns: d, depth: n, alpha: 1, beta: 0, into: &rows, stride: d)
+    MatrixFactor.multiply(
+      .rows(gradients.flatMap { $0 }, stride: n), .memory(context.layer.parameters.router.elements, stride: d),
+      rows: gradients.count, columns: d, depth: n, into: &rows)
     return rows
   }
 

@@ -51,7 +51,7 @@ public struct MatrixView<Scalar: LayerScalar> {
   var isTransposed: Bool
 
   /// A factor.
-  public init(_ elements: UnsafePointer<Scalar>, stride: Int, transposed: Bool = false) {
+  public init(@_nonEphemeral _ elements: UnsafePointer<Scalar>, stride: Int, transposed: Bool = false) {
     self.elements = elements
     self.stride = stride
     self.isTransposed = transposed

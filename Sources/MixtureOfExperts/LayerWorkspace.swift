@@ -40,8 +40,6 @@ public final class LayerWorkspace<Scalar: LayerScalar>: @unchecked Sendable {
   let standInShares: Tensor<Scalar>?
   /// The mean probabilities, and the shares of tokens, `[experts]`.
   var meanProbabilities, shares: [Double]
-  /// The sum of the squared log-sum-exps, by part of the batch.
-  var partialSums: [Double]
 
   let slots, candidates, memoryCount, lossCount: Int
 
@@ -93,7 +91,6 @@ public final class LayerWorkspace<Scalar: LayerScalar>: @unchecked Sendable {
     standInShares = layer.router.standInDecay != nil ? Tensor(rows: maximumTokens, columns: n) : nil
     meanProbabilities = [Double](repeating: 0, count: n)
     shares = meanProbabilities
-    partialSums = [Double](repeating: 0, count: Parts(maximumTokens, of: tokenTile).parts)
   }
 
   deinit {

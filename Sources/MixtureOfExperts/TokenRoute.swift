@@ -85,13 +85,6 @@ extension TokenRoute {
     return argmax
   }
 
-  /// The first index of the largest of `values` among those where `p` is not 0.
-  func argmax(_ values: UnsafePointer<Double>) -> Int {
-    var best = -1
-    for j in 0..<experts where probabilities[j] > 0 && (best < 0 || values[j] > values[best]) { best = j }
-    return max(best, 0)
-  }
-
   /// An expert drawn from p.
   func draw(from p: UnsafePointer<Double>, _ random: inout Philox) -> Int {
     let u = random.nextOpenUnit()

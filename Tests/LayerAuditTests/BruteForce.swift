@@ -106,9 +106,10 @@ struct BruteForce {
   }
 
   private func mixed(_ t: Int, _ slots: [Slot]) -> [Double] {
-    (0..<shape.outputs).map { j in
-      slots.reduce(layer.residual ? layer.input[t, j] : 0) {
-        $0 + $1.forward * (p.scale?[0, j] ?? 1) * output(t, $1.expert)[j]
+    let outputs = slots.map { output(t, $0.expert) }
+    return (0..<shape.outputs).map { j in
+      slots.indices.reduce(layer.residual ? layer.input[t, j] : 0) {
+        $0 + slots[$1].forward * (p.scale?[0, j] ?? 1) * outputs[$1][j]
       }
     }
   }

@@ -83,6 +83,54 @@ import _TestSupport
     try compare(layer, LayerAudit.Options(estimators: single, target: target), target.rawValue)
   }
 
+  @Test("many experts: 128 of them, and pairs of twelve")
+  func manyExperts() throws {
+    let single: [any GradientEstimator] = [Conventional(), SparseMixer(), SparseMixerV2(), Reinforce(), Exact()]
+    try compare(
+      SmallLayer(tokens: 1, experts: 128).make("128"),
+      LayerAudit.Options(estimators: single, space: .referenceCode(threshold: 0.2)), "128 experts")
+    for isCrossEntropy in [false, true] {
+      try compare(
+        SmallLayer(isCrossEntropy: isCrossEntropy, tokens: 1, experts: 12).make("12"),
+        LayerAudit.Options(estimators: [SparseMixerV2Top2(), DenseBackward()]), "12 experts, \(isCrossEntropy)")
+    }
+  }
+
+  @Test("the order of tokens and of experts does not matter")
+  func permutations() throws {
+    let small = SmallLayer(tokens: 6, experts: 5)
+    let layer = small.make("permutations")
+    let (tokens, experts) = ([3, 0, 5, 1, 4, 2], [4, 2, 0, 1, 3])
+    func rows(_ tensor: Tensor<Double>, _ order: [Int]) -> Tensor<Double> {
+      let width = tensor.count / order.count
+      let values = order.flatMap { k in (0..<width).map { tensor.elements[k * width + $0] } }
+      return Tensor(rows: tensor.rows, columns: tensor.columns, values)
+    }
+    let other = LayerParameters<Double>(zeros: layer.shape)
+    for (from, to) in zip(layer.parameters.all, other.all) {
+      let permuted = from.name == "scale" ? from.tensor : rows(from.tensor, experts)
+      for k in 0..<to.tensor.count { to.tensor.elements[k] = permuted.elements[k] }
+    }
+    guard case .squaredError(let targets) = layer.loss else { return }
+    let permuted = DumpedLayer(
+      shape: layer.shape, residual: layer.residual, parameters: other, input: rows(layer.input, tokens),
+      loss: .squaredError(targets: rows(targets, tokens)))
+    let (one, two) = (try LayerAudit(layer), try LayerAudit(permuted))
+    for (a, b) in zip(one.entries, two.entries) {
+      guard let left = try? a.result.get(), let right = try? b.result.get() else { continue }
+      for group in one.groups {
+        let (x, y) = (try #require(left[group]), try #require(right[group]))
+        let title = "\(a.estimator.specification), \(group)"
+        expectClose(y.meanNorm, x.meanNorm, within: 1e-12 * x.meanNorm, title)
+        expectClose(
+          y.totalVariance, x.totalVariance, within: 1e-12 * (x.totalVariance + x.meanNorm * x.meanNorm), title)
+        if let bias = x.biasNorm, let norm = x.targetNorm {
+          expectClose(try #require(y.biasNorm), bias, within: 1e-12 * (bias + norm), title)
+        }
+      }
+    }
+  }
+
   @Test("the means that are written are the derivatives of the expected loss")
   func derivatives() throws {
     let layer = SmallLayer(activation: .silu, tokens: 3).make("derivatives")

@@ -63,4 +63,15 @@ struct HelpTests {
     #expect(
       run.lines[1].hasPrefix("matrix products, Float32: ") && run.lines[2].hasPrefix("matrix products, Float64: "))
   }
+
+  @Test func theFastKernelsNeedNoSettingAndAnInheritedOneDoesNotHideThem() throws {
+    func kernels(_ environment: [String: String]) throws -> String {
+      String(try Tool.run(["--version", "--verbose"], environment: environment).lines[2])
+    }
+    let found = try kernels(["OPENBLAS_CORETYPE": "Prescott"])
+    #expect(!found.contains("Prescott"))
+    if found.contains("OpenBLAS"), found.contains("SkylakeX") || found.contains("Cooperlake") {
+      #expect(try kernels(["ROUTEGRAD_OPENBLAS_CORETYPE": "Haswell"]).contains("Haswell kernels"))
+    }
+  }
 }

@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import Testing
+import _TestSupport
 
 /// What changes when a terminal looks on.
 struct TerminalTests {
@@ -56,5 +57,14 @@ struct TerminalTests {
     #expect(try show(arguments, environment: environment).contains(" % of 3 problems"))
     #expect(!(try show(arguments + ["--quiet"], environment: environment).contains(" % of ")))
     #expect(try Tool.run(arguments).error == "")
+  }
+
+  @Test func auditsShowProgressUnlessQuiet() throws {
+    let arguments = [
+      "audit-layer", Fixtures.root.appending(path: "layers/switch-block.safetensors").path, "--estimators",
+      "conventional",
+    ]
+    #expect(try show(arguments, environment: ["TERM": "xterm"]).contains(" %\r"))
+    #expect(!(try show(arguments + ["--quiet"], environment: ["TERM": "xterm"]).contains(" %\r")))
   }
 }
