@@ -40,14 +40,21 @@ let package = Package(
       name: "MixtureOfExperts", dependencies: ["RoutingEstimators", "CBLASLoader", "CGLPK", "CKernels"]),
     .target(name: "LayerAudit", dependencies: ["MixtureOfExperts", "RoutingExpectations", "StrictJSON"]),
 
+    // MARK: Training
+    .target(
+      name: "SwitchTraining",
+      dependencies: ["MixtureOfExperts", "LayerAudit", "StrictJSON", "GSLNumerics", "CKernels", "CZlib"]),
+
     // MARK: Judging code that is not ours
     .target(name: "RoutingVerification", dependencies: ["RoutingExpectations", "GSLNumerics"]),
 
     // MARK: Files and reports
     .target(
       name: "RoutingReports",
-      dependencies: ["RoutingVerification", "LayerAudit", "StrictJSON", "CShippedProblems", "CZlib"]),
-    .target(name: "RouteGrad", dependencies: ["RoutingReports"]),
+      dependencies: [
+        "RoutingVerification", "LayerAudit", "SwitchTraining", "StrictJSON", "GSLNumerics", "CShippedProblems", "CZlib",
+      ]),
+    .target(name: "RouteGrad", dependencies: ["RoutingReports", "SwitchTraining"]),
 
     // MARK: The C interface: its header, and what stands behind it
     .target(name: "CRouteGrad", exclude: ["without-glpk", "build.sh", "install.sh"]),
@@ -82,6 +89,7 @@ let package = Package(
       name: "MixtureOfExpertsTests",
       dependencies: ["MixtureOfExperts", "GSLNumerics", "CBLASLoader", "_TestSupport"]),
     .testTarget(name: "LayerAuditTests", dependencies: ["LayerAudit", "GSLNumerics", "_TestSupport"]),
+    .testTarget(name: "SwitchTrainingTests", dependencies: ["SwitchTraining", "GSLNumerics", "_TestSupport"]),
     .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON", "_TestSupport"]),
     .testTarget(
       name: "RoutingReportsTests", dependencies: ["RoutingReports", "_TestSupport", "_PlantedRouters"]),

@@ -155,11 +155,11 @@ struct LawPass: Sendable {
       case .outcomes: (4 * n * n, context.layer.loss.isQuadratic ? n + 1 : 8 * n)
       }
     let perToken =
-      events * (2 * shape.outputs + 2 * shape.inputs + n) + rows * (shape.outputs + shape.hidden + shape.inputs)
+      events * (shape.outputs + shape.inputs + n) + rows * (shape.outputs + shape.hidden + shape.inputs)
     return min(max(Self.tileNumbers / perToken, 1), 64)
   }
 
-  private static let tileNumbers = 4_000_000
+  private static let tileNumbers = 8_000_000
 }
 
 /// Some tokens, with what all passes need of them.

@@ -1,26 +1,32 @@
-/// Where the tensors of a safetensors file go, before any of them exists: F64, side by side, in order.
+/// Where the tensors of a safetensors file go, before any of them exists: all of one type, side by side, in order.
 public struct SafeTensorsLayout: Sendable {
   /// The first bytes of the file.
   public let header: [UInt8]
   /// The length of the whole file.
   public let fileSize: Int
   private let offsets: [String: Int]
+  private let type: SafeTensors.Element
 
   /// Lays out a file.
   ///
   /// - Parameters:
   ///   - tensors: names (each once) and shapes.
+  ///   - type: of all of them.
   ///   - metadata: strings to go with them.
-  public init(tensors: [(name: String, shape: [Int])], metadata: [(String, String)]) {
+  public init(
+    tensors: [(name: String, shape: [Int])], type: SafeTensors.Element = .f64, metadata: [(String, String)]
+  ) {
+    self.type = type
     var text = "{\"__metadata__\":{"
     text += metadata.map { "\(Self.quoted($0.0)):\(Self.quoted($0.1))" }.joined(separator: ",") + "}"
     var offset = 0
     var places: [String: Int] = [:]
     for (name, shape) in tensors {
       precondition(places[name] == nil, "a tensor's name stands once, got \(name) again")
-      let end = offset + 8 * shape.reduce(1, *)
+      let end = offset + type.size * shape.reduce(1, *)
       let extents = shape.map(String.init).joined(separator: ",")
-      text += ",\(Self.quoted(name)):{\"dtype\":\"F64\",\"shape\":[\(extents)],\"data_offsets\":[\(offset),\(end)]}"
+      text += ",\(Self.quoted(name)):{\"dtype\":\"\(type.rawValue)\",\"shape\":[\(extents)]"
+      text += ",\"data_offsets\":[\(offset),\(end)]}"
       places[name] = offset
       offset = end
     }
@@ -36,13 +42,21 @@ public struct SafeTensorsLayout: Sendable {
   /// The byte at which entry `index` of a tensor begins.
   public func offset(of name: String, entry index: Int = 0) -> Int {
     guard let offset = offsets[name] else { preconditionFailure("\(name) was not laid out") }
-    return offset + 8 * index
+    return offset + type.size * index
   }
 
   /// Numbers as they stand in the file.
   public static func bytes(_ values: UnsafeBufferPointer<Double>) -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(8 * values.count)
+    for value in values { withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes += $0 } }
+    return bytes
+  }
+
+  /// Numbers as they stand in a file of F32.
+  public static func bytes(_ values: UnsafeBufferPointer<Float>) -> [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(4 * values.count)
     for value in values { withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes += $0 } }
     return bytes
   }

@@ -155,6 +155,19 @@ public struct SafeTensors: Sendable {
     return values
   }
 
+  /// Copies a tensor of F32 bit by bit.
+  ///
+  /// - Precondition: there is such a tensor.
+  package func copyFloats(_ name: String, to memory: UnsafeMutablePointer<Float>) {
+    guard let entry = tensors[name], entry.type == .f32 else { preconditionFailure("\(name) is no tensor of F32") }
+    bytes.withUnsafeBytes { raw in
+      for k in 0..<entry.count {
+        let bits = raw.loadUnaligned(fromByteOffset: entry.range.lowerBound + 4 * k, as: UInt32.self)
+        memory[k] = Float(bitPattern: UInt32(littleEndian: bits))
+      }
+    }
+  }
+
   /// A tensor of whole numbers (I64 or I32).
   public func integers(_ name: String) throws(InvalidInput) -> [Int] {
     let entry = try entry(name)

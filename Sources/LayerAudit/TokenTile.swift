@@ -93,18 +93,23 @@ struct TokenTile {
     let scale = context.layer.parameters.scale
     let count = token.events.count
     var points = [Double](repeating: 0, count: count * e)
-    var mixtures = points  // Σ backward f, which the scale multiplies
-    for (k, event) in token.events.enumerated() {
-      for slot in event.slots {
-        let output = context.outputs.elements + (slot.expert * t + token.index) * e
-        for j in 0..<e {
-          points[k * e + j] += slot.forward * output[j] * (scale?.elements[j] ?? 1)
-          mixtures[k * e + j] += slot.backward * output[j]
+    var mixtures = [Double](repeating: 0, count: scale == nil ? 0 : count * e)  // Σ backward f, which the scale multiplies
+    points.withUnsafeMutableBufferPointer { points in
+      mixtures.withUnsafeMutableBufferPointer { mixtures in
+        guard let points = points.baseAddress else { return }
+        for (k, event) in token.events.enumerated() {
+          for slot in event.slots {
+            let output = context.outputs.elements + (slot.expert * t + token.index) * e
+            Double.addScaled(
+              output, factor: slot.forward, scale: scale.map { UnsafePointer($0.elements) }, to: points + k * e, count: e)
+            guard let mixtures = mixtures.baseAddress, scale != nil else { continue }
+            Double.addScaled(output, factor: slot.backward, scale: nil, to: mixtures + k * e, count: e)
+          }
         }
       }
     }
     let found = TokenLoss(context.layer, token: token.index).evaluate(points, count: count).gradients
-    for k in found.indices { gradients[token.first * e + k] = found[k] }
+    gradients.replaceSubrange(token.first * e..<token.first * e + found.count, with: found)
     guard scale != nil else { return }
     for k in mixtures.indices { mixtures[k] *= found[k] }
     let (mean, variance) = Self.moments(mixtures, count: count, width: e) { token.events[$0].probability }

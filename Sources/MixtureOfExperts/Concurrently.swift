@@ -3,7 +3,7 @@ import Synchronization
 
 /// Runs `body` of every index below `count` on up to `threads` threads, each taking the next index that is left. What an
 /// index stands for does not depend on the number of threads, and so neither does any result.
-func concurrently(_ count: Int, threads: Int, _ body: (Int) -> Void) {
+package func concurrently(_ count: Int, threads: Int, _ body: (Int) -> Void) {
   let workers = min(threads, count, mostThreads)
   guard workers > 1 else {
     for index in 0..<count { body(index) }
@@ -23,20 +23,20 @@ func concurrently(_ count: Int, threads: Int, _ body: (Int) -> Void) {
 }
 
 /// More threads than this at once, and OpenBLAS has no room for them.
-let mostThreads = 64
+package let mostThreads = 64
 
 /// The parts, of nearly equal size and at most `size`, in which `count` things are worked on.
-struct Parts {
-  let count: Int
-  let size: Int
-  let parts: Int
+package struct Parts {
+  package let count: Int
+  package let size: Int
+  package let parts: Int
 
-  init(_ count: Int, of size: Int) {
+  package init(_ count: Int, of size: Int) {
     self.count = count
     self.size = size
     parts = (count + size - 1) / size
   }
 
   /// The range of part `k`.
-  func range(_ k: Int) -> Range<Int> { k * count / parts..<(k + 1) * count / parts }
+  package func range(_ k: Int) -> Range<Int> { k * count / parts..<(k + 1) * count / parts }
 }

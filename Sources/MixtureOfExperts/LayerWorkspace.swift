@@ -1,3 +1,11 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
 /// The memory of one layer's forward and backward pass over up to so many tokens: made once, used at every step.
 public final class LayerWorkspace<Scalar: LayerScalar>: @unchecked Sendable {
   /// The most tokens that there is room for.
@@ -13,7 +21,7 @@ public final class LayerWorkspace<Scalar: LayerScalar>: @unchecked Sendable {
   let multipliers, backwardMultipliers, slopes: UnsafeMutablePointer<Double>
   /// `[tokens, memory]`.
   let memory: UnsafeMutablePointer<Double>
-  /// `[tokens · candidates]`.
+  /// `[tokens, losses]`.
   let losses: UnsafeMutablePointer<Double>
   let choices, primary: UnsafeMutablePointer<Int32>
   var dispatch: Dispatch
@@ -35,7 +43,7 @@ public final class LayerWorkspace<Scalar: LayerScalar>: @unchecked Sendable {
   /// The sum of the squared log-sum-exps, by part of the batch.
   var partialSums: [Double]
 
-  let slots, candidates, memoryCount: Int
+  let slots, candidates, memoryCount, lossCount: Int
 
   /// Room for a layer's passes.
   public init(_ layer: MixtureLayer<Scalar>, maximumTokens: Int) {
@@ -45,6 +53,7 @@ public final class LayerWorkspace<Scalar: LayerScalar>: @unchecked Sendable {
     slots = layer.router.slots(experts: n)
     candidates = layer.router.candidates(experts: n)
     memoryCount = layer.router.memory(experts: n)
+    lossCount = layer.router.lossCount(experts: n)
     func doubles(_ count: Int) -> UnsafeMutablePointer<Double> {
       let memory = UnsafeMutablePointer<Double>.allocate(capacity: max(count, 1))
       memory.initialize(repeating: 0, count: max(count, 1))
@@ -66,7 +75,7 @@ public final class LayerWorkspace<Scalar: LayerScalar>: @unchecked Sendable {
     backwardMultipliers = doubles(positions)
     slopes = doubles(positions)
     memory = doubles(maximumTokens * memoryCount)
-    losses = doubles(maximumTokens * candidates)
+    losses = doubles(maximumTokens * lossCount)
     choices = integers(positions)
     primary = integers(maximumTokens)
     dispatch = Dispatch(tokens: maximumTokens, slots: slots, experts: n)
@@ -111,8 +120,44 @@ public final class LayerWorkspace<Scalar: LayerScalar>: @unchecked Sendable {
   public var routerLogitGradients: [Double] { (0..<tokens * meanProbabilities.count).map { logitGradients[$0] } }
   /// The number of tokens that each expert computes, `[experts]`.
   public var loads: [Int] { meanProbabilities.indices.map { dispatch.range(of: $0).count } }
+  /// The expert in a slot, or −1.
+  public func expert(token: Int, slot: Int) -> Int { Int(choices[token * slots + slot]) }
+  /// The expert that the load-balancing loss counts.
+  public func chosenExpert(_ token: Int) -> Int { Int(primary[token]) }
+  /// p of one expert.
+  public func probability(token: Int, expert: Int) -> Double {
+    probabilities[token * meanProbabilities.count + expert]
+  }
+  /// The number of slots of a token.
+  public var slotCount: Int { slots }
+  /// The output of the expert in a slot, `[outputs]`, as it is after a forward pass and until the backward pass; nil if the slot
+  /// has no expert.
+  public func expertOutput(token: Int, slot: Int) -> UnsafePointer<Scalar>? {
+    let position = Int(dispatch.positions[token * slots + slot])
+    return position >= 0 ? UnsafePointer(sortedOutput.row(position)) : nil
+  }
+
   /// The number of slots that were dropped for lack of capacity.
   public var dropped: Int { dispatch.dropped }
+
+  /// What the router did, in figures.
+  public var routingFigures: RoutingFigures {
+    var entropy = 0.0
+    for i in 0..<tokens * meanProbabilities.count where probabilities[i] > 0 {
+      entropy -= probabilities[i] * log(probabilities[i])
+    }
+    return RoutingFigures(entropy: entropy / Double(max(tokens, 1)), load: loads, dropped: dropped)
+  }
+}
+
+/// What a router did with a batch.
+public struct RoutingFigures: Sendable, Equatable {
+  /// The mean over the tokens of `−Σ p log p`.
+  public var entropy: Double
+  /// The number of tokens that each expert computed, `[experts]`.
+  public var load: [Int]
+  /// The number of slots that were dropped for lack of capacity.
+  public var dropped: Int
 }
 
 /// Tokens that are worked on at a time.

@@ -7,8 +7,8 @@ extension MixtureLayer {
   /// - Parameters:
   ///   - outputGradient: `∂L/∂y`, `[tokens · candidates, outputs]`; with several candidates (``ExactRouter``) of each one's own loss,
   ///     not yet weighed by its probability.
-  ///   - losses: each token's (each candidate's) own loss in the units of its gradient, for routers that need it; nil
-  ///     stands for zeros.
+  ///   - losses: what the router asks for of each token (``TokenRouter/lossCount(experts:)``), mostly its own loss, in the units of its
+  ///     gradient; nil stands for zeros.
   ///   - input: x of the forward pass.
   ///   - parameters: those of the forward pass.
   ///   - workspace: as the forward pass left it.
@@ -68,8 +68,7 @@ extension MixtureLayer {
           if scale != nil { Scalar.addProduct(upstream, standIns.row(i), factor: shares[t, i], to: scaleSum, count: e) }
         }
       }
-      for c in 0..<workspace.candidates {
-        let place = t * workspace.candidates + c
+      for place in t * workspace.lossCount..<(t + 1) * workspace.lossCount {
         workspace.losses[place] = losses.map { $0[place] } ?? 0
       }
     }

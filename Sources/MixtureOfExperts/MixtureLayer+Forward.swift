@@ -191,7 +191,7 @@ extension LayerWorkspace {
       complements: complements + t * experts, choice: choices + t * slots, multiplier: multipliers + t * slots,
       backwardMultiplier: backwardMultipliers + t * slots, primary: primary + t, memory: memory + t * memoryCount,
       scratch: scratch, slopes: slopes + t * slots, standInSlopes: standInSlopes + t * experts,
-      losses: losses + t * candidates, probabilityGradient: scratch + 4 * experts,
+      losses: losses + t * lossCount, probabilityGradient: scratch + 4 * experts,
       gradient: logitGradients + t * experts)
   }
 }

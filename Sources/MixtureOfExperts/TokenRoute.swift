@@ -38,7 +38,8 @@ public struct TokenRoute {
   public let slopes: UnsafeMutablePointer<Double>
   /// Likewise of the stand-ins' multipliers, `[experts]`; all zero for routers without stand-ins.
   public let standInSlopes: UnsafeMutablePointer<Double>
-  /// The token's loss, in the units of its gradient, `[candidates]`; zeros where it was not given.
+  /// The token's loss, or what else the router asks for, in the units of its gradient, `[lossCount(experts:)]`; zeros where it
+  /// was not given.
   public let losses: UnsafePointer<Double>
   /// The gradient by the probabilities themselves (load balancing), `[experts]`.
   public let probabilityGradient: UnsafePointer<Double>

@@ -14,6 +14,8 @@ public protocol TokenRouter: Sendable {
   func memory(experts: Int) -> Int
   /// The number of outputs of a token: 1, or one for each expert if the loss is to be evaluated on every one.
   func candidates(experts: Int) -> Int
+  /// The numbers that a backward pass is given of each token: its loss, or one for each candidate or expert.
+  func lossCount(experts: Int) -> Int
   /// r, if the router reads its input times U[1−r, 1+r]; else 0.
   var inputJitter: Double { get }
   /// The decay of the running means that stand in for experts not chosen; nil without stand-ins.
@@ -33,6 +35,7 @@ extension TokenRouter {
   public func slots(experts: Int) -> Int { 1 }
   public func memory(experts: Int) -> Int { 0 }
   public func candidates(experts: Int) -> Int { 1 }
+  public func lossCount(experts: Int) -> Int { candidates(experts: experts) }
   public var inputJitter: Double { 0 }
   public var standInDecay: Double? { nil }
   public var decidesJointly: Bool { false }

@@ -6,3 +6,4 @@
 @_exported import RoutingExpectations
 @_exported import RoutingReports
 @_exported import RoutingVerification
+@_exported import SwitchTraining

@@ -103,22 +103,22 @@ public struct ParameterValues: Sendable, Equatable, CustomStringConvertible, Exp
     a.entries.elementsEqual(b.entries) { $0 == $1 }
   }
 
-  func number(_ name: String) -> Double {
+  package func number(_ name: String) -> Double {
     guard case .number(let x) = self[name] else { preconditionFailure("\(name) is no declared number") }
     return x
   }
 
-  func integer(_ name: String) -> Int {
+  package func integer(_ name: String) -> Int {
     guard case .integer(let n) = self[name] else { preconditionFailure("\(name) is no declared whole number") }
     return n
   }
 
-  func word(_ name: String) -> String {
+  package func word(_ name: String) -> String {
     guard case .word(let word) = self[name] else { preconditionFailure("\(name) is no declared word") }
     return word
   }
 
-  func flag(_ name: String) -> Bool {
+  package func flag(_ name: String) -> Bool {
     guard case .flag(let flag) = self[name] else { preconditionFailure("\(name) is no declared flag") }
     return flag
   }

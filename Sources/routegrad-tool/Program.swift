@@ -39,6 +39,8 @@ enum ExitStatus: Int32 {
   case noInput = 66
   /// An output that cannot be written.
   case noOutput = 73
+  /// Stopped by a signal that was waited for.
+  case interrupted = 130
 }
 
 extension ExitStatus {
@@ -73,6 +75,13 @@ struct Failure: Error {
       self.init(error.code == .wrongData ? .wrongData : .wrongUsage, error.description)
     case let error as SampleError:
       self.init(error.code == .noInput ? .noInput : .wrongData, error.description)
+    case let error as RunError:
+      switch error.code {
+      case .noInput: self.init(.noInput, error.description)
+      case .noOutput: self.init(.noOutput, error.description)
+      case .wrongData: self.init(.wrongData, error.description)
+      default: self.init(.wrongUsage, error.description)
+      }
     default:
       let lines = RouteGradCommand.message(for: error).split(whereSeparator: \.isNewline)
       self.init(.wrongUsage, lines.joined(separator: " "))

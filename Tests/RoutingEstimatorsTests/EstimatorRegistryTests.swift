@@ -127,13 +127,13 @@ import _TestSupport
   }
 
   @Test func editDistance() {
-    #expect(EstimatorRegistry.editDistance("", "abc") == 3)
-    #expect(EstimatorRegistry.editDistance("abc", "") == 3)
-    #expect(EstimatorRegistry.editDistance("kitten", "sitting") == 3)
-    #expect(EstimatorRegistry.editDistance("same", "same") == 0)
-    #expect(EstimatorRegistry.nearest(to: "axact", among: ["exact", "abc"]) == "exact")
-    #expect(EstimatorRegistry.nearest(to: "zzzzz", among: ["exact"]) == nil)
-    #expect(EstimatorRegistry.nearest(to: "a", among: []) == nil)
+    #expect(Specification.editDistance("", "abc") == 3)
+    #expect(Specification.editDistance("abc", "") == 3)
+    #expect(Specification.editDistance("kitten", "sitting") == 3)
+    #expect(Specification.editDistance("same", "same") == 0)
+    #expect(Specification.nearest(to: "axact", among: ["exact", "abc"]) == "exact")
+    #expect(Specification.nearest(to: "zzzzz", among: ["exact"]) == nil)
+    #expect(Specification.nearest(to: "a", among: []) == nil)
   }
 
   @Test func values() {

@@ -134,4 +134,66 @@ void rg_narrow_d(size_t count, const double *from, double *to);
 double rg_squared_error(
     size_t count, const float *output, const float *target, float factor, float *gradient);
 
+// MARK: Transformers. Likewise for both.
+
+/// `y = (x - mean) inverse gain + bias` of every row, `inverse = 1/sqrt(variance + 1e-5)`; leaves means and inverses, `[rows]`.
+void rg_norm_f(
+    size_t rows, size_t width, const float *x, const float *gain, const float *bias, float *y, float *means,
+    float *inverses);
+/// Adds the gradient by x to dx, and those by gain and bias to their sums, `[width]`.
+void rg_norm_backward_f(
+    size_t rows, size_t width, const float *dy, const float *x, const float *means, const float *inverses,
+    const float *gain, float *dx, float *gain_sum, float *bias_sum);
+/// `y = x + mask (y + bias)`; no mask stands for ones, no bias for zeros.
+void rg_residual_f(
+    size_t rows, size_t columns, const float *bias, const float *x, const float *mask, float *y);
+/// `y = x mask`; no mask stands for ones.
+void rg_multiply_f(size_t count, const float *x, const float *mask, float *y);
+/// `p = softmax(scale p)` of every row, in place; with causal >= 0, row r sees `causal + r + 1` columns and is 0 in the others.
+void rg_attention_softmax_f(
+    size_t rows, size_t columns, size_t stride, ptrdiff_t causal, float scale, float *p);
+/// `dp = scale p (dp - sum p dp)` of every row, in place.
+void rg_attention_softmax_backward_f(
+    size_t rows, size_t columns, size_t stride, ptrdiff_t causal, float scale, const float *p, size_t dp_stride,
+    float *dp);
+/// Softmax cross-entropy with smoothed labels of every row: `losses = (1 - s) l + s mean_k (-log p_k)`, `likelihoods = l =
+/// -log p_label`, both `[rows]`; the logits give way to `factor` times the gradient.
+void rg_cross_entropy_f(
+    size_t rows, size_t classes, const int32_t *labels, float smoothing, float factor, float *logits, double *losses,
+    double *likelihoods);
+/// One step of Adam with gradient `scale g`: `p -= size m / (sqrt(v) root + epsilon)`.
+void rg_adam_f(
+    size_t count, float beta1, float beta2, float size, float root, float epsilon, float scale, const float *g, float *p,
+    float *m, float *v);
+/// `sum x^2` in Float64.
+double rg_square_sum_f(size_t count, const float *x);
+/// 0 with probability dropped/2^16, else `kept`, `[count]`: the sixteen-bit pieces, lowest first, of the words of Philox's
+/// blocks 0, 1, ... of a stream.
+void rg_dropout_mask_f(
+    size_t count, uint64_t seed, uint64_t stream, uint32_t dropped, float kept, float *mask);
+
+void rg_norm_d(
+    size_t rows, size_t width, const double *x, const double *gain, const double *bias, double *y, double *means,
+    double *inverses);
+void rg_norm_backward_d(
+    size_t rows, size_t width, const double *dy, const double *x, const double *means, const double *inverses,
+    const double *gain, double *dx, double *gain_sum, double *bias_sum);
+void rg_residual_d(
+    size_t rows, size_t columns, const double *bias, const double *x, const double *mask, double *y);
+void rg_multiply_d(size_t count, const double *x, const double *mask, double *y);
+void rg_attention_softmax_d(
+    size_t rows, size_t columns, size_t stride, ptrdiff_t causal, double scale, double *p);
+void rg_attention_softmax_backward_d(
+    size_t rows, size_t columns, size_t stride, ptrdiff_t causal, double scale, const double *p, size_t dp_stride,
+    double *dp);
+void rg_cross_entropy_d(
+    size_t rows, size_t classes, const int32_t *labels, double smoothing, double factor, double *logits, double *losses,
+    double *likelihoods);
+void rg_adam_d(
+    size_t count, double beta1, double beta2, double size, double root, double epsilon, double scale, const double *g, double *p,
+    double *m, double *v);
+double rg_square_sum_d(size_t count, const double *x);
+void rg_dropout_mask_d(
+    size_t count, uint64_t seed, uint64_t stream, uint32_t dropped, double kept, double *mask);
+
 #endif

@@ -16,8 +16,13 @@ public struct SparseMixerRouter: RayRouter {
   ///   - argmaxRule: whether the most probable expert always gives its full output, as published; without, the midpoint
   ///     rule holds for all.
   public init(space: SamplingSpace = .referenceCode(threshold: 0.1), argmaxRule: Bool = true) {
+    self.init(space: space, rule: argmaxRule ? SparseMixer().rule : Midpoint().rule)
+  }
+
+  /// Another rule that evaluates one node, such as the first-order rule.
+  public init(space: SamplingSpace, rule: RayRule) {
     self.space = space
-    coins = RayCoins(argmaxRule ? SparseMixer().rule : Midpoint().rule)
+    coins = RayCoins(rule)
   }
 }
 
@@ -30,6 +35,8 @@ public struct SparseMixerV2Router: RayRouter {
 
   public let space: SamplingSpace
   public let coins: RayCoins
+  /// What the coins toss for.
+  public let rule: RayRule
 
   /// - Parameters:
   ///   - space: the mask.
@@ -39,7 +46,8 @@ public struct SparseMixerV2Router: RayRouter {
     space: SamplingSpace = .referenceCode(threshold: 0.1), argmaxRule: Bool = true, referenceConstants: Bool = false
   ) {
     self.space = space
-    coins = RayCoins(SparseMixerV2(referenceConstants: referenceConstants).rule(withArgmaxRule: argmaxRule))
+    rule = SparseMixerV2(referenceConstants: referenceConstants).rule(withArgmaxRule: argmaxRule)
+    coins = RayCoins(rule)
   }
 }
 

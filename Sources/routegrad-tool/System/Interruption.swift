@@ -7,6 +7,22 @@ enum Interruption {
   /// Likewise a file of gradients beside it.
   nonisolated(unsafe) static var unfinishedGradients: UnsafeMutablePointer<CChar>?
 
+  /// Set by the first interrupt where one is waited for (``deferInterrupts()``).
+  nonisolated(unsafe) private static var requested: sig_atomic_t = 0
+
+  /// Whether an interrupt has asked the program to come to an end by itself.
+  static var isRequested: Bool { requested != 0 }
+
+  /// From now on the first interrupt only asks for the end (``isRequested``); the second ends the program as before.
+  static func deferInterrupts() {
+    for number in [SIGINT, SIGTERM] {
+      signal(number) { number in
+        if Interruption.requested != 0 { _exit(128 + number) }
+        Interruption.requested = 1
+      }
+    }
+  }
+
   /// The process that was started, to be ended with its group; 0 if there is none.
   nonisolated(unsafe) static var child: pid_t = 0
 
@@ -15,6 +31,7 @@ enum Interruption {
   static func install() {
     unfinished = nil  // initialised before any signal can ask for it
     child = 0
+    requested = 0
     unfinishedGradients = nil
     // A parent that blocks signals (a thread of libdispatch does) hands its mask on.
     var mask = sigset_t()

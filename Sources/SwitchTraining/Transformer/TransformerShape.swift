@@ -1,0 +1,70 @@
+/// The sizes of a stack of Transformer blocks.
+public struct TransformerShape: Sendable, Equatable {
+  /// d, the width of the residual stream.
+  public var width = 128
+  /// The number of attention heads, each of width d/heads.
+  public var heads = 4
+  /// The number of blocks.
+  public var layers = 4
+  /// The hidden units of a dense feed-forward layer, and of each expert.
+  public var hidden = 512
+  /// N.
+  public var experts = 8
+  /// Every so many feed-forward layers one is a Switch layer, the last of them first: 2 makes blocks 1, 3, … so; 0 none.
+  public var expertsEvery = 2
+  /// Whether the Switch layers have a learned scale ω.
+  public var scale = false
+  /// α of the load-balancing loss.
+  public var loadBalance = 0.01
+  /// An expert takes at most this many times an even share of the tokens; nil: no limit.
+  public var capacityFactor: Double?
+  /// The probability of dropping an output of a sublayer, or a number of an embedding, in training.
+  public var dropout = 0.0
+
+  public init() {}
+
+  /// Whether the feed-forward layer of block `k` (from 0) is a Switch layer.
+  func hasExperts(_ k: Int) -> Bool { expertsEvery > 0 && (k + 1).isMultiple(of: expertsEvery) }
+
+  /// What is wrong with the sizes, or nil.
+  var complaint: String? {
+    if min(width, heads, layers, hidden) < 1 { return "expected width, heads, layers and hidden units of at least 1" }
+    if !width.isMultiple(of: heads) { return "expected a width that the \(heads) heads divide, got \(width)" }
+    if expertsEvery > 0, experts < 1 { return "expected at least 1 expert, got \(experts)" }
+    if expertsEvery < 0 { return "expected a Switch layer every 0 or more, got \(expertsEvery)" }
+    if !(dropout >= 0 && dropout < 1) { return "expected 0 ≤ dropout < 1, got \(dropout)" }
+    if !(loadBalance >= 0 && loadBalance.isFinite) {
+      return "expected a load balance of at least 0, got \(loadBalance)"
+    }
+    return nil
+  }
+}
+
+/// Where the random numbers of a training step come from: they are a function of seed and step alone.
+public struct StepRandomness: Sendable, Equatable {
+  public var seed: UInt64
+  public var step: Int
+
+  public init(seed: UInt64, step: Int) {
+    self.seed = seed
+    self.step = step
+  }
+}
+
+/// The streams of a run's seed; ``MixtureTask`` uses others.
+enum RandomStream {
+  /// Initialisation.
+  static let parameters: UInt64 = 1 << 63 | 1
+  /// What sentences share a batch.
+  static let batches: UInt64 = 1 << 63 | 2
+  /// The order of an epoch, one stream each.
+  static let order: UInt64 = 1 << 63 | 1 << 62
+  /// Routing: a stream for each token of each layer of each step, below 2⁶².
+  static func routing(step: Int, layer: Int, layers: Int, tokens: Int) -> UInt64 {
+    UInt64((step * layers + layer) * tokens)
+  }
+  /// Dropout: a stream for each group of rows at each site of each step.
+  static func dropout(step: Int, site: Int, group: Int) -> UInt64 {
+    1 << 62 | UInt64(step) << 28 | UInt64(site) << 18 | UInt64(group)
+  }
+}

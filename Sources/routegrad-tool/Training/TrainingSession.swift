@@ -1,0 +1,93 @@
+import Glibc
+import RouteGrad
+import RoutingCore
+
+/// A run of `routegrad train` on the terminal.
+enum TrainingSession {
+  /// Begins a run.
+  static func begin(
+    _ settings: any ModelSettings, _ options: TrainingOptions, _ runOptions: RunOptions, plan: TrainingPlan
+  ) throws {
+    let manifest = RunManifest(
+      settings: settings, router: try TrainingRouter(options.router), seed: options.seed, plan: options.plan(plan),
+      version: routeGradVersion, commit: commit)
+    do throws(InvalidInput) {
+      try manifest.plan.validate()
+    } catch {
+      throw Failure(.wrongUsage, "\(error)")
+    }
+    // Before a folder is made: whatever is wrong with settings or files.
+    _ = try manifest.model()
+    try run(Trainer(RunFolder(creating: options.output, manifest)), runOptions, isResumed: false)
+  }
+
+  /// Trains, and says on standard output how it ended.
+  static func run(_ trainer: Trainer, _ options: RunOptions, isResumed: Bool) throws {
+    let line = TrainingProgressLine(isShown: !options.quiet, firstStep: trainer.step)
+    Interruption.deferInterrupts()
+    let outcome: Trainer.Outcome
+    do {
+      defer { line.clear() }
+      outcome = try trainer.run(
+        threads: options.threadCount, onProgress: line.show, isInterrupted: { Interruption.isRequested })
+    }
+    let folder = trainer.folder.path
+    switch outcome {
+    case .finished:
+      let metrics = try RunFolder.metrics(of: folder)
+      let loss = metrics.lines.last?.loss.map { ", held-out loss \($0)" } ?? ""
+      try Output.standard.write("\(folder): \(trainer.step) steps\(loss)\n")
+    case .diverged:
+      throw Failure(
+        .wrongData, "\(folder): step \(trainer.step): the loss is not finite any more; lower '--learning-rate'")
+    case .interrupted:
+      throw Failure(
+        .interrupted,
+        "interrupted and saved after \(trainer.step) steps; go on with: routegrad train resume \(folder)")
+    }
+  }
+
+  /// The commit of the program, where its builder says so in the environment.
+  static var commit: String? { getenv("ROUTEGRAD_COMMIT").map { String(cString: $0) } }
+}
+
+/// Steps, loss and the time left, on standard error if that is a terminal.
+final class TrainingProgressLine {
+  private let isShown: Bool
+  private let firstStep: Int
+  private let start = ContinuousClock.now
+  private var due = ContinuousClock.now + .milliseconds(200)
+  private var isVisible = false
+
+  init(isShown: Bool, firstStep: Int) {
+    self.isShown = isShown && isatty(STDERR_FILENO) == 1
+    self.firstStep = firstStep
+  }
+
+  func show(_ progress: Trainer.Progress) {
+    guard isShown, ContinuousClock.now >= due else { return }
+    due = .now + .milliseconds(200)
+    isVisible = true
+    Terminal.show("\r\u{1B}[K\(progress.line(since: start, firstStep: firstStep))")
+  }
+
+  /// Takes the line away.
+  func clear() {
+    if isVisible { Terminal.show("\r\u{1B}[K") }
+  }
+}
+
+extension Trainer.Progress {
+  /// `120/800 steps, loss 0.412, 3 s left`.
+  func line(since start: ContinuousClock.Instant, firstStep: Int = 0) -> String {
+    let elapsed = (ContinuousClock.now - start) / .seconds(1)
+    let left = elapsed / Double(max(step - firstStep, 1)) * Double(steps - step)
+    let figure = loss.map { ", loss \(($0 * 1e4).rounded() / 1e4)" } ?? ""
+    return "\(step)/\(steps) steps\(figure), \(Self.words(seconds: left)) left"
+  }
+
+  private static func words(seconds: Double) -> String {
+    let seconds = Int(min(seconds, 1e9).rounded(.up))
+    return seconds < 120 ? "\(seconds) s" : seconds < 7200 ? "\(seconds / 60) min" : "\(seconds / 3600) h"
+  }
+}
