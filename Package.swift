@@ -57,7 +57,7 @@ let package = Package(
     .target(name: "RouteGrad", dependencies: ["RoutingReports", "SwitchTraining"]),
 
     // MARK: The C interface: its header, and what stands behind it
-    .target(name: "CRouteGrad"),
+    .target(name: "CRouteGrad", exclude: ["without-glpk", "build.sh", "install.sh"]),
     .target(name: "RouteGradABI", dependencies: ["CRouteGrad", "RouteGrad"]),
 
     // MARK: Programs

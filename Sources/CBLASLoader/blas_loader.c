@@ -50,6 +50,9 @@ static int take(void *handle, const char *name) {
   return 1;
 }
 
+// Whether the process had OpenBLAS before us: then how many threads it uses is the host's affair.
+static int openblas_is_the_hosts;
+
 static void *open_openblas(void) {
   static const char *const names[] = {
       "libopenblas.so.0", "libopenblas.so", "libopenblas.0.dylib", "/opt/homebrew/opt/openblas/lib/libopenblas.dylib",
@@ -57,8 +60,11 @@ static void *open_openblas(void) {
   const int sets_threads = !getenv("OPENBLAS_NUM_THREADS");
   if (sets_threads) setenv("OPENBLAS_NUM_THREADS", "1", 1);  // no pool of threads that would never be used
   void *handle = NULL;
-  for (size_t i = 0; i < sizeof names / sizeof *names && !handle; i++)
-    handle = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+  for (size_t i = 0; i < sizeof names / sizeof *names && !handle; i++) {
+    handle = dlopen(names[i], RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD);
+    if (handle) openblas_is_the_hosts = 1;
+    if (!handle) handle = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+  }
   if (sets_threads) unsetenv("OPENBLAS_NUM_THREADS");
   return handle;
 }
@@ -123,7 +129,7 @@ static int load_openblas(void) {
   append(name, kernels_of(handle), sizeof name);
   append(name, " kernels)", sizeof name);
   if (!take(handle, name)) return 0;
-  if (set_threads) set_threads(1);
+  if (set_threads && !openblas_is_the_hosts) set_threads(1);
   return 1;
 }
 

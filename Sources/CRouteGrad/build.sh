@@ -13,11 +13,16 @@ scratch=${ROUTEGRAD_SCRATCH_PATH:-$root/.build-abi}
 mkdir -p "$scratch/link"
 
 # A folder with the static libraries only: what is searched first for -lgsl.
-for library in libgsl.a libgslcblas.a; do
+for library in libgsl.a libgslcblas.a libz.a; do
   path=$("${CC:-cc}" -print-file-name="$library")
-  [ -f "$path" ] || { echo "routegrad: $library not found; install libgsl-dev" >&2; exit 1; }
+  [ -f "$path" ] || { echo "routegrad: $library not found; install libgsl-dev and zlib1g-dev" >&2; exit 1; }
   ln -sf "$path" "$scratch/link/$library"
 done
+
+# GLPK routes BASE layers, which the C interface does not reach, and there is no static one that fits into a shared library.
+"${CC:-cc}" -fPIC -fvisibility=hidden -c "$root/Sources/CRouteGrad/without-glpk/glpk.c" -o "$scratch/link/glpk.o"
+rm -f "$scratch/link/libglpk.a"
+ar rc "$scratch/link/libglpk.a" "$scratch/link/glpk.o"
 
 # What is visible: the functions that the header marks.
 {
@@ -29,7 +34,7 @@ done
 build() {
   swift build --package-path "$root" --scratch-path "$scratch" -c release --product CRouteGrad \
     -Xswiftc -static-stdlib -Xlinker -L"$scratch/link" -Xlinker --version-script="$scratch/link/exports" \
-    -Xlinker -s -Xlinker -soname -Xlinker libCRouteGrad.so -Xlinker -z -Xlinker nodelete "$@"
+    -Xlinker -s -Xlinker -soname -Xlinker libCRouteGrad.so -Xlinker -z -Xlinker nodelete -Xlinker -z -Xlinker defs "$@"
 }
 build >&2
 echo "$(build --show-bin-path)/libCRouteGrad.so"

@@ -50,7 +50,7 @@ struct ForeignSamples: @unchecked Sendable {
 }
 
 /// An array `[count][width]` of finite numbers.
-private func finiteNumbers(
+func finiteNumbers(
   _ pointer: UnsafePointer<Double>?, _ count: Int, _ name: String, width: Int = 1
 ) throws(Failure) -> UnsafeBufferPointer<Double> {
   let numbers = UnsafeBufferPointer(

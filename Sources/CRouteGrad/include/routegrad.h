@@ -311,7 +311,7 @@ typedef enum rg_verdict {
 /* What a verdict rests on, in words. */
 typedef struct rg_report rg_report;
 
-/* The report as text, and as JSON in the format routegrad.verdict/1 or routegrad.lint/1; "" for NULL. Valid until the report is
+/* The report as text, and as JSON in the format routegrad.verdict/1, lint/1 or audit/1; "" for NULL. Valid until the report is
  * destroyed. */
 RG_API const char *rg_report_text(const rg_report *report);
 RG_API const char *rg_report_json(const rg_report *report);
@@ -377,6 +377,48 @@ typedef const char *(*rg_router)(void *context, const char *line, size_t length,
 RG_API rg_status rg_lint(
     rg_router router, void *context, size_t experts, size_t top_k, uint64_t seed, rg_verdict *verdict,
     rg_report **report);
+
+/* ------------------------------------------------------------------------------------------------------- whole layers */
+
+/* A layer of experts f_i(x) = W₂ act(W₁ x + b₁) + b₂ with θ = W x + b, its input, and its loss, the mean over T tokens
+ * (docs/formats.md, routegrad.layer/1). Set it to RG_LAYER_INIT first. */
+typedef struct rg_layer {
+  size_t size;                 /* sizeof(rg_layer) */
+  size_t tokens;               /* T */
+  size_t inputs;               /* d */
+  size_t hidden;               /* h */
+  size_t outputs;              /* e */
+  size_t experts;              /* N */
+  const char *activation;      /* "relu", "gelu" or "silu" */
+  int adds_residual;           /* not 0: x_t is added to the output before the loss sees it; needs d = e */
+  const double *input;         /* x, [T][d] */
+  const double *router_weight; /* W, [N][d] */
+  const double *router_bias;   /* b, [N]; NULL: none, and so are the biases and the scale that follow */
+  const double *weight1;       /* W₁, [N][h][d] */
+  const double *bias1;         /* b₁, [N][h] */
+  const double *weight2;       /* W₂, [N][e][h] */
+  const double *bias2;         /* b₂, [N][e] */
+  const double *scale;         /* ω, [e] */
+  const double *target;        /* [T][e]: the loss of token t is ½‖y_t − target_t‖²; NULL: the next three are read */
+  size_t classes;              /* V */
+  const double *unembedding;   /* U, [V][e]: the loss of token t is −log softmax(U y_t)[label_t] */
+  const int64_t *labels;       /* [T], from 0 to V − 1 */
+} rg_layer;
+
+#define RG_LAYER_INIT \
+  {sizeof(rg_layer), 0, 0, 0, 0, 0, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL}
+
+/* Bias and variance of estimators on a whole layer, for each group of its parameters, as `routegrad audit-layer` reports them; JSON
+ * in the format routegrad.audit/1.
+ *
+ * estimators: a list such as "sparsemixer,reinmax:tau=1.3", or NULL for every one whose outcomes can be enumerated. target: as in
+ * rg_target. mask_rule, mask_threshold: as in rg_problem_masked, NULL for none. threads: 1 to 1024.
+ *
+ * Uses OpenBLAS where the machine has it, opened by the first call, which sets variables of the environment for that moment: make it
+ * before other threads read them. The number of threads of an OpenBLAS that the host had before is left alone. */
+RG_API rg_status rg_audit_layer(
+    const rg_layer *layer, const char *estimators, const char *target, const char *mask_rule, double mask_threshold,
+    size_t threads, rg_report **report);
 
 #ifdef __cplusplus
 }

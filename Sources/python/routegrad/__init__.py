@@ -4,7 +4,7 @@ A *problem* is router logits θ, π = softmax(θ), and either an objective read 
 outputs under a loss (:func:`mixture`). :func:`target` is the exact gradient that an estimator should have; :func:`moments`
 what an estimator really has in the mean, and its variance; :func:`outcomes` everything that can happen when it is run once.
 :func:`verify` judges gradient samples of another program, :func:`lint` a router: a PyTorch module, a JAX function, or any
-callable.
+callable; :func:`audit_layer` a whole layer.
 
 Everything raises :class:`RouteGradError`, a ``ValueError``, with the library's message. Calls release the GIL, and any
 number of threads may use one problem at the same time.
@@ -13,6 +13,7 @@ number of threads may use one problem at the same time.
 from ._errors import RouteGradError
 from ._estimators import estimators
 from ._expectations import Assessment, Moments, assess, expected_loss, moments, target
+from ._layers import LayerAudit, audit_layer
 from ._library import version as _version
 from ._lint import Lint, lint
 from ._outcomes import Outcome, outcomes, sample
@@ -22,7 +23,7 @@ from ._verification import Verification, verify
 __version__ = _version()
 
 __all__ = [
-    "Assessment", "Lint", "Moments", "Outcome", "Problem", "RouteGradError", "Verification", "assess", "categorical",
-    "estimators", "expected_loss", "lint", "mixture", "moments", "outcomes", "problem", "problems", "sample", "target",
+    "Assessment", "LayerAudit", "Lint", "Moments", "Outcome", "Problem", "RouteGradError", "Verification", "assess",
+    "audit_layer", "categorical", "estimators", "expected_loss", "lint", "mixture", "moments", "outcomes", "problem", "problems", "sample", "target",
     "verify",
 ]

@@ -96,6 +96,18 @@ class Samples(ctypes.Structure):
     ]
 
 
+class LayerArguments(ctypes.Structure):
+    """``rg_layer``."""
+
+    _fields_ = [
+        *((name, c_size_t) for name in ("size", "tokens", "inputs", "hidden", "outputs", "experts")),
+        ("activation", c_char_p), ("adds_residual", c_int),
+        *((name, c_void_p) for name in (
+            "input", "router_weight", "router_bias", "weight1", "bias1", "weight2", "bias2", "scale", "target")),
+        ("classes", c_size_t), ("unembedding", c_void_p), ("labels", c_void_p),
+    ]
+
+
 # Arrays are handed over as addresses (c_void_p), which costs least.
 _PROTOTYPES = {
     "rg_last_error": (c_char_p,),
@@ -131,6 +143,8 @@ _PROTOTYPES = {
     "rg_test_feed": (c_int, c_void_p, POINTER(Samples), POINTER(c_int)),
     "rg_test_verdict": (c_int, c_void_p, POINTER(c_int), POINTER(c_void_p)),
     "rg_test_destroy": (None, c_void_p),
+    "rg_audit_layer": (
+        c_int, POINTER(LayerArguments), c_char_p, c_char_p, c_char_p, c_double, c_size_t, POINTER(c_void_p)),
     "rg_lint": (
         c_int, ROUTER, c_void_p, c_size_t, c_size_t, c_uint64, POINTER(c_int), POINTER(c_void_p)),
     "rg_sample": (c_int, c_void_p, c_void_p, c_uint64, c_size_t, c_size_t, c_void_p, c_size_t),
