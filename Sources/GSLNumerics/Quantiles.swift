@@ -42,3 +42,25 @@ public func binomialLimits(successes k: Int, of trials: Int, confidence: Double 
   let upper = k == trials ? 1 : turn { gsl_cdf_beta_Q($0, successes + 1, failures) > tail }
   return lower...max(lower, upper)
 }
+
+/// `t⁻¹(p; ν)`, the quantile of Student's distribution with ν degrees of freedom.
+///
+/// - Precondition: 0 < p < 1, ν > 0.
+///
+/// *Source*: GSL manual, "Random Number Distributions", `gsl_cdf_tdist_Pinv`.
+public func studentQuantile(_ p: Double, degrees: Double) -> Double {
+  precondition(p > 0 && p < 1 && degrees > 0, "a quantile belongs to 0 < p < 1 and ν > 0, got \(p) and \(degrees)")
+  GSLRuntime.prepare()
+  return p < 0.5 ? gsl_cdf_tdist_Pinv(p, degrees) : gsl_cdf_tdist_Qinv(1 - p, degrees)
+}
+
+/// `P(|T| ≥ |t|)`, T distributed as Student's with ν degrees of freedom: the p-value of a two-sided t-test.
+///
+/// - Precondition: ν > 0.
+///
+/// *Source*: GSL manual, "Random Number Distributions", `gsl_cdf_tdist_Q`.
+public func studentTwoSidedTail(_ t: Double, degrees: Double) -> Double {
+  precondition(degrees > 0, "a distribution of Student's has ν > 0, got \(degrees)")
+  GSLRuntime.prepare()
+  return 2 * gsl_cdf_tdist_Q(t.magnitude, degrees)
+}

@@ -17,10 +17,8 @@ public struct TrainingRouter: Sendable {
   let contrast: Contrast?
   /// The rank of the students, if there are any.
   let studentRank: Int?
-  /// The estimator whose samples the logits get, or nil where the choice is an argmax of its own (see ``MixtureNetwork``).
-  let estimator: (any GradientEstimator)?
-  /// The mask of the softmax.
-  let space: SamplingSpace
+  /// What the gradient of a token's logits is a sample of.
+  let law: GradientLaw
 
   /// What stands for the output of an expert that was not chosen.
   enum Contrast: Sendable, Equatable {
@@ -59,8 +57,7 @@ extension TrainingRouter {
     var tokenRouter: any TokenRouter
     var contrast: Contrast?
     var studentRank: Int?
-    var estimator: (any GradientEstimator)?
-    var space = SamplingSpace.none
+    var law = GradientLaw.unknown
   }
 
   private static let jitter = ParameterDeclaration("r", .number, standard: .number(0.1))
@@ -84,12 +81,21 @@ extension TrainingRouter {
     }
   }
 
+  /// Jitter on the input reaches the weights by another way than the logits, and has no law here.
+  private static func jitteredLaw(_ values: ParameterValues, _ space: SamplingSpace) -> GradientLaw {
+    switch noise(values) {
+    case .logits(let r): .jitteredArgmax(r: r, hasCoin: false, space)
+    case .none: .jitteredArgmax(r: 0, hasCoin: false, space)
+    case .input: .unknown
+    }
+  }
+
   private static let kinds: [Kind] = [
     Kind(id: "switch", parameters: [jitter, jitterKind]) {
-      Parts(tokenRouter: SwitchRouter(jitter: noise($0)), estimator: Switch(jitter: $0.number("r")))
+      Parts(tokenRouter: SwitchRouter(jitter: noise($0)), law: jitteredLaw($0, .none))
     },
     Kind(id: "masked-switch", parameters: [jitter, jitterKind, mask, threshold]) {
-      Parts(tokenRouter: MaskedSwitchRouter(jitter: noise($0), space: space($0)))
+      Parts(tokenRouter: MaskedSwitchRouter(jitter: noise($0), space: space($0)), law: jitteredLaw($0, space($0)))
     },
     Kind(
       id: "sparsemixer",
@@ -107,8 +113,8 @@ extension TrainingRouter {
         default: SparseMixer()
         }
       return Parts(
-        tokenRouter: SparseMixerRouter(space: space(values), rule: estimator.rule), estimator: estimator,
-        space: space(values))
+        tokenRouter: SparseMixerRouter(space: space(values), rule: estimator.rule),
+        law: .rule(estimator.rule, space(values)))
     },
     Kind(
       id: "sparsemixer-v2",
@@ -116,22 +122,25 @@ extension TrainingRouter {
         mask, threshold, argmaxRule, ParameterDeclaration("reference-constants", .flag, standard: .flag(false)),
       ]
     ) { values in
-      Parts(
-        tokenRouter: SparseMixerV2Router(
-          space: space(values), argmaxRule: values.flag("argmax-rule"),
-          referenceConstants: values.flag("reference-constants")),
-        estimator: values.flag("argmax-rule")
-          ? SparseMixerV2(referenceConstants: values.flag("reference-constants")) : nil, space: space(values))
+      let router = SparseMixerV2Router(
+        space: space(values), argmaxRule: values.flag("argmax-rule"),
+        referenceConstants: values.flag("reference-constants"))
+      return Parts(tokenRouter: router, law: .rule(router.rule, space(values)))
     },
     Kind(id: "sparsemixer-v2-top2", parameters: [mask, threshold, argmaxRule]) {
       Parts(
-        tokenRouter: SparseMixerV2Top2Router(space: space($0), argmaxRule: $0.flag("argmax-rule")), space: space($0))
+        tokenRouter: SparseMixerV2Top2Router(space: space($0), argmaxRule: $0.flag("argmax-rule")),
+        law: $0.flag("argmax-rule") ? .estimator(SparseMixerV2Top2(), space($0)) : .unknown)
     },
     Kind(id: "argmax-midpoint", parameters: [jitter]) {
-      Parts(tokenRouter: ArgmaxMidpointRouter(jitter: $0.number("r")))
+      Parts(
+        tokenRouter: ArgmaxMidpointRouter(jitter: $0.number("r")),
+        law: .jitteredArgmax(r: $0.number("r"), hasCoin: true, .none))
     },
     Kind(id: "null-contrast", parameters: [jitter]) {
-      Parts(tokenRouter: DetachedRouter(.jitteredArgmax(r: $0.number("r"))), contrast: .null)
+      Parts(
+        tokenRouter: DetachedRouter(.jitteredArgmax(r: $0.number("r"))), contrast: .null,
+        law: .detached(r: $0.number("r")))
     },
     Kind(
       id: "surrogate-experts",
@@ -143,7 +152,8 @@ extension TrainingRouter {
     ) {
       Parts(
         tokenRouter: DetachedRouter(.jitteredArgmax(r: $0.number("r")), extraShare: $0.number("extra")),
-        contrast: .students(top: $0.integer("top") == 1), studentRank: $0.integer("rank"))
+        contrast: .students(top: $0.integer("top") == 1), studentRank: $0.integer("rank"),
+        law: .detached(r: $0.number("r")))
     },
     Kind(
       id: "exact",
@@ -153,17 +163,19 @@ extension TrainingRouter {
     ) {
       Parts(
         tokenRouter: DetachedRouter(
-          $0.word("expert") == "sample" ? .sample : .jitteredArgmax(r: $0.number("r"))), contrast: .exact)
+          $0.word("expert") == "sample" ? .sample : .jitteredArgmax(r: $0.number("r"))), contrast: .exact,
+        law: .detached(r: nil))
     },
     Kind(
       id: "reinforce",
       parameters: [mask, threshold, ParameterDeclaration("baseline", .number, standard: .number(0))]
     ) {
       Parts(
-        tokenRouter: ReinforceRouter(space: space($0), baseline: $0.number("baseline")), space: space($0))
+        tokenRouter: ReinforceRouter(space: space($0), baseline: $0.number("baseline")),
+        law: .reinforce(baseline: $0.number("baseline"), space($0)))
     },
     Kind(id: "dense-backward", parameters: []) { _ in
-      Parts(tokenRouter: DenseBackwardRouter(), estimator: DenseBackward())
+      Parts(tokenRouter: DenseBackwardRouter(), law: .estimator(DenseBackward(), .none))
     },
     Kind(
       id: "default-moe",
@@ -208,8 +220,7 @@ extension TrainingRouter {
     tokenRouter = parts.tokenRouter
     contrast = parts.contrast
     studentRank = parts.studentRank
-    estimator = parts.estimator
-    space = parts.space
+    law = parts.law
   }
 
   /// The routers of a comma-separated list, in which a comma followed by `key=` continues the parameters.

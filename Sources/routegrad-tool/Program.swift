@@ -39,6 +39,8 @@ enum ExitStatus: Int32 {
   case noInput = 66
   /// An output that cannot be written.
   case noOutput = 73
+  /// Stopped by a signal that was waited for.
+  case interrupted = 130
 }
 
 extension ExitStatus {

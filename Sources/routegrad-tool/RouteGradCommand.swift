@@ -14,7 +14,7 @@ struct RouteGradCommand: ParsableCommand {
     version: routeGradVersion,
     subcommands: [
       ReportCommand.self, OutcomesCommand.self, OrderCommand.self, VerifyCommand.self, AuditLayerCommand.self,
-      EstimatorsCommand.self, LintCommand.self, TrainCommand.self, TranslateCommand.self,
+      EstimatorsCommand.self, LintCommand.self, TrainCommand.self, CompareCommand.self, TranslateCommand.self,
     ])
 
   /// What `--version --verbose` prints: the libraries that were found when the program started, too.

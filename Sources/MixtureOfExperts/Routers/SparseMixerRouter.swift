@@ -35,6 +35,8 @@ public struct SparseMixerV2Router: RayRouter {
 
   public let space: SamplingSpace
   public let coins: RayCoins
+  /// What the coins toss for.
+  public let rule: RayRule
 
   /// - Parameters:
   ///   - space: the mask.
@@ -44,7 +46,8 @@ public struct SparseMixerV2Router: RayRouter {
     space: SamplingSpace = .referenceCode(threshold: 0.1), argmaxRule: Bool = true, referenceConstants: Bool = false
   ) {
     self.space = space
-    coins = RayCoins(SparseMixerV2(referenceConstants: referenceConstants).rule(withArgmaxRule: argmaxRule))
+    rule = SparseMixerV2(referenceConstants: referenceConstants).rule(withArgmaxRule: argmaxRule)
+    coins = RayCoins(rule)
   }
 }
 

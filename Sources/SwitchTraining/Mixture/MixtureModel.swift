@@ -7,6 +7,7 @@ public final class MixtureModel: TrainableModel {
   /// Task and sizes.
   public let settings: MixtureSettings
   public let parameters: [TrainableParameter]
+  let router: TrainingRouter
   let network: MixtureNetwork<Float>
   let heldOut: MixtureTask.Batch
   private let task: MixtureTask
@@ -16,6 +17,7 @@ public final class MixtureModel: TrainableModel {
   /// - Precondition: the settings are valid (``MixtureSettings/validate()``).
   public init(_ settings: MixtureSettings, router: TrainingRouter, seed: UInt64) {
     self.settings = settings
+    self.router = router
     task = MixtureTask(settings.kind, shared: settings.shared, seed: seed)
     heldOut = task.heldOut(tokens: settings.heldOut)
     unit = settings.kind == .regression ? heldOut.targetVariance : 1

@@ -76,6 +76,13 @@ package final class RunFolder {
     }
   }
 
+  /// Removes a folder and everything below it; symbolic links are removed, not followed.
+  package static func removeAll(_ path: String) {
+    if unlink(path) == 0 { return }
+    for name in RunFiles.names(in: path) ?? [] { removeAll("\(path)/\(name)") }
+    rmdir(path)
+  }
+
   private static func openMetrics(_ path: String) throws(RunError) -> Int32 {
     let file = "\(path)/\(metricsName)"
     let descriptor = open(file, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o666)

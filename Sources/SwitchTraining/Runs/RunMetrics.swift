@@ -78,7 +78,7 @@ extension JSONFields {
 }
 
 extension RouterAudit {
-  var json: JSONValue {
+  package var json: JSONValue {
     [
       "targetNorm": JSONValue(targetNorm), "relativeBias": JSONValue(relativeBias),
       "relativeStandardDeviation": JSONValue(relativeDeviation), "cosine": JSONValue(cosine),

@@ -125,7 +125,8 @@ extension Trainer {
     if let gradientNorm { members.append(.init(key: "gradientNorm", value: JSONValue(gradientNorm))) }
     let routing = model.routing
     if !routing.isEmpty { members.append(.init(key: "routers", value: .array(routing.map(\.json)))) }
-    if step == plan.steps && plan.auditEvery != nil || plan.isDue(plan.auditEvery, step) {
+    // Not at step 0, where nothing depends on the router yet.
+    if step > 0, plan.auditEvery != nil, step == plan.steps || plan.isDue(plan.auditEvery, step) {
       let audit = try layerError { () throws(LayerError) in try model.auditRouter(threads: threads) }
       members.append(.init(key: "audit", value: audit?.json ?? .null))
     }

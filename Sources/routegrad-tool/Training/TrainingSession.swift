@@ -41,9 +41,9 @@ enum TrainingSession {
       throw Failure(
         .wrongData, "\(folder): step \(trainer.step): the loss is not finite any more; lower '--learning-rate'")
     case .interrupted:
-      Terminal.complain(
-        "routegrad: interrupted and saved after \(trainer.step) steps; go on with: routegrad train resume \(folder)")
-      exit(130)
+      throw Failure(
+        .interrupted,
+        "interrupted and saved after \(trainer.step) steps; go on with: routegrad train resume \(folder)")
     }
   }
 

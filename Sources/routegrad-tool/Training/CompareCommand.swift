@@ -1,0 +1,132 @@
+import ArgumentParser
+import Glibc
+import RouteGrad
+import RoutingCore
+
+struct CompareCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "compare",
+    abstract: "Train the same network with every router on matched seeds, and say which trains faster and why.",
+    discussion: """
+      Each router trains at its tuned learning rate: the one shipped for the task, the one of '--rates', or what '--tune' finds \
+      on a grid that widens while an optimum sits on its edge, on seeds of its own. Everything printed is computed from the runs' \
+      folders, which '--runs' keeps (runs that are complete there are not repeated) and '--from' reads again.
+      """)
+
+  @Option(help: "What is learned.")
+  var task: MixtureTask.Kind = .regression
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "The share of the target's variance that a teacher of all cells has. (default: 0.75)", valueName: "s"))
+  var shared: Double?
+
+  @Option(help: ArgumentHelp("The routers, as id:key=value,…; the first is the baseline.", valueName: "a,b"))
+  var routers = TrainingRouter.standardList
+
+  @Option(parsing: .unconditional, help: ArgumentHelp("The number of seeds.", valueName: "n"))
+  var seeds = 8
+
+  @Option(parsing: .unconditional, help: ArgumentHelp("The first seed.", valueName: "n"))
+  var firstSeed: UInt64 = 0
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("The number of steps. (default: 800 with a shared teacher, else 600)", valueName: "n"))
+  var steps: Int?
+
+  @OptionGroup var mixture: MixtureOptions
+
+  @Option(parsing: .unconditional, help: ArgumentHelp("One learning rate for all. (default: tuned)", valueName: "η"))
+  var learningRate: Double?
+
+  @Option(help: ArgumentHelp("Tuned learning rates; '--tune' writes them there.", valueName: "file"))
+  var rates: String?
+
+  @Flag(help: "Tune the learning rates first.")
+  var tune = false
+
+  @Option(parsing: .unconditional, help: ArgumentHelp("The number of seeds that '--tune' takes.", valueName: "n"))
+  var tuneSeeds = 4
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("The steps between exact audits of the router's gradient; 0: none.", valueName: "k"))
+  var auditEvery = 200
+
+  @Option(help: ArgumentHelp("Keep the runs in this folder, and use those that are there.", valueName: "folder"))
+  var runs: String?
+
+  @Option(help: ArgumentHelp("Train nothing; compare the runs that are below this folder.", valueName: "folder"))
+  var from: String?
+
+  @OptionGroup var output: OutputOptions
+  @OptionGroup var runOptions: RunOptions
+
+  func validate() throws {
+    guard seeds >= 1, seeds <= 10_000 else { throw ValidationError("'--seeds': expected 1 to 10000, got \(seeds)") }
+    guard tuneSeeds >= 1, tuneSeeds <= 10_000 else {
+      throw ValidationError("'--tune-seeds': expected 1 to 10000, got \(tuneSeeds)")
+    }
+    let first = RateSearch.firstSeed
+    guard firstSeed + UInt64(seeds) <= first else {
+      throw ValidationError(
+        "'--first-seed', '--seeds': expected seeds below \(first), from where on they are for tuning")
+    }
+    guard auditEvery >= 0 else { throw ValidationError("'--audit-every': expected at least 0, got \(auditEvery)") }
+    if let learningRate, !(learningRate > 0 && learningRate.isFinite) {
+      throw ValidationError("'--learning-rate': expected a number above 0, got \(learningRate)")
+    }
+    if from != nil, tune || runs != nil || rates != nil || learningRate != nil {
+      throw ValidationError(
+        "'--from' trains nothing: it does not go with '--tune', '--runs', '--rates' or '--learning-rate'")
+    }
+    if learningRate != nil, tune || rates != nil {
+      throw ValidationError("'--learning-rate' does not go with '--tune' or '--rates'")
+    }
+    if shared != nil, task == .classification {
+      throw ValidationError("'--shared' goes with '--task mixture-regression'")
+    }
+  }
+
+  func run() throws {
+    let destination: Output
+    let report: ComparisonReport
+    if let from {
+      destination = try Output(path: output.output)
+      report = ComparisonReport(try Comparison(RunCollection(below: from)))
+    } else {
+      let session = try ComparisonSession(self)
+      destination = try Output(path: output.output)
+      report = try session.run()
+    }
+    try destination.finish(report.rendered(as: output.format, style: output.style))
+  }
+
+  /// The task as it was asked for.
+  func settings() throws -> MixtureSettings {
+    var settings = mixture.settings(task)
+    settings.shared = task == .regression ? shared ?? 0.75 : 0
+    do throws(InvalidInput) {
+      try settings.validate()
+    } catch {
+      throw Failure(.wrongUsage, "\(error)")
+    }
+    return settings
+  }
+
+  /// The plan as it was asked for, for a learning rate that is still open.
+  func plan(_ settings: MixtureSettings) throws -> TrainingPlan {
+    var plan = TrainingPlan(steps: steps ?? (settings.shared > 0 ? 800 : 600))
+    plan.auditEvery = auditEvery > 0 ? auditEvery : nil
+    do throws(InvalidInput) {
+      try plan.validate()
+    } catch {
+      throw Failure(.wrongUsage, "\(error)")
+    }
+    return plan
+  }
+}
+
+extension MixtureTask.Kind: ExpressibleByArgument {}
