@@ -51,12 +51,13 @@ struct TranslationCommandTests {
     }
   }
 
-  @Test(arguments: [
-    (["s": "a\nb\n", "t": "x\n"], 65, "s, t: expected as many lines in both, got 2 and 1"),
-    (["s": "", "t": "x\n"], 65, "s: expected at least one line, the file is empty"),
-    (["s": "\n", "t": "x\n"], 65, "s, t: expected a pair of lines with words on both sides"),
-    (["t": "x\n"], 66, "s: cannot be read: No such file or directory"),
-  ] as [([String: String], Int32, String)])
+  @Test(
+    arguments: [
+      (["s": "a\nb\n", "t": "x\n"], 65, "s, t: expected as many lines in both, got 2 and 1"),
+      (["s": "", "t": "x\n"], 65, "s: expected at least one line, the file is empty"),
+      (["s": "\n", "t": "x\n"], 65, "s, t: expected a pair of lines with words on both sides"),
+      (["t": "x\n"], 66, "s: cannot be read: No such file or directory"),
+    ] as [([String: String], Int32, String)])
   func wrongFilesAreNamed(files: [String: String], status: Int32, message: String) throws {
     try Folder.temporary { folder in
       try Self.write(files, in: folder)
@@ -105,7 +106,8 @@ struct TranslationCommandTests {
         ["train", "mixture-regression", "--output", "other", "--steps", "1", "--quiet", "--threads", "1"], in: folder)
       #expect(other.status == 0, "\(other.error)")
       let wrong = try Tool.run(["translate", "other"], input: "a", in: folder)
-      #expect(wrong.status == 65 && wrong.error.contains("expected a run of translation, got one of mixture-regression"))
+      #expect(
+        wrong.status == 65 && wrong.error.contains("expected a run of translation, got one of mixture-regression"))
       #expect(try Self.train(["--quiet"], in: folder).status == 0)
       let empty = try Tool.run(["translate", "run"], input: "", in: folder)
       #expect(empty.status == 65)
