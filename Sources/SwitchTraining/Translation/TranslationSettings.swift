@@ -82,9 +82,9 @@ extension TranslationSettings {
 
 extension TranslationSettings.Files {
   fileprivate mutating func take() throws(RunError) {
-    fingerprints = [
-      RunFiles.fingerprint(of: try RunFiles.bytes(of: source)), RunFiles.fingerprint(of: try RunFiles.bytes(of: target)),
-    ]
+    for (k, path) in [source, target].enumerated() {
+      fingerprints[k] = RunFiles.fingerprint(of: try RunFiles.bytes(of: path))
+    }
   }
 
   fileprivate func lines() throws -> [TextLines] {
