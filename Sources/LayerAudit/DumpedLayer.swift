@@ -104,7 +104,8 @@ extension DumpedLayer {
       "experts.w2": [n, e, h], "experts.b2": [n, e], "scale": [e],
     ]
     for (name, tensor) in parameters.all {
-      for (k, value) in try reader.numbers(name, shapes[name] ?? []).enumerated() { tensor.elements[k] = value }
+      let values = try reader.numbers(name, shapes[name] ?? [])
+      tensor.elements.update(from: values, count: values.count)
     }
     let hasTarget = reader.has("target")
     guard hasTarget != (reader.has("unembedding") || reader.has("labels")) else {

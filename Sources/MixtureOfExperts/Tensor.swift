@@ -28,7 +28,7 @@ public final class Tensor<Scalar: LayerScalar>: @unchecked Sendable {
   public convenience init(rows: Int, columns: Int, _ values: some Collection<Scalar>) {
     precondition(values.count == rows * columns, "\(values.count) entries are not \(rows)×\(columns)")
     self.init(rows: rows, columns: columns)
-    for (i, value) in values.enumerated() { elements[i] = value }
+    _ = UnsafeMutableBufferPointer(start: elements, count: count).update(fromContentsOf: values)
   }
 
   deinit { UnsafeMutableRawPointer(elements).deallocate() }
