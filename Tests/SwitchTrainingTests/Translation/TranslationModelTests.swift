@@ -120,7 +120,8 @@ struct TranslationModelTests {
   @Test(arguments: [
     "switch", "switch:jitter=input,scale=false", "masked-switch", "sparsemixer",
     "sparsemixer:rule=midpoint,mask=paper", "sparsemixer:rule=first-order,mask=none", "sparsemixer-v2",
-    "sparsemixer-v2:argmax-rule=false", "sparsemixer-v2-top2", "argmax-midpoint", "reinforce", "dense-backward", "default-moe", "gshard", "base",
+    "sparsemixer-v2:argmax-rule=false", "sparsemixer-v2-top2", "argmax-midpoint", "reinforce", "dense-backward",
+    "default-moe", "gshard", "base",
   ])
   func everyRouterThatWorksAtDepthTrains(router: String) throws {
     let model = try Self.settings().model(router: TrainingRouter(router), seed: 2)
