@@ -111,9 +111,10 @@ struct TranslationModelTests {
       settings.training = .init(source: folder + "/s", target: folder + "/t")
       settings = try settings.withFingerprints()
       #expect(try settings.corpus().training.pairs.count == 2)
-      #expect(try TranslationSettings(id: "translation", .init(settings.json, of: "settings")) == settings)
+      let readBack = try TranslationSettings(id: "translation", .init(settings.json, of: "settings"))
+      #expect(readBack == settings)
       try Data("x y\ny y\n".utf8).write(to: URL(filePath: "\(folder)/t"))
-      #expect(throws: RunError.self) { try settings.corpus() }
+      #expect(throws: RunError.self) { try readBack.corpus() }
     }
   }
 
