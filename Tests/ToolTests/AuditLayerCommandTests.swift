@@ -17,7 +17,9 @@ struct AuditLayerCommandTests {
   }
 
   @Test func jsonKeepsTheContract() throws {
-    let run = try Tool.run(["audit-layer", Self.layer, "--format", "json", "--estimators", "exact,conventional,default-moe"])
+    let run = try Tool.run([
+      "audit-layer", Self.layer, "--format", "json", "--estimators", "exact,conventional,default-moe",
+    ])
     let root = try #require(try JSONSerialization.jsonObject(with: Data(run.output.utf8)) as? [String: Any])
     #expect(root["schema"] as? String == "routegrad.audit/1")
     #expect(root["tokens"] as? Int == 64 && root["experts"] as? Int == 8)
@@ -49,7 +51,10 @@ struct AuditLayerCommandTests {
   @Test func meansAreWrittenWholeOrNotAtAll() throws {
     try Folder.temporary { folder in
       let run = try Tool.run(
-        ["audit-layer", Self.layer, "--estimators", "exact,default-moe,exact", "--gradients", "m.safetensors", "--output", "a.txt"],
+        [
+          "audit-layer", Self.layer, "--estimators", "exact,default-moe,exact", "--gradients", "m.safetensors",
+          "--output", "a.txt",
+        ],
         in: folder)
       #expect(run.status == 0 && run.output == "" && run.error == "")
       #expect(try Folder.names(in: folder) == ["a.txt", "m.safetensors"])
@@ -81,7 +86,8 @@ struct AuditLayerCommandTests {
     for k in broken.count - 4..<broken.count { broken[k] = 0xFF }
     expectRefusal(try Tool.run(["audit-layer", "-"], input: Data(broken)), status: 65, "expected a finite number")
     expectRefusal(
-      try Tool.run(["audit-layer", Self.layer, "--estimators", "sparsemixr"]), status: 64, "did you mean 'sparsemixer'?")
+      try Tool.run(["audit-layer", Self.layer, "--estimators", "sparsemixr"]), status: 64, "did you mean 'sparsemixer'?"
+    )
     expectRefusal(
       try Tool.run(["audit-layer", Self.layer, "--output", "x", "--gradients", "x"]), status: 64, "same file")
   }

@@ -6,7 +6,7 @@ struct HelpTests {
     let run = try Tool.run(arguments)
     #expect(run.status == 0)
     #expect(run.error == "")
-    for command in ["report", "outcomes", "order", "verify", "audit-layer", "estimators", "lint"] {
+    for command in ["report", "outcomes", "order", "verify", "audit-layer", "estimators", "lint", "train", "compare"] {
       #expect(run.output.contains("\n  \(command) "))
     }
     #expect(run.output.contains("USAGE: routegrad"))
@@ -39,6 +39,16 @@ struct HelpTests {
       ]
     ),
     ("estimators", ["--format"]),
+    (
+      "compare",
+      [
+        "--task", "--shared", "--routers", "--seeds", "--first-seed", "--steps", "--batch", "--experts",
+        "--load-balance",
+        "--learning-rate", "--rates", "--tune", "--tune-seeds", "--audit-every", "--runs", "--from", "--format",
+        "--output",
+        "--threads", "--quiet",
+      ]
+    ),
     ("lint", ["--experts", "--top-k", "--seed", "--timeout", "--format", "--threads", "--quiet"]),
   ])
   func commandHelpNamesEveryOption(command: String, options: [String]) throws {
@@ -48,6 +58,21 @@ struct HelpTests {
       #expect(run.error == "")
       for option in options { #expect(run.output.contains("  \(option) "), "\(option)") }
     }
+  }
+
+  @Test(arguments: [
+    ("mixture-regression", ["--shared", "--experts"]), ("mixture-classification", ["--experts"]),
+    ("language-model", ["--text", "--tokens", "--vocabulary", "--context", "--held-out", "--width", "--dropout"]),
+  ])
+  func trainHelpNamesEveryOption(model: String, options: [String]) throws {
+    let run = try Tool.run(["train", model, "--help"])
+    #expect(run.status == 0 && run.error == "")
+    let common = [
+      "--output", "--router", "--seed", "--steps", "--learning-rate", "--schedule", "--warm-up", "--clip",
+      "--evaluate-every",
+      "--patience", "--audit-every", "--checkpoint-every", "--batch", "--threads", "--quiet",
+    ]
+    for option in common + options { #expect(run.output.contains("  \(option) "), "\(option)") }
   }
 
   @Test func versionIsOneLine() throws {
@@ -60,6 +85,7 @@ struct HelpTests {
     let run = try Tool.run(["--version", "--verbose"])
     #expect(run.status == 0 && run.error == "")
     #expect(run.lines.count == 3 && run.lines[0] == "routegrad 0.1.0")
-    #expect(run.lines[1].hasPrefix("matrix products, Float32: ") && run.lines[2].hasPrefix("matrix products, Float64: "))
+    #expect(
+      run.lines[1].hasPrefix("matrix products, Float32: ") && run.lines[2].hasPrefix("matrix products, Float64: "))
   }
 }
