@@ -6,7 +6,10 @@ struct HelpTests {
     let run = try Tool.run(arguments)
     #expect(run.status == 0)
     #expect(run.error == "")
-    for command in ["report", "outcomes", "order", "verify", "audit-layer", "estimators", "lint", "train", "compare"] {
+    let commands = [
+      "report", "outcomes", "order", "verify", "audit-layer", "estimators", "lint", "train", "compare", "translate",
+    ]
+    for command in commands {
       #expect(run.output.contains("\n  \(command) "))
     }
     #expect(run.output.contains("USAGE: routegrad"))
@@ -39,6 +42,7 @@ struct HelpTests {
       ]
     ),
     ("estimators", ["--format"]),
+    ("translate", ["--input", "--reference", "--tokenize", "--beam", "--length-penalty", "--threads", "--quiet"]),
     (
       "compare",
       [
@@ -61,16 +65,23 @@ struct HelpTests {
   }
 
   @Test(arguments: [
-    ("mixture-regression", ["--shared", "--experts"]), ("mixture-classification", ["--experts"]),
-    ("language-model", ["--text", "--tokens", "--vocabulary", "--context", "--held-out", "--width", "--dropout"]),
+    ("mixture-regression", ["--shared", "--experts", "--batch"]),
+    ("mixture-classification", ["--experts", "--batch"]),
+    ("language-model", ["--text", "--tokens", "--vocabulary", "--context", "--held-out", "--batch", "--width"]),
+    (
+      "translation",
+      [
+        "--source", "--target", "--valid-source", "--valid-target", "--tokens", "--vocabulary", "--context",
+        "--batch-tokens", "--label-smoothing", "--bleu-sentences", "--beam", "--length-penalty", "--width", "--dropout",
+      ]
+    ),
   ])
   func trainHelpNamesEveryOption(model: String, options: [String]) throws {
     let run = try Tool.run(["train", model, "--help"])
     #expect(run.status == 0 && run.error == "")
     let common = [
       "--output", "--router", "--seed", "--steps", "--learning-rate", "--schedule", "--warm-up", "--clip",
-      "--evaluate-every",
-      "--patience", "--audit-every", "--checkpoint-every", "--batch", "--threads", "--quiet",
+      "--evaluate-every", "--patience", "--audit-every", "--checkpoint-every", "--threads", "--quiet",
     ]
     for option in common + options { #expect(run.output.contains("  \(option) "), "\(option)") }
   }
