@@ -85,6 +85,13 @@ extension TokenRoute {
     return argmax
   }
 
+  /// The first index of the largest of `values`.
+  func argmax(_ values: UnsafePointer<Double>) -> Int {
+    var best = 0
+    for j in 1..<max(experts, 1) where values[j] > values[best] { best = j }
+    return best
+  }
+
   /// An expert drawn from p.
   func draw(from p: UnsafePointer<Double>, _ random: inout Philox) -> Int {
     let u = random.nextOpenUnit()

@@ -6,7 +6,10 @@ struct HelpTests {
     let run = try Tool.run(arguments)
     #expect(run.status == 0)
     #expect(run.error == "")
-    for command in ["report", "outcomes", "order", "verify", "audit-layer", "estimators", "lint"] {
+    let commands = [
+      "report", "outcomes", "order", "verify", "audit-layer", "estimators", "lint", "train", "compare", "translate",
+    ]
+    for command in commands {
       #expect(run.output.contains("\n  \(command) "))
     }
     #expect(run.output.contains("USAGE: routegrad"))
@@ -39,6 +42,17 @@ struct HelpTests {
       ]
     ),
     ("estimators", ["--format"]),
+    ("translate", ["--input", "--reference", "--tokenize", "--beam", "--length-penalty", "--threads", "--quiet"]),
+    (
+      "compare",
+      [
+        "--task", "--shared", "--routers", "--seeds", "--first-seed", "--steps", "--batch", "--experts",
+        "--load-balance",
+        "--learning-rate", "--rates", "--tune", "--tune-seeds", "--audit-every", "--runs", "--from", "--format",
+        "--output",
+        "--threads", "--quiet",
+      ]
+    ),
     ("lint", ["--experts", "--top-k", "--seed", "--timeout", "--format", "--threads", "--quiet"]),
   ])
   func commandHelpNamesEveryOption(command: String, options: [String]) throws {
@@ -48,6 +62,28 @@ struct HelpTests {
       #expect(run.error == "")
       for option in options { #expect(run.output.contains("  \(option) "), "\(option)") }
     }
+  }
+
+  @Test(arguments: [
+    ("mixture-regression", ["--shared", "--experts", "--batch"]),
+    ("mixture-classification", ["--experts", "--batch"]),
+    ("language-model", ["--text", "--tokens", "--vocabulary", "--context", "--held-out", "--batch", "--width"]),
+    (
+      "translation",
+      [
+        "--source", "--target", "--valid-source", "--valid-target", "--tokens", "--vocabulary", "--context",
+        "--batch-tokens", "--label-smoothing", "--bleu-sentences", "--beam", "--length-penalty", "--width", "--dropout",
+      ]
+    ),
+  ])
+  func trainHelpNamesEveryOption(model: String, options: [String]) throws {
+    let run = try Tool.run(["train", model, "--help"])
+    #expect(run.status == 0 && run.error == "")
+    let common = [
+      "--output", "--router", "--seed", "--steps", "--learning-rate", "--schedule", "--warm-up", "--clip",
+      "--evaluate-every", "--patience", "--audit-every", "--checkpoint-every", "--threads", "--quiet",
+    ]
+    for option in common + options { #expect(run.output.contains("  \(option) "), "\(option)") }
   }
 
   @Test func versionIsOneLine() throws {

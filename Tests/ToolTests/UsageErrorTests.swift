@@ -4,7 +4,10 @@ struct UsageErrorTests {
   @Test(arguments: [
     (
       ["reprot"],
-      ["unknown command 'reprot'", "expected report, outcomes, order, verify, audit-layer, estimators, lint"]
+      [
+        "unknown command 'reprot'",
+        "expected report, outcomes, order, verify, audit-layer, estimators, lint, train, compare, translate",
+      ]
     ),
     (["--foo"], ["Unknown option '--foo'"]),
     (["report", "--formta", "json"], ["Unknown option '--formta'", "--format"]),

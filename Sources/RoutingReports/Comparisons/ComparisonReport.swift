@@ -24,8 +24,8 @@ package struct ComparisonReport: Sendable {
   }
 
   private var sections: [TextSection] {
-    var sections = [TextSection(title: title, facts: facts, table: table), winsSection]
-    sections.append(TextSection(title: "Reading", notes: reading))
+    var sections = [TextSection(title: title, facts: facts, table: table)]
+    sections += [winsSection, auditSection].compactMap { $0 } + [TextSection(title: "Reading", notes: reading)]
     var legend = [
       "loss: the geometric mean of the final held-out losses. difference: of log final loss from \(comparison.baseline)'s, with "
         + "Student's 95 % interval over matched seeds. speed-up: steps of \(comparison.baseline) by steps of the router to the worse "
@@ -51,39 +51,29 @@ package struct ComparisonReport: Sendable {
   }
 
   private var table: TextTable {
-    let hasAudits = comparison.entries.contains { $0.audit != nil }
     var table = TextTable(columns: [
       .init(title: "router", isText: true), .init(title: "rate"), .init(title: "loss"), .init(title: "difference"),
       .init(title: "p"), .init(title: "speed-up"), .init(title: "wins"),
     ])
-    if hasAudits {
-      table.columns += [.init(title: "cosine"), .init(title: "rel.\nbias"), .init(title: "rel.\nsd")]
-    }
     for entry in comparison.entries {
-      var cells = [
+      let cells = [
         entry.label, Figures.significant(entry.learningRate), Figures.significant(entry.geometricMeanLoss),
         entry.difference.map { Self.words($0.mean, $0.interval, decimals: 2) } ?? Figures.undefined,
         entry.difference?.p.map { $0 < 1e-3 ? "<0.001" : Figures.fixed($0, decimals: 3) } ?? Figures.undefined,
         entry.speedUp.map { Self.words($0) } ?? Figures.undefined,
         entry.wins.of > 0 ? "\(entry.wins.count)/\(entry.wins.of)" : Figures.undefined,
       ]
-      if hasAudits {
-        cells += [
-          entry.audit.map { Figures.fixed($0.cosine, decimals: 3) } ?? Figures.undefined,
-          Figures.ratio(entry.audit?.relativeBias), Figures.ratio(entry.audit?.relativeDeviation),
-        ]
-      }
       table.rows.append(.init(cells: cells))
     }
     return table
   }
 
   /// Speed-ups seed by seed.
-  private var winsSection: TextSection {
+  private var winsSection: TextSection? {
     let entries = comparison.entries.filter { !$0.speedUps.isEmpty }
     let seeds = Set(entries.flatMap { $0.speedUps.map(\.seed) }).sorted()
     // More do not fit a line.
-    guard !entries.isEmpty, seeds.count <= 12 else { return TextSection() }
+    guard !entries.isEmpty, seeds.count <= 12 else { return nil }
     var table = TextTable(
       columns: [.init(title: "speed-up by seed", isText: true)] + seeds.map { .init(title: "\($0)") })
     for entry in entries {
@@ -93,6 +83,25 @@ package struct ComparisonReport: Sendable {
             + seeds.map { seed in
               entry.speedUps.first { $0.seed == seed }.map { Figures.fixed($0.value, decimals: 2) } ?? Figures.undefined
             }))
+    }
+    return TextSection(table: table)
+  }
+
+  /// The router's gradient beside the speed-up.
+  private var auditSection: TextSection? {
+    let entries = comparison.entries.filter { $0.audit != nil }
+    guard !entries.isEmpty else { return nil }
+    var table = TextTable(columns: [
+      .init(title: "router's gradient", isText: true), .init(title: "cosine"), .init(title: "rel. bias"),
+      .init(title: "rel. sd"), .init(title: "speed-up"),
+    ])
+    for entry in entries {
+      table.rows.append(
+        .init(cells: [
+          entry.label, entry.audit.map { Figures.fixed($0.cosine, decimals: 3) } ?? Figures.undefined,
+          Figures.ratio(entry.audit?.relativeBias), Figures.deviation(entry.audit?.relativeDeviation),
+          entry.speedUp.map { Self.words($0) } ?? Figures.undefined,
+        ]))
     }
     return TextSection(table: table)
   }

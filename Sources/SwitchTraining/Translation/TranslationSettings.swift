@@ -1,5 +1,6 @@
 import RoutingCore
 import StrictJSON
+import Synchronization
 
 /// What decides a ``TranslationModel`` besides router and seed: files, how they are divided into tokens, and sizes.
 package struct TranslationSettings: Sendable, Equatable {
@@ -23,6 +24,7 @@ package struct TranslationSettings: Sendable, Equatable {
   package var vocabularyLimit: Int?
   package var model = TranslationModel.Settings()
   package var shape = TransformerShape()
+  private let cache = Cache()
 
   package init() {}
 
@@ -40,10 +42,26 @@ extension TranslationSettings {
     package var heldOut: TranslationModel.HeldOut?
   }
 
-  /// Reads the files.
+  /// Reads the files, once: large ones take minutes.
   ///
   /// - Throws: ``RunError`` that names file and line.
   package func corpus() throws(RunError) -> Corpus {
+    let settings = JSONWriter.line(json)
+    if let last = cache.last.withLock({ $0 }), last.settings == settings { return last.corpus }
+    let corpus = try readCorpus()
+    cache.last.withLock { $0 = (settings, corpus) }
+    return corpus
+  }
+
+  /// What the files were read as, and the settings that they were read by.
+  private final class Cache: Equatable, Sendable {
+    let last = Mutex<(settings: String, corpus: Corpus)?>(nil)
+
+    /// Settings are equal whatever has been read.
+    static func == (a: Cache, b: Cache) -> Bool { true }
+  }
+
+  private func readCorpus() throws(RunError) -> Corpus {
     do {
       var texts: (training: [TextLines], heldOut: [TextLines]) = ([], [])
       if let training {

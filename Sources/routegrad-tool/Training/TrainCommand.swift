@@ -28,7 +28,6 @@ struct TrainResumeCommand: ParsableCommand {
   @OptionGroup var runOptions: RunOptions
 
   func run() throws {
-    try TrainingSession.run(
-      Trainer(RunFolder(opening: folder), previous: previous), runOptions, isResumed: true)
+    try TrainingSession.run(Trainer(RunFolder(opening: folder), previous: previous), runOptions)
   }
 }

@@ -85,6 +85,10 @@ struct TrainTranslationCommand: ParsableCommand {
     var plan = TrainingPlan(steps: 3000)
     (plan.learningRate, plan.warmUp, plan.schedule, plan.clip) = (3e-3, 400, .inverseSquareRoot, 1)
     (plan.evaluateEvery, plan.checkpointEvery) = (250, 250)
+    if source == nil {
+      // Enough for the made corpus.
+      (plan.steps, plan.warmUp, plan.evaluateEvery, plan.checkpointEvery) = (200, 50, 50, 50)
+    }
     try TrainingSession.begin(settings, training, runOptions, plan: plan)
   }
 

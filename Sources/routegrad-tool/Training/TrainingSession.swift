@@ -18,13 +18,15 @@ enum TrainingSession {
     }
     // Before a folder is made: whatever is wrong with settings or files.
     _ = try manifest.model()
-    try run(Trainer(RunFolder(creating: options.output, manifest)), runOptions, isResumed: false)
+    try run(Trainer(RunFolder(creating: options.output, manifest)), runOptions)
   }
 
   /// Trains, and says on standard output how it ended.
-  static func run(_ trainer: Trainer, _ options: RunOptions, isResumed: Bool) throws {
-    let line = TrainingProgressLine(isShown: !options.quiet, firstStep: trainer.step)
+  static func run(_ makeTrainer: @autoclosure () throws -> Trainer, _ options: RunOptions) throws {
+    // From before there is a folder, so that whatever an interrupt finds can be gone on with.
     Interruption.deferInterrupts()
+    let trainer = try makeTrainer()
+    let line = TrainingProgressLine(isShown: !options.quiet, firstStep: trainer.step)
     let outcome: Trainer.Outcome
     do {
       defer { line.clear() }

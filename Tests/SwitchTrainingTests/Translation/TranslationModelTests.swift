@@ -111,10 +111,29 @@ struct TranslationModelTests {
       settings.training = .init(source: folder + "/s", target: folder + "/t")
       settings = try settings.withFingerprints()
       #expect(try settings.corpus().training.pairs.count == 2)
-      #expect(try TranslationSettings(id: "translation", .init(settings.json, of: "settings")) == settings)
+      let readBack = try TranslationSettings(id: "translation", .init(settings.json, of: "settings"))
+      #expect(readBack == settings)
       try Data("x y\ny y\n".utf8).write(to: URL(filePath: "\(folder)/t"))
-      #expect(throws: RunError.self) { try settings.corpus() }
+      #expect(throws: RunError.self) { try readBack.corpus() }
     }
+  }
+
+  @Test(arguments: [
+    "switch", "switch:jitter=input,scale=false", "masked-switch", "sparsemixer",
+    "sparsemixer:rule=midpoint,mask=paper", "sparsemixer:rule=first-order,mask=none", "sparsemixer-v2",
+    "sparsemixer-v2:argmax-rule=false", "sparsemixer-v2-top2", "argmax-midpoint", "reinforce", "dense-backward",
+    "default-moe", "gshard", "base",
+  ])
+  func everyRouterThatWorksAtDepthTrains(router: String) throws {
+    let model = try Self.settings().model(router: TrainingRouter(router), seed: 2)
+    let result = try model.step(0, threads: 1)
+    #expect(result.loss.isFinite && result.loss > 1)
+    for parameter in model.parameters where parameter.name.hasSuffix("switch.router.weight") {
+      #expect(parameter.gradient.values.allSatisfy { $0.isFinite }, "\(parameter.name)")
+      #expect(parameter.gradient.values.contains { $0 != 0 }, "\(parameter.name)")
+    }
+    #expect(model.parameters.contains { $0.name.hasSuffix("switch.scale") } == !router.contains("scale=false"))
+    #expect(try #require(model.evaluate(threads: 1)["loss"]).isFinite)
   }
 
   @Test func routersThatNeedTheLossAreRefused() throws {

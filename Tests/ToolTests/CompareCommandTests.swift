@@ -1,0 +1,84 @@
+import Foundation
+import Testing
+import _TestSupport
+
+struct CompareCommandTests {
+  private static let small = [
+    "compare", "--routers", "switch,masked-switch,sparsemixer,exact", "--seeds", "2", "--steps", "26", "--batch", "16",
+    "--audit-every", "0",
+  ]
+
+  @Test func bytesDoNotDependOnThreadsOrOnWhenRunsWereMade() throws {
+    try Folder.temporary { folder in
+      let first = try Tool.run(
+        Self.small + ["--threads", "1", "--format", "json", "--runs", "a", "--output", "a.json"], in: folder)
+      #expect(first.status == 0 && first.error == "" && first.output == "", "\(first.error)")
+      let second = try Tool.run(Self.small + ["--threads", "3", "--format", "json"], in: folder)
+      #expect(second.error == "")
+      #expect(try Data(contentsOf: folder.appending(path: "a.json")) == Data(second.output.utf8))
+      #expect(try Tool.run(["compare", "--from", "a", "--format", "json"], in: folder).output == second.output)
+      // A seed more: the others are not trained again.
+      let manifest = folder.appending(path: "a/runs/switch/rate-0.03/seed-0/manifest.json")
+      let before = try FileManager.default.attributesOfItem(atPath: manifest.path)[.modificationDate] as? Date
+      let more = try Tool.run(Self.small + ["--seeds", "3", "--runs", "a", "--format", "csv"], in: folder)
+      #expect(more.status == 0, "\(more.error)")
+      #expect(try FileManager.default.attributesOfItem(atPath: manifest.path)[.modificationDate] as? Date == before)
+      #expect(
+        more.lines.count == 5 && more.lines[0].hasPrefix("router,learning_rate,runs,")
+          && more.lines[1].contains(",3,0,"))
+      #expect(try Folder.names(in: folder) == ["a", "a.json"])
+    }
+  }
+
+  @Test func theTableHasEveryRouterAndAReading() throws {
+    let run = try Tool.run(Self.small + ["--audit-every", "26"])
+    #expect(run.status == 0 && run.error == "", "\(run.error)")
+    #expect(run.output.hasPrefix("mixture-regression  26 steps, 2 seeds, against switch\n"))
+    for part in ["masked-switch  ", "cosine", "Reading\n", "wins", "speed-up by seed"] {
+      #expect(run.output.contains(part))
+    }
+    #expect(run.lines.allSatisfy { $0.count <= 100 })
+    let json = try DecodedJSON(try Tool.run(Self.small + ["--format", "json"]).output)
+    #expect(json["schema"].string == "routegrad.comparison/1" && json["baseline"].string == "switch")
+  }
+
+  @Test func tuningWritesTheRatesThatCompareUses() throws {
+    try Folder.temporary { folder in
+      let small = [
+        "compare", "--task", "mixture-classification", "--routers", "switch", "--steps", "25", "--batch", "8",
+        "--seeds", "2",
+        "--audit-every", "0", "--format", "json",
+      ]
+      let tuned = try Tool.run(small + ["--tune", "--tune-seeds", "1", "--rates", "rates.json"], in: folder)
+      #expect(tuned.status == 0, "\(tuned.error)")
+      let rates = try DecodedJSON(String(contentsOf: folder.appending(path: "rates.json"), encoding: .utf8))
+      #expect(rates["schema"].string == "routegrad.rates/1" && rates["model"].string == "mixture-classification")
+      let rate = try #require(rates["rates"]["switch"].number)
+      let used = try DecodedJSON(try Tool.run(small + ["--rates", "rates.json"], in: folder).output)
+      #expect(used["routers"][0]["learningRate"].number == rate)
+      #expect(try DecodedJSON(tuned.output)["routers"][0]["learningRate"].number == rate)
+      try Data("{}".utf8).write(to: folder.appending(path: "rates.json"))
+      expectRefusal(try Tool.run(small + ["--rates", "rates.json"], in: folder), status: 65, "rates.json: schema")
+    }
+  }
+
+  @Test(arguments: [
+    (["--routers", "switch,switch"], 64, "'switch' is there twice"),
+    (["--routers", "swich"], 64, "did you mean 'switch'?"),
+    (["--routers", "switch,gshard"], 64, "'gshard' has no tuned learning rate"),
+    (["--seeds", "0"], 64, "'--seeds': expected 1"), (["--shared", "2"], 64, "shared: expected a number from 0 to 1"),
+    (["--first-seed", "1000000"], 64, "from where on they are for tuning"),
+    (["--task", "mixture-classification", "--shared", "0"], 64, "'--shared' goes with"),
+    (["--from", "x", "--tune"], 64, "'--from' trains nothing"), (["--from", "missing"], 66, "missing: cannot be read"),
+    (["--learning-rate", "-1"], 64, "above 0, got -1"), (["--rates", "missing"], 66, "missing: cannot be read"),
+    (["--experts", "1"], 64, "experts: expected 2 to 1024, got 1"),
+    (["--output", "no/such/file"], 73, "cannot be written"),
+    (["--runs", "/proc/x", "--steps", "1", "--seeds", "1"], 73, "/proc/x"),
+  ])
+  func mistakesAreOneLine(options: [String], status: Int32, part: String) throws {
+    try Folder.temporary { folder in
+      expectRefusal(try Tool.run(["compare"] + options, in: folder), status: status, part)
+      #expect(try Folder.names(in: folder) == [])
+    }
+  }
+}

@@ -1,0 +1,147 @@
+import Foundation
+import Glibc
+import Testing
+
+struct TrainCommandTests {
+  private static let last = "checkpoint-00000120.safetensors"
+
+  private static func begin(_ output: String) -> [String] {
+    [
+      "train", "mixture-regression", "--output", output, "--batch", "16", "--steps", "120", "--evaluate-every", "10",
+      "--checkpoint-every", "5", "--router", "sparsemixer", "--quiet",
+    ]
+  }
+
+  private static func start(_ arguments: [String], in folder: URL) throws -> pid_t {
+    try Tool.start(arguments, output: .file("/dev/null"), error: .file("/dev/null"), in: folder)
+  }
+
+  /// Killed at some moments, among them before there is anything to go on from, a run comes to the same bytes.
+  @Test func killedRunsResumeToTheSameBytes() throws {
+    try Folder.temporary { folder in
+      let whole = try Tool.run(Self.begin("whole"), in: folder)
+      #expect(whole.status == 0 && whole.error == "", "\(whole.error)")
+      #expect(whole.output.hasPrefix("whole: 120 steps, held-out loss 0."))
+      var hasBegun: Bool {
+        FileManager.default.fileExists(atPath: folder.appending(path: "killed/manifest.json").path)
+      }
+      var next: [String] { hasBegun ? ["train", "resume", "killed", "--quiet"] : Self.begin("killed") }
+      for moment: UInt32 in [150_000, 20_000, 90_000, 40_000, 250_000] {
+        let process = try Self.start(next, in: folder)
+        usleep(moment)
+        kill(process, SIGKILL)
+        _ = try Tool.wait(for: process)
+      }
+      let end = try Tool.run(next, in: folder)
+      #expect(end.status == 0, "\(end.error)")
+      for file in [Self.last, "metrics.jsonl", "manifest.json"] {
+        #expect(
+          try Data(contentsOf: folder.appending(path: "killed/\(file)"))
+            == Data(contentsOf: folder.appending(path: "whole/\(file)")), "\(file)")
+      }
+    }
+  }
+
+  @Test func anInterruptSavesAndSaysHowToGoOn() throws {
+    try Folder.temporary { folder in
+      let error = folder.appending(path: "error")
+      try Data().write(to: error)
+      let process = try Tool.start(
+        ["train", "mixture-regression", "--output", "run", "--steps", "1000000", "--batch", "16"],
+        output: .file("/dev/null"), error: .file(error.path), in: folder)
+      while !FileManager.default.fileExists(atPath: folder.appending(path: "run/metrics.jsonl").path) { usleep(1000) }
+      usleep(200_000)
+      kill(process, SIGINT)
+      #expect(try Tool.wait(for: process) == 130)
+      let message = try String(contentsOf: error, encoding: .utf8)
+      #expect(message.hasPrefix("routegrad: interrupted and saved after "))
+      #expect(message.hasSuffix("steps; go on with: routegrad train resume run\n"))
+      #expect(try Folder.names(in: folder.appending(path: "run")).contains { $0.hasPrefix("checkpoint-") })
+    }
+  }
+
+  private static let small = [
+    "--width", "8", "--heads", "2", "--layers", "2", "--hidden", "8", "--context", "8", "--batch", "2", "--steps", "3",
+  ]
+
+  @Test(arguments: ["bytes", "whitespace"])
+  func languageModelsTrainAndResume(tokens: String) throws {
+    try Folder.temporary { folder in
+      let text = String(repeating: "the quick brown fox jumps over the lazy dög\n", count: 20)
+      try Data(text.utf8).write(to: folder.appending(path: "text"))
+      let run = try Tool.run(
+        ["train", "language-model", "--text", "text", "--tokens", tokens, "--output", "run"] + Self.small, in: folder)
+      #expect(run.status == 0 && run.output.hasPrefix("run: 3 steps, held-out loss "), "\(run.error)")
+      #expect(try Tool.run(["train", "resume", "run"], in: folder).output == run.output)
+      try Data((text + "!").utf8).write(to: folder.appending(path: "text"))
+      expectRefusal(
+        try Tool.run(["train", "resume", "run"], in: folder), status: 65, "text: ", "the file that the run began with")
+    }
+  }
+
+  @Test(arguments: [
+    ("", ["--tokens", "bytes"], 65, ["text: ", "the file is empty"]),
+    ("", ["--tokens", "whitespace"], 65, ["text: ", "the file is empty"]),
+    ("short", [], 65, ["text: ", "at least 9 tokens to train on, got 5"]),
+    ("a b c d\n", ["--tokens", "whitespace", "--vocabulary", "3"], 65, ["at most 3 different words, got 5"]),
+    ("a b c d e f g h i j\n", ["--router", "exact"], 64, ["works at any depth"]),
+    ("a b c d e f g h i j\n", ["--router", "sparsmixer"], 64, ["did you mean 'sparsemixer'?"]),
+    ("a b c d e f g h i j\n", ["--heads", "3"], 64, ["a width that the 3 heads divide"]),
+    ("a b c d e f g h i j\n", ["--learning-rate", "0"], 64, ["learningRate", "above 0, got 0"]),
+    ("a b c d e f g h i j\n", ["--held-out", "100"], 64, ["0 to 99 percent"]),
+  ])
+  func badTextsAndSettingsAreRefused(text: String, options: [String], status: Int32, parts: [String]) throws {
+    try Folder.temporary { folder in
+      try Data(text.utf8).write(to: folder.appending(path: "text"))
+      let run = try Tool.run(
+        ["train", "language-model", "--text", "text", "--output", "run"] + Self.small + options, in: folder)
+      expectRefusal(run, status: status)
+      for part in parts { #expect(run.error.contains(part), "\(run.error)") }
+      #expect(try Folder.names(in: folder) == ["text"])
+    }
+  }
+
+  @Test func textsThatAreNotUTF8AreRefusedAsWords() throws {
+    try Folder.temporary { folder in
+      try Data(Array("fine\nbad ".utf8) + [0xC3, 0x28, 0x0A]).write(to: folder.appending(path: "text"))
+      expectRefusal(
+        try Tool.run(
+          ["train", "language-model", "--text", "text", "--tokens", "whitespace", "--output", "run"] + Self.small,
+          in: folder), status: 65, "text: line 2: expected UTF-8")
+    }
+  }
+
+  @Test func foldersAndFilesThatCannotBeUsed() throws {
+    try Folder.temporary { folder in
+      try Data().write(to: folder.appending(path: "file"))
+      let train = ["train", "mixture-regression", "--steps", "1", "--batch", "4", "--output"]
+      expectRefusal(try Tool.run(train + ["file"], in: folder), status: 73, "file: cannot be written")
+      expectRefusal(
+        try Tool.run(train + ["file/run"], in: folder), status: 73, "file/run: cannot be written: Not a directory")
+      expectRefusal(try Tool.run(train + ["/proc/run"], in: folder), status: 73, "/proc/run: cannot be written")
+      expectRefusal(try Tool.run(["train", "resume", "missing"], in: folder), status: 66, "missing/manifest.json")
+      expectRefusal(
+        try Tool.run(["train", "language-model", "--text", "missing", "--output", "run"], in: folder), status: 66,
+        "missing: cannot be read: No such file")
+      #expect(try Tool.run(train + ["run"], in: folder).status == 0)
+      expectRefusal(try Tool.run(train + ["run"], in: folder), status: 73, "holds a run already", "train resume run")
+      let checkpoint = folder.appending(path: "run/checkpoint-00000001.safetensors")
+      try Data(contentsOf: checkpoint).dropLast(100).write(to: checkpoint)
+      expectRefusal(
+        try Tool.run(["train", "resume", "run"], in: folder), status: 65, "checkpoint-00000001.safetensors: damaged",
+        "there is none before it")
+    }
+  }
+
+  @Test func divergedRunsEndWithAnError() throws {
+    try Folder.temporary { folder in
+      expectRefusal(
+        try Tool.run(
+          [
+            "train", "mixture-regression", "--steps", "30", "--batch", "4", "--learning-rate", "1e30", "--output",
+            "run",
+          ],
+          in: folder), status: 65, "the loss is not finite any more")
+    }
+  }
+}
