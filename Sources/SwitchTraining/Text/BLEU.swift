@@ -14,7 +14,7 @@
 ///
 /// *Edge cases*: 0 if no word matches, and if the hypotheses have no n-gram of some length up to four.
 /// *Source*: sacrebleu 2.6.0, `metrics/bleu.py`; its signature is `nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp`.
-public struct BLEU: Sendable, Equatable, CustomStringConvertible {
+public struct BLEU: Sendable, Equatable {
   /// How sentences are taken apart.
   public enum Tokenizer: String, Sendable, CaseIterable {
     /// As the script mteval-v13a does.
@@ -96,19 +96,5 @@ public struct BLEU: Sendable, Equatable, CustomStringConvertible {
       counts[gram, default: 0] += 1
     }
     return counts
-  }
-
-  /// What sacrebleu prints: `33.90 67.0/41.2/27.1/18.1 (BP = 0.981 ratio = 0.981 hyp_len = 100 ref_len = 102)`.
-  public var description: String {
-    let precisions = precisions.map { Self.fixed($0, 1) }.joined(separator: "/")
-    let ratio = referenceLength > 0 ? Double(hypothesisLength) / Double(referenceLength) : 0
-    return "\(Self.fixed(score, 2)) \(precisions) (BP = \(Self.fixed(brevityPenalty, 3)) "
-      + "ratio = \(Self.fixed(ratio, 3)) hyp_len = \(hypothesisLength) ref_len = \(referenceLength))"
-  }
-
-  private static func fixed(_ value: Double, _ digits: Int32) -> String {
-    var buffer = [CChar](repeating: 0, count: 32)
-    withVaList([digits, value]) { _ = vsnprintf(&buffer, buffer.count, "%.*f", $0) }
-    return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 }

@@ -59,7 +59,7 @@ extension LanguageSettings: ModelSettings {
     do throws(InvalidInput) {
       (numbers, vocabulary) = try encoded(bytes)
     } catch {
-      throw RunError(.wrongData, "\(text): \(error)")
+      throw RunError(.wrongData, "\(error)")
     }
     var settings = SwitchLanguageModel.Settings()
     (settings.context, settings.batch, settings.heldOutPercent) = (context, batch, heldOutPercent)
@@ -81,33 +81,22 @@ extension LanguageSettings: ModelSettings {
     return settings
   }
 
-  /// The tokens of a text as numbers, and the number of different ones.
+  /// The tokens of a text as numbers, and how many there may be.
   ///
-  /// Words are numbered by how often they occur, then as their bytes sort; a line feed is a word of its own.
+  /// Words are numbered as in ``Vocabulary``; the end of a line is a token of its own.
   private func encoded(_ bytes: [UInt8]) throws(InvalidInput) -> ([Int32], Int) {
-    guard !bytes.isEmpty else { throw InvalidInput("", "expected a text, the file is empty") }
-    guard tokens == .whitespace else { return (bytes.map { Int32($0) }, 256) }
-    if let line = firstInvalidLine(bytes) { throw InvalidInput("line \(line)", "expected UTF-8") }
-    var words: [ArraySlice<UInt8>] = []
-    for line in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
-      words += line.split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") || $0 == UInt8(ascii: "\r") }
-      words.append([UInt8(ascii: "\n")])
+    guard tokens == .whitespace else {
+      guard !bytes.isEmpty else { throw InvalidInput(text, "expected a text, the file is empty") }
+      return (bytes.map { Int32($0) }, 256)
     }
-    var counts: [ArraySlice<UInt8>: Int] = [:]
-    for word in words { counts[word, default: 0] += 1 }
-    guard counts.count <= vocabularyLimit else {
-      throw InvalidInput("", "expected at most \(vocabularyLimit) different words, got \(counts.count)")
+    let lines = try TextLines(bytes, name: text)
+    let vocabulary = Vocabulary(of: [lines])
+    // No word is unknown.
+    guard vocabulary.count - 1 <= vocabularyLimit else {
+      throw InvalidInput(text, "expected at most \(vocabularyLimit) different words, got \(vocabulary.count - 1)")
     }
-    let ranked = counts.sorted { $0.value != $1.value ? $0.value > $1.value : $0.key.lexicographicallyPrecedes($1.key) }
-    let numbers = Dictionary(uniqueKeysWithValues: ranked.enumerated().map { ($1.key, Int32($0)) })
-    return (words.compactMap { numbers[$0] }, counts.count)
-  }
-
-  /// The first line, from 1, that is not UTF-8.
-  private func firstInvalidLine(_ bytes: [UInt8]) -> Int? {
-    guard String(validating: bytes, as: UTF8.self) == nil else { return nil }
-    let lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-    return lines.firstIndex { String(validating: $0, as: UTF8.self) == nil }.map { $0 + 1 }
+    let numbers = (0..<lines.count).flatMap { vocabulary.numbers(lines, line: $0) + [Vocabulary.end] }
+    return (numbers, vocabulary.count)
   }
 }
 

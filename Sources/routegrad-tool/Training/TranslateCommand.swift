@@ -48,7 +48,7 @@ struct TranslateCommand: ParsableCommand {
       let bleu = BLEU(
         hypotheses: result.lines, references: (0..<references.count).map { Vocabulary.joined(references[$0]) },
         tokenizer: tokenize)
-      Terminal.complain("BLEU = \(bleu)")
+      Terminal.complain("BLEU = \(bleu.text)")
     }
   }
 
