@@ -39,31 +39,40 @@ public struct SparseMixerV2Top2: FiniteOutcomeEstimator {
     var outcomes: [Outcome] = []
     for i in pairs.first.support {
       guard let second = pairs.second[i] else { continue }
+      // All of the first choice's outcomes, then the loss at all of them together.
+      var events: [(j: Int, one: Side, two: Side, a: Double, b: Double)] = []
+      var points: [Double] = []
       for j in second.support {
         for one in coin(isArgmax: i == pairs.first.argmax) {
           for two in coin(isArgmax: j == second.argmax) {
             let a = one.output * pairs.first.probabilities[i]
             let b = two.output * second.probabilities[j]
-            let gradient = loss.gradient(
-              at: zip(directions.row(i), directions.row(j)).map { a * $0 + b * $1 })
-            outcomes.append(
-              Outcome(
-                choice: [i, j], coins: [one.label, two.label],
-                probability: pairs.probability(i, j) * one.probability * two.probability, multiplier: [a, b],
-                gradient: .scores([
-                  ScoreTerm(
-                    choice: i, weight: pairs.first.probabilities[i] * dot(gradient, directions.row(i))),
-                  ScoreTerm(
-                    choice: j, weight: second.probabilities[j] * dot(gradient, directions.row(j)), after: i),
-                ])))
+            events.append((j, one, two, a, b))
+            points += zip(directions.row(i), directions.row(j)).map { a * $0 + b * $1 }
           }
         }
+      }
+      let gradients = loss.evaluate(points, count: events.count).gradients
+      for (k, (j, one, two, a, b)) in events.enumerated() {
+        let gradient = gradients[k * loss.dimension..<(k + 1) * loss.dimension]
+        outcomes.append(
+          Outcome(
+            choice: [i, j], coins: [one.label, two.label],
+            probability: pairs.probability(i, j) * one.probability * two.probability, multiplier: [a, b],
+            gradient: .scores([
+              ScoreTerm(choice: i, weight: pairs.first.probabilities[i] * dot(gradient, directions.row(i))),
+              ScoreTerm(
+                choice: j, weight: second.probabilities[j] * dot(gradient, directions.row(j)), after: i),
+            ])))
       }
     }
     return OutcomeDistribution(distribution: pairs.first, followUps: pairs.second, outcomes: outcomes)
   }
 
-  private func coin(isArgmax: Bool) -> [(label: Int, probability: Double, output: Double)] {
+  /// A side of a coin.
+  private typealias Side = (label: Int, probability: Double, output: Double)
+
+  private func coin(isArgmax: Bool) -> [Side] {
     isArgmax
       ? [(1, 1, 1)] : [(0, 0.75, SparseMixerV2.third(referenceConstants)), (1, 0.25, 1)]
   }

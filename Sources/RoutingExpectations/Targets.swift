@@ -59,16 +59,20 @@ extension GradientTarget {
       let share = pairs.first.probabilities[i]
       var inner = [Double](repeating: 0, count: problem.experts)
       var conditional = CompensatedSum()
-      for j in second.support {
+      let points = second.support.flatMap { j in
         let follow = second.probabilities[j]
-        let point = zip(directions.row(i), directions.row(j)).map { share * $0 + follow * $1 }
+        return zip(directions.row(i), directions.row(j)).map { share * $0 + follow * $1 }
+      }
+      let (values, gradients) = loss.evaluate(points, count: second.support.count)
+      for (k, j) in second.support.enumerated() {
+        let follow = second.probabilities[j]
         if routing {
-          let value = loss.value(at: point)
+          let value = values[k]
           inner[j] += value
           conditional += follow * value
         }
         if gating {
-          let gradient = loss.gradient(at: point)
+          let gradient = gradients[k * loss.dimension..<(k + 1) * loss.dimension]
           inner[j] += follow * dot(gradient, directions.row(j))
           conditional += follow * share * dot(gradient, directions.row(i))
         }

@@ -18,6 +18,14 @@ public protocol Objective: Sendable {
   /// - Parameter point: `[dimension]`.
   func gradient(at point: [Double]) -> [Double]
 
+  /// Values and gradients at several points; a type overrides it where they share work.
+  ///
+  /// - Parameters:
+  ///   - points: row-major `[count][dimension]`.
+  ///   - count: the number of points.
+  /// - Returns: values `[count]`, gradients row-major `[count][dimension]`.
+  func evaluate(_ points: [Double], count: Int) -> (values: [Double], gradients: [Double])
+
   /// Values at the ends, and slopes at the nodes, of many rays at once: ``rays(_:)`` in memory that exists.
   ///
   /// - Parameters:
@@ -90,6 +98,12 @@ extension Objective {
       directions: bundle.directions.span, multipliers: bundle.multipliers.span, nodes: bundle.nodes.span,
       values: &valueSpan, slopes: &slopeSpan)
     return RaySamples(values: values, slopes: slopes)
+  }
+
+  /// Values and gradients from ``value(at:)`` and ``gradient(at:)``.
+  public func evaluate(_ points: [Double], count: Int) -> (values: [Double], gradients: [Double]) {
+    let points = (0..<count).map { Array(points[$0 * dimension..<($0 + 1) * dimension]) }
+    return (points.map { value(at: $0) }, points.flatMap { gradient(at: $0) })
   }
 
   /// Values and slopes from ``value(at:)`` and ``gradient(at:)``, one evaluation for each expert and node.
