@@ -18,6 +18,9 @@ package struct RateSearch: Sendable {
   /// The version of the program, for manifests.
   package var version: String
 
+  /// The name of the folder of these runs beside those of the comparison.
+  package static let folderName = "tuning"
+
   /// The first of the seeds that are kept for tuning.
   package static let firstSeed: UInt64 = 1_000_000
 

@@ -23,7 +23,7 @@ package struct RunCollection: Sendable {
   /// The folders of runs that are not complete.
   package var unfinished: [String] = []
 
-  /// Reads every run in a folder and in those below it.
+  /// Reads every run in a folder and in those below it, but for what `compare --tune` left in folders of its own.
   ///
   /// - Throws: ``RunError`` if there is none, or a manifest or metrics are damaged.
   package init(below folder: String) throws(RunError) {
@@ -37,7 +37,7 @@ package struct RunCollection: Sendable {
   private mutating func collect(_ folder: String, depth: Int) throws(RunError) {
     guard depth < 6, let names = RunFiles.names(in: folder) else { return }
     guard names.contains("manifest.json") else {
-      for name in names { try collect("\(folder)/\(name)", depth: depth + 1) }
+      for name in names where name != RateSearch.folderName { try collect("\(folder)/\(name)", depth: depth + 1) }
       return
     }
     let manifest = try RunFolder.manifest(of: folder)

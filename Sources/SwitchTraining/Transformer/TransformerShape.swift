@@ -29,6 +29,10 @@ public struct TransformerShape: Sendable, Equatable {
   /// What is wrong with the sizes, or nil.
   var complaint: String? {
     if min(width, heads, layers, hidden) < 1 { return "expected width, heads, layers and hidden units of at least 1" }
+    // More is a slip of the keyboard, and would end in an allocation that fails.
+    if max(width, hidden) > 1 << 16 || max(layers, experts) > 1 << 10 {
+      return "expected a width and hidden units of at most \(1 << 16), layers and experts of at most \(1 << 10)"
+    }
     if !width.isMultiple(of: heads) { return "expected a width that the \(heads) heads divide, got \(width)" }
     if expertsEvery > 0, experts < 1 { return "expected at least 1 expert, got \(experts)" }
     if expertsEvery < 0 { return "expected a Switch layer every 0 or more, got \(expertsEvery)" }

@@ -25,10 +25,11 @@ public final class TranslationModel: TrainableModel {
 
     /// What is wrong, or nil.
     var complaint: String? {
-      if context < 2 { return "expected a context of at least 2 tokens, got \(context)" }
+      if !(2...1 << 14).contains(context) { return "expected a context of 2 to \(1 << 14) tokens, got \(context)" }
       if batchTokens < context {
         return "expected batches of at least the context's \(context) tokens, got \(batchTokens)"
       }
+      if batchTokens > 1 << 20 { return "expected batches of at most \(1 << 20) tokens, got \(batchTokens)" }
       if !(smoothing >= 0 && smoothing < 1) { return "expected 0 ≤ label smoothing < 1, got \(smoothing)" }
       if bleuSentences < 0 { return "expected at least 0 sentences for BLEU, got \(bleuSentences)" }
       return beam.complaint

@@ -73,7 +73,7 @@ struct ComparisonSession {
     let first = RateSearch.firstSeed
     let search = RateSearch(
       settings, plan: plan, routers: routers, seeds: first..<first + UInt64(command.tuneSeeds),
-      folder: "\(folder)/tuning",
+      folder: "\(folder)/\(RateSearch.folderName)",
       version: routeGradVersion)
     guard let result = try search.run(train: { jobs throws(RunError) in try train(jobs) }) else {
       throw interrupted(folder)
