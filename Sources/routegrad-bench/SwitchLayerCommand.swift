@@ -19,9 +19,7 @@ struct SwitchLayerCommand: ParsableCommand {
   @Option(help: "The seed of the jitter.") var seed: UInt64 = 0
 
   func validate() throws {
-    for (name, value) in [("--T", tokens), ("--d", width), ("--hidden", hidden), ("--N", experts)] where value < 1 {
-      throw ValidationError("\(name): expected a whole number of at least 1, got \(value)")
-    }
+    try requirePositive([("--T", tokens), ("--d", width), ("--hidden", hidden), ("--N", experts)])
   }
 
   private struct Parameters: Encodable {
