@@ -87,4 +87,10 @@ struct Failure: Error {
       self.init(.wrongUsage, lines.joined(separator: " "))
     }
   }
+
+  /// What is wrong with a setting that an option of the same name gives: `learningRate` is `--learning-rate`.
+  init(option error: InvalidInput) {
+    let option = error.path.map { $0.isUppercase ? "-\($0.lowercased())" : "\($0)" }.joined()
+    self.init(.wrongUsage, "'--\(option)': \(error.expectation)")
+  }
 }

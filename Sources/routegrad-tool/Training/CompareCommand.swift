@@ -111,7 +111,7 @@ struct CompareCommand: ParsableCommand {
     do throws(InvalidInput) {
       try settings.validate()
     } catch {
-      throw Failure(.wrongUsage, "\(error)")
+      throw Failure(option: error)
     }
     return settings
   }
@@ -123,7 +123,7 @@ struct CompareCommand: ParsableCommand {
     do throws(InvalidInput) {
       try plan.validate()
     } catch {
-      throw Failure(.wrongUsage, "\(error)")
+      throw Failure(option: error)
     }
     return plan
   }

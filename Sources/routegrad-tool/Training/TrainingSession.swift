@@ -14,7 +14,7 @@ enum TrainingSession {
     do throws(InvalidInput) {
       try manifest.plan.validate()
     } catch {
-      throw Failure(.wrongUsage, "\(error)")
+      throw Failure(option: error)
     }
     // Before a folder is made: whatever is wrong with settings or files.
     _ = try manifest.model()
