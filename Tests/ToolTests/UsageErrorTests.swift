@@ -2,7 +2,13 @@ import Testing
 
 struct UsageErrorTests {
   @Test(arguments: [
-    (["reprot"], ["unknown command 'reprot'", "expected report, outcomes, order, verify, audit-layer, estimators, lint, train, compare"]),
+    (
+      ["reprot"],
+      [
+        "unknown command 'reprot'",
+        "expected report, outcomes, order, verify, audit-layer, estimators, lint, train, compare",
+      ]
+    ),
     (["--foo"], ["Unknown option '--foo'"]),
     (["report", "--formta", "json"], ["Unknown option '--formta'", "--format"]),
     (["report", "--format", "yaml"], ["'yaml'", "'table', 'json', 'csv' or 'markdown'"]),
