@@ -17,6 +17,12 @@ struct CompareCommandTests {
       #expect(second.error == "")
       #expect(try Data(contentsOf: folder.appending(path: "a.json")) == Data(second.output.utf8))
       #expect(try Tool.run(["compare", "--from", "a", "--format", "json"], in: folder).output == second.output)
+      let turned = try Tool.run(["compare", "--from", "a", "--baseline", "exact", "--format", "json"], in: folder)
+      #expect(try DecodedJSON(turned.output)["baseline"].string == "exact")
+      // Another rate in the same folder does not disturb.
+      let other = try Tool.run(Self.small + ["--learning-rate", "0.02", "--runs", "a"], in: folder)
+      #expect(other.status == 0 && other.output.contains("against switch\n"), "\(other.error)")
+      #expect(try Tool.run(["compare", "--from", "a"], in: folder).output.contains("switch at 0.02"))
       // A seed more: the others are not trained again.
       let manifest = folder.appending(path: "a/runs/switch/rate-0.03/seed-0/manifest.json")
       let before = try FileManager.default.attributesOfItem(atPath: manifest.path)[.modificationDate] as? Date
@@ -73,6 +79,7 @@ struct CompareCommandTests {
     (["--first-seed", "1000000"], 64, "from where on they are for tuning"),
     (["--task", "mixture-classification", "--shared", "0"], 64, "'--shared' goes with"),
     (["--from", "x", "--tune"], 64, "'--from' trains nothing"), (["--from", "missing"], 66, "missing: cannot be read"),
+    (["--baseline", "switch"], 64, "'--baseline' goes with '--from'"),
     (["--learning-rate", "-1"], 64, "above 0, got -1"), (["--rates", "missing"], 66, "missing: cannot be read"),
     (["--experts", "1"], 64, "'--experts': expected 2 to 1024, got 1"),
     (["--output", "no/such/file"], 73, "cannot be written"),

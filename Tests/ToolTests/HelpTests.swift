@@ -48,7 +48,8 @@ struct HelpTests {
       [
         "--task", "--shared", "--routers", "--seeds", "--first-seed", "--steps", "--batch", "--experts",
         "--load-balance",
-        "--learning-rate", "--rates", "--tune", "--tune-seeds", "--audit-every", "--runs", "--from", "--format",
+        "--learning-rate", "--rates", "--tune", "--tune-seeds", "--audit-every", "--runs", "--from", "--baseline",
+        "--format",
         "--output",
         "--threads", "--quiet",
       ]

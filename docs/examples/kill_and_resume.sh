@@ -9,7 +9,7 @@ RANDOM=${3:-1}
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
-begin=(train mixture-regression --router surrogate-experts --steps 4000 --checkpoint-every 20 --threads 1 --quiet --output)
+begin=(train mixture-regression --router surrogate-experts --steps 12000 --checkpoint-every 20 --threads 1 --quiet --output)
 go_on=(train resume --quiet)
 
 "$program" "${begin[@]}" whole
@@ -24,5 +24,5 @@ for ((k = 1; k <= kills; k++)); do
   echo "killed $k: $(ls killed 2> /dev/null | grep -c tmp || true) half-written, last checkpoint $(ls killed 2> /dev/null | grep 'safetensors$' | tail -n 1)"
 done
 "$program" "${go_on[@]}" killed
-for file in manifest.json metrics.jsonl checkpoint-00004000.safetensors; do cmp "whole/$file" "killed/$file"; done
+for file in manifest.json metrics.jsonl checkpoint-00012000.safetensors; do cmp "whole/$file" "killed/$file"; done
 echo "the same bytes"

@@ -34,15 +34,26 @@ package struct RunCollection: Sendable {
     }
   }
 
+  /// Reads the runs in some folders.
+  ///
+  /// - Throws: ``RunError`` if a manifest or metrics are damaged or missing.
+  package init(in folders: [String]) throws(RunError) {
+    for folder in folders { try add(folder) }
+  }
+
   private mutating func collect(_ folder: String, depth: Int) throws(RunError) {
     guard depth < 6, let names = RunFiles.names(in: folder) else { return }
     guard names.contains("manifest.json") else {
       for name in names where name != RateSearch.folderName { try collect("\(folder)/\(name)", depth: depth + 1) }
       return
     }
+    try add(folder)
+  }
+
+  private mutating func add(_ folder: String) throws(RunError) {
     let manifest = try RunFolder.manifest(of: folder)
-    let metrics = names.contains("metrics.jsonl") ? try RunFolder.metrics(of: folder) : nil
-    if let metrics, metrics.isComplete(manifest.plan) {
+    let metrics = try RunFolder.metrics(of: folder)
+    if metrics.isComplete(manifest.plan) {
       records.append(RunRecord(manifest: manifest, metrics: metrics, path: folder))
     } else {
       unfinished.append(folder)

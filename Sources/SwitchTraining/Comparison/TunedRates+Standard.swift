@@ -1,5 +1,6 @@
 extension TunedRates {
-  /// The rates that ship with the program: what `routegrad compare --tune` found on the default tasks (docs/guides/training.md).
+  /// The rates that ship with the program: what `routegrad compare --tune --tune-seeds 16` found on the three tasks of
+  /// docs/guides/training.md.
   package static let standard = [
     TunedRates(
       model: "mixture-regression", shared: 0.75,
@@ -19,7 +20,7 @@ extension TunedRates {
       model: "mixture-classification", shared: nil,
       rates: [
         ("switch", 0.005), ("masked-switch", 0.01), ("sparsemixer", 0.01), ("sparsemixer-v2", 0.01),
-        ("argmax-midpoint", 0.01), ("null-contrast", 0.01), ("surrogate-experts", 0.01), ("exact:expert=sample", 0.02),
+        ("argmax-midpoint", 0.005), ("null-contrast", 0.02), ("surrogate-experts", 0.01), ("exact:expert=sample", 0.02),
         ("exact", 0.02),
       ]),
   ]

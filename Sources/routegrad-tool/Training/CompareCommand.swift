@@ -61,6 +61,12 @@ struct CompareCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Train nothing; compare the runs that are below this folder.", valueName: "folder"))
   var from: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "With '--from': the router that the others are held against. (default: the first of the table)",
+      valueName: "router"))
+  var baseline: String?
+
   @OptionGroup var output: OutputOptions
   @OptionGroup var runOptions: RunOptions
 
@@ -82,6 +88,9 @@ struct CompareCommand: ParsableCommand {
       throw ValidationError(
         "'--from' trains nothing: it does not go with '--tune', '--runs', '--rates' or '--learning-rate'")
     }
+    if baseline != nil, from == nil {
+      throw ValidationError("'--baseline' goes with '--from'; elsewhere it is the first of '--routers'")
+    }
     if learningRate != nil, tune || rates != nil {
       throw ValidationError("'--learning-rate' does not go with '--tune' or '--rates'")
     }
@@ -95,7 +104,7 @@ struct CompareCommand: ParsableCommand {
     let report: ComparisonReport
     if let from {
       destination = try Output(path: output.output)
-      report = ComparisonReport(try Comparison(RunCollection(below: from)))
+      report = ComparisonReport(try Comparison(RunCollection(below: from), baseline: baseline))
     } else {
       let session = try ComparisonSession(self)
       destination = try Output(path: output.output)

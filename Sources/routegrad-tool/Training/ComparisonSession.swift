@@ -53,7 +53,7 @@ struct ComparisonSession {
     }
     guard try train(jobs) else { throw interrupted(folder) }
     return ComparisonReport(
-      try Comparison(RunCollection(below: "\(folder)/runs"), baseline: routers[0].label), notes: notes)
+      try Comparison(RunCollection(in: jobs.map(\.folder)), baseline: routers[0].label), notes: notes)
   }
 
   private func learningRate(of router: TrainingRouter, _ rates: TunedRates, _ notes: inout [String]) throws -> Double {
