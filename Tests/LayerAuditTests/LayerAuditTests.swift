@@ -62,15 +62,16 @@ import _TestSupport
 
   @Test("an audit is what writing every outcome out gives, whatever parts the layer has", arguments: 0..<64)
   func bruteForce(_ index: Int) throws {
-    for (a, activation) in Activation.allCases.enumerated() {
+    for activation in Activation.allCases {
       let small = SmallLayer(
         hasRouterBias: index & 1 != 0, hasHiddenBias: index & 2 != 0, hasOutputBias: index & 4 != 0,
         hasScale: index & 8 != 0, residual: index & 16 != 0, activation: activation, isCrossEntropy: index & 32 != 0,
         tokens: 2)
-      for (s, space) in Self.spaces.enumerated() where (index + a + s) % 3 == 0 || index % 16 == 15 {
+      let layer = small.make("brute force \(index)")
+      for space in Self.spaces {
         try compare(
-          small.make("brute force \(index)"),
-          LayerAudit.Options(estimators: Self.estimators, space: space, threads: 1 + index % 3), "\(small), \(space)")
+          layer, LayerAudit.Options(estimators: Self.estimators, space: space, threads: 1 + index % 3),
+          "\(small), \(space)")
       }
     }
   }
