@@ -52,7 +52,7 @@ let package = Package(
     .target(
       name: "RoutingReports",
       dependencies: [
-        "RoutingVerification", "LayerAudit", "SwitchTraining", "StrictJSON", "GSLNumerics", "CShippedProblems", "CZlib",
+        "RoutingVerification", "LayerAudit", "SwitchTraining", "StrictJSON", "CShippedProblems", "CZlib",
       ]),
     .target(name: "RouteGrad", dependencies: ["RoutingReports", "SwitchTraining"]),
 
