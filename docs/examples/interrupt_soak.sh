@@ -133,6 +133,7 @@ while ((done < interrupts)); do
     diff -r "whole$k" part > /dev/null || fail "run again after an interrupt at $moment ms, it came to other bytes"
   fi
   done+=1
-  echo "$done: $what, after $moment ms: ${said##*$'\n'}"
+  said=${said##*$'\n'}
+  echo "$done: $what, after $moment ms: ${said:-ended at once}"
 done
 echo "$interrupts interrupts: status 130, nothing lost, the same bytes"
