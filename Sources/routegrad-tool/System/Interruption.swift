@@ -1,5 +1,5 @@
 import Glibc
-import RouteGrad
+import RouteGradTraining
 import Synchronization
 
 /// What happens when the program is stopped from outside: nothing half-written stays behind, and what can be saved is.
