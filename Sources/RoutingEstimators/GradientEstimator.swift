@@ -18,11 +18,14 @@ public protocol GradientEstimator: Sendable {
   var values: ParameterValues { get }
   /// What the estimator claims about itself with these parameters.
   var claims: Claims { get }
+  /// The estimators that stand for it where claims are measured, such as one for each of its rules; unless stated, itself.
+  var family: [any GradientEstimator] { get }
 }
 
 extension GradientEstimator {
   public static var parameters: [ParameterDeclaration] { [] }
   public var values: ParameterValues { ParameterValues() }
+  public var family: [any GradientEstimator] { [self] }
 
   /// `id:key=value,…`, which ``EstimatorRegistry/estimator(_:)`` reads back.
   public var specification: String { values.isEmpty ? Self.id : "\(Self.id):\(values)" }
