@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from ctypes import byref, c_void_p
+from ctypes import byref
 from functools import lru_cache
 from typing import Any
 
 from ._errors import RouteGradError
-from ._library import Handle, fail, lib
+from ._library import EstimatorHandle, fail, lib
 
 
 def estimators() -> list[dict[str, Any]]:
@@ -18,12 +18,12 @@ def estimators() -> list[dict[str, Any]]:
 
 
 @lru_cache(maxsize=1024)
-def estimator(specification: str) -> Handle:
+def estimator(specification: str) -> EstimatorHandle:
     """The estimator that ``id:key=value,key=value`` stands for; made once."""
     if not isinstance(specification, str):
         raise RouteGradError(f"estimator: expected a string such as 'sparsemixer', got {specification!r}")
-    result = c_void_p()
+    result = EstimatorHandle()
     status = lib.rg_estimator_create(specification.encode(), byref(result))
     if status:
         fail(status)
-    return Handle(result, lib.rg_estimator_destroy)
+    return result

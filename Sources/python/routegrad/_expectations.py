@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from ctypes import byref, c_double
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ def expected_loss(problem: Problem, *, mask: Mask = None) -> float:
     Raises RouteGradError where a table does not hold it, and on overflow.
     """
     result = c_double()
-    status = lib.rg_expected_loss(_masked(problem, mask)._handle.pointer, byref(result))
+    status = lib.rg_expected_loss(_masked(problem, mask)._handle, byref(result))
     if status:
         fail(status)
     return result.value
@@ -45,10 +45,24 @@ def target(problem: Problem, target: str = "expected-loss", *, mask: Mask = None
     """
     problem = _masked(problem, mask)
     result = np.empty(problem.experts)
-    status = lib.rg_target(problem._handle.pointer, str(target).encode(), address(result), problem.experts)
+    status = lib.rg_target(problem._handle, str(target).encode(), address(result), problem.experts)
     if status:
         fail(status)
     return result
+
+
+class _Call(NamedTuple):
+    """What moments were computed from, to compute more; stays behind when they are pickled."""
+
+    problem: Problem
+    estimator: Any
+    options: Any
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Call:
+        return self
+
+    def __reduce__(self) -> Any:
+        return type(None), ()
 
 
 class Moments:
@@ -78,8 +92,9 @@ class Moments:
     def covariance(self) -> NDArray[np.float64]:
         """Cov ĝ, [N, N]; computed when it is first asked for."""
         if self._covariance is None:
-            problem, handle, options = self._again
-            self._covariance = _moments(problem, handle, options, True)._covariance
+            if self._again is None:
+                raise RouteGradError("covariance: not computed before these moments were pickled; ask for covariance=True")
+            self._covariance = _moments(*self._again, True)._covariance
         return self._covariance
 
     def __repr__(self) -> str:
@@ -121,11 +136,11 @@ def _moments(problem: Problem, handle: Any, options: Any, covariance: bool) -> M
     result._covariance = matrix = np.empty((experts, experts)) if covariance else None
     info = MomentsInfo()
     status = lib.rg_moments(
-        problem._handle.pointer, handle.pointer, options, mean.ctypes.data, variance.ctypes.data, address(matrix),
+        problem._handle, handle, options, mean.ctypes.data, variance.ctypes.data, address(matrix),
         experts, byref(info))
     if status:
         fail(status)
-    result._again = (problem, handle, options)
+    result._again = _Call(problem, handle, options)
     _describe(result, info)
     return result
 
@@ -189,7 +204,7 @@ def assess(
     info = MomentsInfo()
     numbers = AssessmentNumbers()
     status = lib.rg_assess(
-        problem._handle.pointer, _estimator(estimator).pointer, str(target).encode(),
+        problem._handle, _estimator(estimator), str(target).encode(),
         _options(method, samples, seed, tolerance, threads), *(address(vectors[k]) for k in (0, 1)), address(matrix),
         *(address(vectors[k]) for k in (2, 3)), experts, byref(info), byref(numbers))
     if status:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
-from ctypes import byref, c_void_p
+from ctypes import byref
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from ._arrays import address, as_array, require_shape
 from ._errors import RouteGradError
-from ._library import LayerArguments, fail, lib
+from ._library import LayerArguments, ReportHandle, fail, lib
 from ._problems import Mask
 from ._verification import texts
 
@@ -80,7 +80,7 @@ def audit_layer(
         at["router.bias"], at["experts.w1"], at["experts.b1"], at["experts.w2"], at["experts.b2"], at["scale"],
         at["target"], classes, at["unembedding"], address(labels))
     rule, threshold = (mask, 0.1) if mask is None or isinstance(mask, str) else mask
-    report = c_void_p()
+    report = ReportHandle()
     status = lib.rg_audit_layer(
         byref(layer), None if estimators is None else estimators.encode(), target.encode(),
         None if rule is None else rule.encode(), threshold, threads, byref(report))

@@ -8,6 +8,7 @@ import os
 import pathlib
 import threading
 from ctypes import POINTER, c_char_p, c_double, c_int, c_int64, c_size_t, c_uint64, c_void_p
+from typing import Any
 
 from ._errors import RouteGradError
 
@@ -190,17 +191,51 @@ def fail(status: int) -> None:
     raise RouteGradError(message, name) from cause
 
 
-class Handle:
-    """A pointer that the library made, given back when nobody uses it any more."""
+class Handle(c_void_p):
+    """What the library made, given back when nobody uses it any more.
 
-    __slots__ = ("_destroy", "pointer")
+    It is handed to the library as it is, never as a number taken out of it: a call holds on to its arguments, so a handle lives as
+    long as any call uses it, whatever other threads forget meanwhile. Made empty, and filled in by the call that is given it by
+    reference. It cannot be copied or pickled.
+    """
 
-    def __init__(self, pointer: c_void_p, destroy):
-        self.pointer = pointer.value
-        self._destroy = destroy
+    _destroy: Any
 
-    def __del__(self):
-        self._destroy(self.pointer)
+    def __del__(self) -> None:
+        if self.value:
+            self._destroy(self)
+
+
+class ProblemHandle(Handle):
+    """``rg_problem``, and the Python function that it calls, if it calls one."""
+
+    _destroy = lib.rg_problem_destroy
+    function: Any = None
+
+
+class EstimatorHandle(Handle):
+    """``rg_estimator``."""
+
+    _destroy = lib.rg_estimator_destroy
+
+
+class OutcomesHandle(Handle):
+    """``rg_outcomes``."""
+
+    _destroy = lib.rg_outcomes_destroy
+
+
+class TestHandle(Handle):
+    """``rg_test``."""
+
+    __test__ = False  # pytest would take it for a test
+    _destroy = lib.rg_test_destroy
+
+
+class ReportHandle(Handle):
+    """``rg_report``."""
+
+    _destroy = lib.rg_report_destroy
 
 
 def version() -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._errors import RouteGradError
-from ._library import ROUTER, VERDICTS, fail, lib, raised
+from ._library import ROUTER, VERDICTS, ReportHandle, fail, lib, raised
 from ._routers import adapter
 from ._verification import texts
 
@@ -79,7 +79,7 @@ def lint(
     }
     driven = adapter(router, framework, profile)
     answer = _exchange(driven.profile, driven.answer)
-    verdict, report = c_int(), c_void_p()
+    verdict, report = c_int(), ReportHandle()
     status = lib.rg_lint(answer, None, experts, top_k, seed, byref(verdict), byref(report))
     if status:
         fail(status)

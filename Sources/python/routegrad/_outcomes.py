@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ctypes import byref, c_void_p
+from ctypes import byref
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from ._arrays import address
 from ._errors import RouteGradError
 from ._estimators import estimator as _estimator
 from ._expectations import _masked
-from ._library import Handle, OutcomesShape, fail, lib
+from ._library import OutcomesHandle, OutcomesShape, fail, lib
 from ._problems import Mask, Problem
 
 
@@ -40,14 +40,13 @@ def outcomes(problem: Problem, estimator: str, *, mask: Mask = None) -> list[Out
     Raises RouteGradError if there are infinitely many or more than 2²⁰, the estimator is not defined on the problem, or a
     gradient overflows float64.
     """
-    result = c_void_p()
+    handle = OutcomesHandle()
     status = lib.rg_outcomes_create(
-        _masked(problem, mask)._handle.pointer, _estimator(estimator).pointer, byref(result))
+        _masked(problem, mask)._handle, _estimator(estimator), byref(handle))
     if status:
         fail(status)
-    handle = Handle(result, lib.rg_outcomes_destroy)
     shape = OutcomesShape()
-    lib.rg_outcomes_describe(handle.pointer, byref(shape))
+    lib.rg_outcomes_describe(handle, byref(shape))
     count = shape.count
     probability = np.empty(count)
     gradient = np.empty((count, shape.experts))
@@ -55,7 +54,7 @@ def outcomes(problem: Problem, estimator: str, *, mask: Mask = None) -> list[Out
     coins = np.empty((count, shape.coins_width), np.int64)
     multiplier = np.empty((count, shape.multiplier_width))
     status = lib.rg_outcomes_get(
-        handle.pointer, 0, count, *map(address, (probability, choice, coins, multiplier, gradient)))
+        handle, 0, count, *map(address, (probability, choice, coins, multiplier, gradient)))
     if status:
         fail(status)
     listed = []
@@ -81,7 +80,7 @@ def sample(
         raise RouteGradError(f"sample: count, seed or threads out of range: {count}, {seed}, {threads}")
     result = np.empty((count, problem.experts))
     status = lib.rg_sample(
-        problem._handle.pointer, _estimator(estimator).pointer, seed, threads, count, address(result),
+        problem._handle, _estimator(estimator), seed, threads, count, address(result),
         problem.experts)
     if status:
         fail(status)

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._arrays import address, as_array, require_shape
 from ._errors import RouteGradError
-from ._library import FUNCTION, Handle, MixtureArguments, fail, lib, raised
+from ._library import FUNCTION, MixtureArguments, ProblemHandle, fail, lib, raised
 
 Function = Callable[[NDArray[np.float64]], tuple[float, ArrayLike]]
 """A point [width] to the value there and the gradient [width]."""
@@ -26,23 +26,31 @@ Mask = Union[None, str, tuple[str, float]]
 class Problem:
     """A problem and its mask; made by :func:`mixture`, :func:`categorical` and :func:`problem`. It never changes."""
 
-    __slots__ = ("_handle", "_function", "_masked", "_text", "experts", "kind", "__weakref__")
+    __slots__ = ("_handle", "_masked", "_text", "experts", "kind", "__weakref__")
 
     experts: int
     """N."""
     kind: str
     """``"mixture"`` or ``"categorical"``."""
 
-    def __init__(self, handle: Handle, function: Any = None, text: str | None = None):
+    def __init__(self, handle: ProblemHandle, text: str | None = None):
         self._handle = handle
-        self._function = function  # kept alive: the library calls it
         self._masked: dict[Any, Problem] = {}
         self._text = text
-        self.experts = lib.rg_problem_experts(handle.pointer)
-        self.kind = lib.rg_problem_kind(handle.pointer).decode()
+        self.experts = lib.rg_problem_experts(handle)
+        self.kind = lib.rg_problem_kind(handle).decode()
 
     def __repr__(self) -> str:
         return self._text or f"<routegrad {self.kind} problem of {self.experts} experts>"
+
+    def __copy__(self) -> Problem:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Problem:
+        return self
+
+    def __reduce__(self) -> Any:
+        raise RouteGradError("problem: cannot be pickled; make it again from the same arrays")
 
     def masked(self, mask: Mask) -> Problem:
         """The same problem under a mask: ``("paper", r)`` keeps j iff θ* − θ_j ≤ r(|θ*| + |θ_j|), ``("reference-code", r)``
@@ -55,12 +63,13 @@ class Problem:
         found = self._masked.get(mask)
         if found is None:
             rule, threshold = (mask, 0.1) if isinstance(mask, str) else mask
-            result = c_void_p()
-            status = lib.rg_problem_masked(self._handle.pointer, rule.encode(), threshold, byref(result))
+            result = ProblemHandle()
+            status = lib.rg_problem_masked(self._handle, rule.encode(), threshold, byref(result))
             if status:
                 fail(status)
             text = f"{self._text}.masked({mask!r})" if self._text else None
-            found = Problem(Handle(result, lib.rg_problem_destroy), self._function, text)
+            result.function = self._handle.function
+            found = Problem(result, text)
             self._masked[mask] = found
         return found
 
@@ -68,7 +77,7 @@ class Problem:
     def probabilities(self) -> NDArray[np.float64]:
         """π, [N]; 0 for experts that the mask leaves out."""
         result = np.empty(self.experts)
-        status = lib.rg_problem_probabilities(self._handle.pointer, address(result), self.experts)
+        status = lib.rg_problem_probabilities(self._handle, address(result), self.experts)
         if status:
             fail(status)
         return result
@@ -116,7 +125,7 @@ def mixture(
     arguments = MixtureArguments(
         ctypes.sizeof(MixtureArguments), experts, width, address(theta), address(outputs), address(weights),
         address(defaults), 0 if point is None else point.size, address(weight), address(bias), address(point))
-    result = c_void_p()
+    result = ProblemHandle()
     if isinstance(loss, Mapping):
         function = None
         text = _json(loss)
@@ -128,7 +137,8 @@ def mixture(
         status = lib.rg_mixture_with_function(byref(arguments), function, None, byref(result))
     if status:
         fail(status)
-    return Problem(Handle(result, lib.rg_problem_destroy), function)
+    result.function = function
+    return Problem(result)
 
 
 def categorical(logits: ArrayLike, objective: Mapping[str, Any] | Function) -> Problem:
@@ -144,7 +154,7 @@ def categorical(logits: ArrayLike, objective: Mapping[str, Any] | Function) -> P
     Raises RouteGradError if the shapes disagree, a number is not finite, or the dict is not an objective.
     """
     theta = as_array(logits, "logits", 1)
-    result = c_void_p()
+    result = ProblemHandle()
     if isinstance(objective, Mapping):
         function = None
         text = _json(objective)
@@ -154,7 +164,8 @@ def categorical(logits: ArrayLike, objective: Mapping[str, Any] | Function) -> P
         status = lib.rg_categorical_with_function(address(theta), theta.size, function, None, byref(result))
     if status:
         fail(status)
-    return Problem(Handle(result, lib.rg_problem_destroy), function)
+    result.function = function
+    return Problem(result)
 
 
 def problem(source: Mapping[str, Any] | str | bytes) -> Problem:
@@ -162,11 +173,11 @@ def problem(source: Mapping[str, Any] | str | bytes) -> Problem:
     if isinstance(source, Mapping):
         source = _json({"schema": "routegrad.problem/1", **source})
     text = source.encode() if isinstance(source, str) else bytes(source)
-    result = c_void_p()
+    result = ProblemHandle()
     status = lib.rg_problem_from_json(text, len(text), byref(result))
     if status:
         fail(status)
-    return Problem(Handle(result, lib.rg_problem_destroy))
+    return Problem(result)
 
 
 def problems(path: str | os.PathLike[str]) -> list[Problem]:
@@ -181,7 +192,7 @@ def problems(path: str | os.PathLike[str]) -> list[Problem]:
     status = lib.rg_problems_from_json(text, len(text), handles, count.value, byref(count))
     if status:
         fail(status)
-    return [Problem(Handle(c_void_p(handle), lib.rg_problem_destroy)) for handle in handles]
+    return [Problem(handle) for handle in [ProblemHandle(handle) for handle in handles]]
 
 
 def _router(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 from collections.abc import Iterator, Mapping
-from ctypes import byref, c_int, c_void_p
+from ctypes import byref, c_int
 from dataclasses import dataclass
 from typing import Any, Union
 
@@ -16,7 +16,7 @@ from ._arrays import address, as_array, require_shape
 from ._errors import RouteGradError
 from ._estimators import estimator as _estimator
 from ._expectations import _masked
-from ._library import VERDICTS, Criteria, Handle, Samples, fail, lib
+from ._library import VERDICTS, Criteria, ReportHandle, Samples, TestHandle, fail, lib
 from ._problems import Mask, Problem
 
 Batch = Union[ArrayLike, Mapping[str, ArrayLike]]
@@ -87,18 +87,17 @@ def verify(
     for batch in samples if isinstance(samples, Iterator) else (samples,):
         if not _feed(test, batch, problem.experts):
             break
-    verdict, report = c_int(), c_void_p()
-    status = lib.rg_test_verdict(test.pointer, byref(verdict), byref(report))
+    verdict, report = c_int(), ReportHandle()
+    status = lib.rg_test_verdict(test, byref(verdict), byref(report))
     if status:
         fail(status)
     text, evidence = texts(report)
     return Verification(VERDICTS[verdict.value], evidence, text)
 
 
-def texts(report: c_void_p) -> tuple[str, dict[str, Any]]:
-    """A report's text and JSON; ends the report."""
-    handle = Handle(report, lib.rg_report_destroy)
-    return lib.rg_report_text(handle.pointer).decode(), json.loads(lib.rg_report_json(handle.pointer))
+def texts(report: ReportHandle) -> tuple[str, dict[str, Any]]:
+    """A report's text and JSON."""
+    return lib.rg_report_text(report).decode(), json.loads(lib.rg_report_json(report))
 
 
 def _criteria(
@@ -113,18 +112,17 @@ def _criteria(
     return Criteria(ctypes.sizeof(Criteria), false_fail, false_pass, bias, tolerance, low, high, max_samples or 0)
 
 
-def _test(problem: Problem, estimator: str | None, target: str | None, criteria: Criteria) -> Handle:
-    result = c_void_p()
+def _test(problem: Problem, estimator: str | None, target: str | None, criteria: Criteria) -> TestHandle:
+    result = TestHandle()
     handle = None if estimator is None else _estimator(estimator)
     status = lib.rg_test_create(
-        problem._handle.pointer, None if handle is None else handle.pointer,
-        None if target is None else str(target).encode(), byref(criteria), byref(result))
+        problem._handle, handle, None if target is None else str(target).encode(), byref(criteria), byref(result))
     if status:
         fail(status)
-    return Handle(result, lib.rg_test_destroy)
+    return result
 
 
-def _feed(test: Handle, batch: Batch, experts: int) -> bool:
+def _feed(test: TestHandle, batch: Batch, experts: int) -> bool:
     """Adds a batch, piece by piece; whether more is wanted."""
     fields = dict(batch) if isinstance(batch, Mapping) else {"gradient": batch}
     if "gradient" not in fields or not set(fields) <= _FIELDS:
@@ -144,7 +142,7 @@ def _feed(test: Handle, batch: Batch, experts: int) -> bool:
         samples = Samples(
             ctypes.sizeof(Samples), len(piece[0]), experts, address(piece[0]), address(piece[1]), _width(choice),
             address(piece[2]), _width(coins), address(piece[3]))
-        status = lib.rg_test_feed(test.pointer, byref(samples), byref(more))
+        status = lib.rg_test_feed(test, byref(samples), byref(more))
         if status:
             fail(status)
         if not more.value:

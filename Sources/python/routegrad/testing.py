@@ -206,7 +206,7 @@ def _numbers() -> Any:
 
 
 def _remembering(problem: Problem, text: str, logits: Any, outputs: Any, loss: dict[str, Any]) -> RandomProblem:
-    result = RandomProblem(problem._handle, problem._function, text)
+    result = RandomProblem(problem._handle, text)
     result.logits = np.array(logits)
     result.expert_outputs = None if outputs is None else np.array(outputs)
     result.loss = loss
