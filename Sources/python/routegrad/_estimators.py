@@ -7,7 +7,7 @@ from ctypes import byref
 from functools import lru_cache
 from typing import Any
 
-from ._errors import RouteGradError
+from ._arguments import text
 from ._library import EstimatorHandle, fail, lib
 
 
@@ -17,13 +17,16 @@ def estimators() -> list[dict[str, Any]]:
     return json.loads(lib.rg_estimators_json())["estimators"]
 
 
-@lru_cache(maxsize=1024)
 def estimator(specification: str) -> EstimatorHandle:
-    """The estimator that ``id:key=value,key=value`` stands for; made once."""
-    if not isinstance(specification, str):
-        raise RouteGradError(f"estimator: expected a string such as 'sparsemixer', got {specification!r}")
+    """The estimator that ``id:key=value,key=value`` stands for."""
+    return _made(specification if type(specification) is str else text(specification, "estimator").decode())
+
+
+@lru_cache(maxsize=1024)
+def _made(specification: str) -> EstimatorHandle:
+    """Likewise; made once."""
     result = EstimatorHandle()
-    status = lib.rg_estimator_create(specification.encode(), byref(result))
+    status = lib.rg_estimator_create(text(specification, "estimator"), byref(result))
     if status:
         fail(status)
     return result

@@ -11,12 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._arrays import address
+from ._arguments import flag, number, shown, text, whole
+from ._arguments import seed as check_seed
 from ._errors import RouteGradError
 from ._estimators import estimator as _estimator
-from ._library import METHODS, AssessmentNumbers, MomentsInfo, Options, fail, lib
+from ._library import METHODS, AssessmentNumbers, MomentsInfo, Options, fail, lib, watch
 from ._problems import Mask, Problem
 
 Vector = NDArray[np.float64]
+
+# The standard options, for which the library needs none: told by identity, as that costs least.
+_METHOD, _SEED, _TOLERANCE, _THREADS = "auto", 0, 1e-10, 1
 
 
 def expected_loss(problem: Problem, *, mask: Mask = None) -> float:
@@ -45,7 +50,7 @@ def target(problem: Problem, target: str = "expected-loss", *, mask: Mask = None
     """
     problem = _masked(problem, mask)
     result = np.empty(problem.experts)
-    status = lib.rg_target(problem._handle, str(target).encode(), address(result), problem.experts)
+    status = lib.rg_target(problem._handle, text(target, "target"), address(result), problem.experts)
     if status:
         fail(status)
     return result
@@ -103,8 +108,8 @@ class Moments:
 
 
 def moments(
-    problem: Problem, estimator: str, *, mask: Mask = None, covariance: bool = False, method: str = "auto",
-    samples: int | None = None, seed: int = 0, tolerance: float = 1e-10, threads: int = 1,
+    problem: Problem, estimator: str, *, mask: Mask = None, covariance: bool = False, method: str = _METHOD,
+    samples: int | None = None, seed: int = _SEED, tolerance: float = _TOLERANCE, threads: int = _THREADS,
 ) -> Moments:
     """Mean E ĝ and variance of an estimator on a problem, exact where that is known.
 
@@ -123,9 +128,9 @@ def moments(
     tolerance cannot be reached; if a callable raised, with its exception as ``__cause__``.
     """
     options = None
-    if method != "auto" or seed != 0 or tolerance != 1e-10 or threads != 1 or samples is not None:
+    if not (method is _METHOD and samples is None and seed is _SEED and tolerance is _TOLERANCE and threads is _THREADS):
         options = _options(method, samples, seed, tolerance, threads)
-    return _moments(_masked(problem, mask), _estimator(estimator), options, covariance)
+    return _moments(_masked(problem, mask), _estimator(estimator), options, flag(covariance, "covariance"))
 
 
 def _moments(problem: Problem, handle: Any, options: Any, covariance: bool) -> Moments:
@@ -190,7 +195,7 @@ class Assessment:
 
 def assess(
     problem: Problem, estimator: str, target: str = "expected-loss", *, mask: Mask = None, covariance: bool = False,
-    method: str = "auto", samples: int | None = None, seed: int = 0, tolerance: float = 1e-10, threads: int = 1,
+    method: str = _METHOD, samples: int | None = None, seed: int = _SEED, tolerance: float = _TOLERANCE, threads: int = _THREADS,
 ) -> Assessment:
     """Everything that a report says of an estimator on a problem: bias E ĝ − ∇, ‖bias‖/‖∇‖, cosine, √(tr Cov)/‖∇‖, …
 
@@ -198,13 +203,14 @@ def assess(
     jitter) are held against their own expected loss.
     """
     problem = _masked(problem, mask)
+    covariance = flag(covariance, "covariance")
     experts = problem.experts
     vectors = np.empty((4, experts))
     matrix = np.empty((experts, experts)) if covariance else None
     info = MomentsInfo()
     numbers = AssessmentNumbers()
     status = lib.rg_assess(
-        problem._handle, _estimator(estimator), str(target).encode(),
+        problem._handle, _estimator(estimator), text(target, "target"),
         _options(method, samples, seed, tolerance, threads), *(address(vectors[k]) for k in (0, 1)), address(matrix),
         *(address(vectors[k]) for k in (2, 3)), experts, byref(info), byref(numbers))
     if status:
@@ -224,20 +230,16 @@ def assess(
 def _masked(problem: Problem, mask: Mask) -> Problem:
     if not isinstance(problem, Problem):
         raise RouteGradError(f"problem: expected what mixture() or categorical() return, got {type(problem).__name__}")
+    watch()
     return problem if mask is None else problem.masked(mask)
 
 
 def _options(method: str, samples: int | None, seed: int, tolerance: float, threads: int) -> Any:
-    if method not in ("auto", "monte-carlo"):
-        raise RouteGradError(f"method: expected 'auto' or 'monte-carlo', got {method!r}")
+    if not isinstance(method, str) or method not in ("auto", "monte-carlo"):
+        raise RouteGradError(f"method: expected 'auto' or 'monte-carlo', got {shown(method)}")
     if samples is not None and method == "auto":
         raise RouteGradError("samples: goes with method='monte-carlo'")
-    if not 0 <= seed < 2**64:
-        raise RouteGradError(f"seed: expected a whole number from 0 to 2**64 - 1, got {seed}")
-    if not 1 <= threads <= 1024:
-        raise RouteGradError(f"threads: expected a whole number from 1 to 1024, got {threads}")
-    count = 100_000 if samples is None else samples
-    if not 2 <= count <= 10**12:
-        raise RouteGradError(f"samples: expected a whole number from 2 to {10**12}, got {count}")
-    options = Options(ctypes.sizeof(Options), METHODS.index(method), tolerance, count, seed, threads)
+    options = Options(
+        ctypes.sizeof(Options), METHODS.index(method), number(tolerance, "tolerance"),
+        100_000 if samples is None else whole(samples, "samples", least=0), check_seed(seed), whole(threads, "threads"))
     return ctypes.cast(ctypes.pointer(options), ctypes.c_void_p)

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ._arguments import seed as check_seed
+from ._arguments import shown, whole
 from ._arrays import address
 from ._errors import RouteGradError
 from ._estimators import estimator as _estimator
@@ -76,12 +78,14 @@ def sample(
     Raises RouteGradError if the estimator is not defined on the problem, or a sample overflows float64.
     """
     problem = _masked(problem, mask)
-    if not 0 <= seed < 2**64 or not 1 <= threads <= 1024 or not 0 <= count <= 10**12:
-        raise RouteGradError(f"sample: count, seed or threads out of range: {count}, {seed}, {threads}")
-    result = np.empty((count, problem.experts))
-    status = lib.rg_sample(
-        problem._handle, _estimator(estimator), seed, threads, count, address(result),
-        problem.experts)
+    handle, seed, threads, rows = _estimator(estimator), check_seed(seed), whole(threads, "threads"), whole(count, "count")
+    if rows < 0:
+        raise RouteGradError(f"count: expected a whole number of at least 0, got {shown(count)}")
+    try:
+        result = np.empty((rows, problem.experts))
+    except (MemoryError, ValueError) as error:
+        raise RouteGradError(f"count: expected as many samples as memory can hold, got {shown(count)}") from error
+    status = lib.rg_sample(problem._handle, handle, seed, threads, rows, address(result), problem.experts)
     if status:
         fail(status)
     return result

@@ -7,20 +7,21 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from ctypes import byref, c_double, c_size_t, c_void_p, memmove
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._arrays import address, as_array, require_shape
+from ._arguments import Mask, mask_rule, one_line, shown
+from ._arrays import address, as_array, plain_array, plain_mapping, require_shape
 from ._errors import RouteGradError
 from ._library import FUNCTION, MixtureArguments, ProblemHandle, fail, lib, raised
 
 Function = Callable[[NDArray[np.float64]], tuple[float, ArrayLike]]
 """A point [width] to the value there and the gradient [width]."""
 
-Mask = Union[None, str, tuple[str, float]]
-"""``None`` or ``"none"``, ``("paper", r)``, ``("reference-code", r)``; a rule alone has the threshold 0.1."""
+
+_MOST_MASKS = 64
 
 
 class Problem:
@@ -60,17 +61,19 @@ class Problem:
         """
         if mask is None:
             return self
-        found = self._masked.get(mask)
+        rule, threshold = mask_rule(mask)
+        found = self._masked.get((rule, threshold))
         if found is None:
-            rule, threshold = (mask, 0.1) if isinstance(mask, str) else mask
             result = ProblemHandle()
-            status = lib.rg_problem_masked(self._handle, rule.encode(), threshold, byref(result))
+            status = lib.rg_problem_masked(self._handle, rule, threshold, byref(result))
             if status:
                 fail(status)
             text = f"{self._text}.masked({mask!r})" if self._text else None
             result.function = self._handle.function
             found = Problem(result, text)
-            self._masked[mask] = found
+            if len(self._masked) >= _MOST_MASKS:
+                self._masked.clear()
+            self._masked[rule, threshold] = found
         return found
 
     @property
@@ -128,7 +131,7 @@ def mixture(
     result = ProblemHandle()
     if isinstance(loss, Mapping):
         function = None
-        text = _json(loss)
+        text = to_json(loss, "loss")
         status = lib.rg_mixture_with_loss(byref(arguments), text, len(text), byref(result))
     else:
         if outputs is None:
@@ -157,7 +160,7 @@ def categorical(logits: ArrayLike, objective: Mapping[str, Any] | Function) -> P
     result = ProblemHandle()
     if isinstance(objective, Mapping):
         function = None
-        text = _json(objective)
+        text = to_json(objective, "objective")
         status = lib.rg_categorical_with_objective(address(theta), theta.size, text, len(text), byref(result))
     else:
         function = _trampoline(objective, "objective")
@@ -171,8 +174,13 @@ def categorical(logits: ArrayLike, objective: Mapping[str, Any] | Function) -> P
 def problem(source: Mapping[str, Any] | str | bytes) -> Problem:
     """The problem of a dict or a JSON text in the format ``routegrad.problem/1`` (``schema`` may be left out of a dict)."""
     if isinstance(source, Mapping):
-        source = _json({"schema": "routegrad.problem/1", **source})
-    text = source.encode() if isinstance(source, str) else bytes(source)
+        text = to_json({"schema": "routegrad.problem/1", **dict(source)}, "problem")
+    elif isinstance(source, str):
+        text = source.encode("utf-8", "surrogatepass")  # refused there, if there are any
+    elif isinstance(source, (bytes, bytearray, memoryview)):
+        text = bytes(source)
+    else:
+        raise RouteGradError(f"problem: expected a dict or a JSON text, got {shown(source)}")
     result = ProblemHandle()
     status = lib.rg_problem_from_json(text, len(text), byref(result))
     if status:
@@ -181,12 +189,21 @@ def problem(source: Mapping[str, Any] | str | bytes) -> Problem:
 
 
 def problems(path: str | os.PathLike[str]) -> list[Problem]:
-    """The problems of a file in the format ``routegrad.problem/1`` or ``routegrad.problems/1``, in order."""
-    with open(path, "rb") as file:
-        text = file.read()
+    """The problems of a file in the format ``routegrad.problem/1`` or ``routegrad.problems/1``, in order.
+
+    Raises RouteGradError if it cannot be read, with the ``OSError`` as ``__cause__``, or does not hold problems.
+    """
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        raise RouteGradError(f"path: expected a path, got {shown(path)}")
+    try:
+        with open(path, "rb") as file:
+            text = file.read()
+    except (OSError, ValueError, TypeError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise RouteGradError(one_line(f"{shown(path)}: cannot be read: {reason}", 500), "invalid-data") from error
     count = c_size_t()
     status = lib.rg_problems_from_json(text, len(text), None, 0, byref(count))
-    if count.value == 0:
+    if status and count.value == 0:
         fail(status)
     handles = (c_void_p * count.value)()
     status = lib.rg_problems_from_json(text, len(text), handles, count.value, byref(count))
@@ -200,9 +217,9 @@ def _router(
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     if router is None:
         return None, None, None
-    unknown = sorted(set(router) - {"weight", "bias", "input"})
-    if unknown or "weight" not in router or "input" not in router:
-        raise RouteGradError(f"router: expected weight, input and perhaps bias, got {', '.join(sorted(router))}")
+    router = plain_mapping(router, "router", ("weight", "input", "bias"))
+    if "weight" not in router or "input" not in router:
+        raise RouteGradError(f"router: expected weight, input and perhaps bias, got {', '.join(router) or 'nothing'}")
     weight = as_array(router["weight"], "router.weight", 2)
     point = as_array(router["input"], "router.input", 1)
     bias = None if router.get("bias") is None else as_array(router["bias"], "router.bias", 1)
@@ -211,15 +228,21 @@ def _router(
     return weight, bias, point
 
 
-def _json(content: Mapping[str, Any]) -> bytes:
+def to_json(content: Mapping[str, Any], name: str) -> bytes:
+    """A dict as JSON, arrays and tensors in it as lists. What is not finite is written so that the library refuses it, with its place."""
     def convert(value: Any) -> Any:
-        if hasattr(value, "detach"):
-            value = value.detach().cpu().double().numpy()
-        if isinstance(value, (np.ndarray, np.generic)):
-            return value.tolist()
-        raise RouteGradError(f"expected what JSON can hold, got {type(value).__name__}", "invalid-data")
+        if isinstance(value, Mapping):
+            return dict(value)
+        if isinstance(value, (np.ndarray, np.generic)) or hasattr(value, "detach") or hasattr(value, "__array__"):
+            return plain_array(value, name).tolist()
+        raise RouteGradError(f"{name}: expected what JSON can hold, got {type(value).__name__}", "invalid-data")
 
-    return json.dumps(content, default=convert).encode()
+    try:
+        return json.dumps(dict(content), default=convert).encode()
+    except RouteGradError:
+        raise
+    except Exception as error:  # noqa: BLE001 - keys that are no strings, a dict within itself, a number of 5000 digits
+        raise RouteGradError(f"{name}: expected what JSON can hold, got {shown(content)}", "invalid-data") from error
 
 
 def _trampoline(function: Function, role: str) -> Any:
@@ -233,6 +256,8 @@ def _trampoline(function: Function, role: str) -> Any:
             result, slope = function(given)
             slope = as_array(slope, "the gradient", 1)
             require_shape(slope, (width,), "the gradient")
+            if isinstance(result, (str, bytes)):
+                raise RouteGradError(f"the value: expected a number, got {shown(result)}")
             c_double.from_address(value).value = float(result)
             memmove(gradient, address(slope), slope.nbytes)
             return 0
