@@ -1,6 +1,6 @@
-import MixtureOfExperts
+import FileFormats
+import LayerTensors
 import RoutingCore
-import StrictJSON
 
 /// A layer as another program dumped it, with its input and its loss: `routegrad.layer/1`.
 ///

@@ -1,4 +1,5 @@
-import MixtureOfExperts
+import LayerTensors
+import RoutingCore
 import RoutingExpectations
 
 /// The means of the gradients by the experts' weights under one law: `Σ_t v_t ⊗ a_t` and `Σ_t u_t ⊗ x_t`.

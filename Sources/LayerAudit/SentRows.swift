@@ -1,4 +1,4 @@
-import MixtureOfExperts
+import LayerTensors
 
 /// What one expert is sent back for the tokens of a tile: vectors v, and how every event's is put together from them.
 ///

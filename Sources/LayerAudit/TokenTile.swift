@@ -1,4 +1,4 @@
-import MixtureOfExperts
+import LayerTensors
 import RoutingCore
 import RoutingEstimators
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import RouteGrad
+import RouteGradTraining
 
 /// How the program ends.
 enum Program {

@@ -1,5 +1,5 @@
 import LayerAudit
-import MixtureOfExperts
+import LayerTensors
 import RoutingCore
 import RoutingEstimators
 import RoutingExpectations

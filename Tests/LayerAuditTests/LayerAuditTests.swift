@@ -1,6 +1,6 @@
 import GSLNumerics
 import LayerAudit
-import MixtureOfExperts
+import LayerTensors
 import RoutingCore
 import RoutingEstimators
 import RoutingExpectations

@@ -75,7 +75,7 @@ typedef int (*rg_interruption)(void *context);
  * NULL, as at first: none asks. The function must stay valid until it is replaced, or the thread makes no more calls. */
 RG_API void rg_set_interruption(rg_interruption function, void *context);
 
-/* The version of the library, such as "0.1.0". Static. */
+/* The version of the library, such as "0.2.0". Static. */
 RG_API const char *rg_version(void);
 
 /* ---------------------------------------------------------------------------------------------------------- problems */

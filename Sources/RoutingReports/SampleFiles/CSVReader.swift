@@ -1,5 +1,5 @@
+import FileFormats
 import RoutingVerification
-import StrictJSON
 
 #if canImport(Glibc)
   import Glibc

@@ -1,7 +1,7 @@
+import FileFormats
 import RoutingCore
 import RoutingEstimators
 import RoutingVerification
-import StrictJSON
 
 #if canImport(Glibc)
   import Glibc
