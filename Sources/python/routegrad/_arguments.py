@@ -46,7 +46,8 @@ def text(value: object, name: str) -> bytes:
 
 def number(value: object, name: str) -> float:
     """A real number: an ``int``, a ``float``, NumPy's, or an array of no dimensions."""
-    is_number = isinstance(value, numbers.Real) or getattr(value, "shape", None) == () and not np.iscomplexobj(value)
+    kind = getattr(getattr(value, "dtype", None), "kind", "f")  # PyTorch's have none
+    is_number = isinstance(value, numbers.Real) or getattr(value, "shape", None) == () and kind in "fiu"
     if not is_number or isinstance(value, (bool, np.bool_)):
         raise RouteGradError(f"{name}: expected a number, got {shown(value)}")
     try:

@@ -14,7 +14,8 @@ from ._library import EstimatorHandle, fail, lib
 def estimators() -> list[dict[str, Any]]:
     """Every estimator: ``id``, ``parameters`` (name, what is expected, default) and ``claims`` (the kinds of problem, target,
     exactness, order, draws, expert evaluations, source), as ``routegrad estimators --format json`` prints them."""
-    return json.loads(lib.rg_estimators_json())["estimators"]
+    entries: list[dict[str, Any]] = json.loads(lib.rg_estimators_json())["estimators"]
+    return entries
 
 
 def estimator(specification: str) -> EstimatorHandle:

@@ -76,6 +76,9 @@ class Moments:
     __slots__ = ("mean", "variance", "total_variance", "method", "outcomes", "samples", "mean_error", "variance_error",
                  "_covariance", "_again")
 
+    _covariance: NDArray[np.float64] | None
+    _again: _Call | None
+
     mean: Vector
     """E ĝ, [N]."""
     variance: Vector
@@ -96,11 +99,15 @@ class Moments:
     @property
     def covariance(self) -> NDArray[np.float64]:
         """Cov ĝ, [N, N]; computed when it is first asked for."""
-        if self._covariance is None:
+        covariance = self._covariance
+        if covariance is None:
             if self._again is None:
                 raise RouteGradError("covariance: not computed before these moments were pickled; ask for covariance=True")
-            self._covariance = _moments(*self._again, True)._covariance
-        return self._covariance
+            watch()
+            covariance = _moments(*self._again, True)._covariance
+            assert covariance is not None
+            self._covariance = covariance
+        return covariance
 
     def __repr__(self) -> str:
         return (f"Moments(mean={self.mean!r}, variance={self.variance!r}, method={self.method!r}, "
@@ -211,19 +218,20 @@ def assess(
     numbers = AssessmentNumbers()
     status = lib.rg_assess(
         problem._handle, _estimator(estimator), text(target, "target"),
-        _options(method, samples, seed, tolerance, threads), *(address(vectors[k]) for k in (0, 1)), address(matrix),
-        *(address(vectors[k]) for k in (2, 3)), experts, byref(info), byref(numbers))
+        _options(method, samples, seed, tolerance, threads), address(vectors[0]), address(vectors[1]), address(matrix),
+        address(vectors[2]), address(vectors[3]), experts, byref(info), byref(numbers))
     if status:
         fail(status)
-    scalars = {name: getattr(numbers, name) for name, _ in numbers._fields_}
+    scalars = {field[0]: getattr(numbers, field[0]) for field in numbers._fields_}
     result = Assessment.__new__(Assessment)
     for name, value in scalars.items():
         setattr(result, name, None if value != value else value)
     _describe(result, info)
-    undefined = bool(np.isnan(vectors[2]).any())
+    mean, variance, gradient, bias = vectors
+    undefined = bool(np.isnan(gradient).any())
     result.estimator, result.target = estimator, target
-    result.mean, result.variance, result.covariance = vectors[0], vectors[1], matrix
-    result.target_gradient, result.bias = (None, None) if undefined else (vectors[2], vectors[3])
+    result.mean, result.variance, result.covariance = mean, variance, matrix
+    result.target_gradient, result.bias = (None, None) if undefined else (gradient, bias)
     return result
 
 

@@ -298,4 +298,4 @@ class ReportHandle(Handle):
 
 def version() -> str:
     """The library's version."""
-    return lib.rg_version().decode()
+    return str(lib.rg_version().decode())

@@ -252,14 +252,14 @@ def _trampoline(function: Function, role: str) -> Any:
 
     def call(_context: int, point: int, width: int, value: int, gradient: int) -> int:
         try:
-            given = np.frombuffer((c_double * width).from_address(point)).copy()
+            given = np.array((c_double * width).from_address(point))
             result, slope = function(given)
             slope = as_array(slope, "the gradient", 1)
             require_shape(slope, (width,), "the gradient")
             if isinstance(result, (str, bytes)):
                 raise RouteGradError(f"the value: expected a number, got {shown(result)}")
             c_double.from_address(value).value = float(result)
-            memmove(gradient, address(slope), slope.nbytes)
+            memmove(gradient, slope.ctypes.data, slope.nbytes)
             return 0
         except BaseException as error:  # noqa: BLE001 - nothing may pass through C; it is raised again on the other side
             raised.exception = error

@@ -139,14 +139,16 @@ class JaxAdapter(Adapter):
 
 def _named(result: Any, names: tuple[str, ...]) -> Mapping[str, Any]:
     """A router's result by name."""
-    if not isinstance(result, Mapping):
-        if not isinstance(result, (tuple, list)) or len(result) != len(names):
-            raise RouteGradError(f"router: expected ({', '.join(names)}) or a dict of them, got {type(result).__name__}")
-        result = dict(zip(names, result))
-    missing = [name for name in names if name not in result]
+    if isinstance(result, Mapping):
+        named: Mapping[str, Any] = result
+    elif isinstance(result, (tuple, list)) and len(result) == len(names):
+        named = dict(zip(names, result))
+    else:
+        raise RouteGradError(f"router: expected ({', '.join(names)}) or a dict of them, got {type(result).__name__}")
+    missing = [name for name in names if name not in named]
     if missing:
         raise RouteGradError(f"router: expected {', '.join(names)}, {missing[0]} is missing")
-    return result
+    return named
 
 
 def _has_parameter(function: Callable[..., Any], name: str) -> bool:
@@ -158,7 +160,9 @@ def _has_parameter(function: Callable[..., Any], name: str) -> bool:
 
 def _plain(array: Any) -> Any:
     """Nested lists; what is not finite becomes null."""
-    array = plain_array(array, "router")
-    if array.dtype.kind != "f" or np.isfinite(array).all():
-        return array.tolist()
-    return np.where(np.isfinite(array), array.astype(object), None).tolist()
+    found = plain_array(array, "router")
+    if found.dtype.kind != "f" or np.isfinite(found).all():
+        return found.tolist()
+    written = found.astype(object)
+    written[~np.isfinite(found)] = None
+    return written.tolist()

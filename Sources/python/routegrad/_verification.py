@@ -42,7 +42,7 @@ class Verification:
     @property
     def samples(self) -> int:
         """The samples, or outcomes, that the verdict rests on."""
-        return self.evidence["samples"]["count"]
+        return int(self.evidence["samples"]["count"])
 
     @property
     def seed(self) -> int | None:
