@@ -184,6 +184,8 @@ class _Thread(threading.local):
     """What a caller's function raised, or the handler of a signal, while the library was computing."""
     interruption: Any = None
     """What the library asks whether to go on."""
+    entering: bool = False
+    """Whether it was told to go on, and has not come into a caller's function since."""
 
 
 raised = _Thread()
@@ -200,12 +202,12 @@ def _interruption() -> Generator[int, Any, None]:
         try:
             while True:
                 yield end
-                end = 0
+                end, raised.entering = 0, True
         except GeneratorExit:
             return
         except BaseException as error:  # noqa: BLE001 - raised again on the other side
             raised.exception = error
-            end = 1
+            end, raised.entering = 1, False
 
 
 def watch() -> None:
@@ -224,6 +226,11 @@ def fail(status: int) -> NoReturn:
         message = message.removeprefix(structure)
     name = _STATUS[status] if 0 <= status < len(_STATUS) else f"status {status}"
     cause = None
+    if raised.entering and name in ("callback-failed", "callback-not-finite"):
+        # A signal came in the very moment between the question and the first line of the caller's function. What its handler raised is
+        # lost to ctypes, which printed it.
+        raised.entering = False
+        raise KeyboardInterrupt
     if name in ("callback-failed", "interrupted"):
         cause, raised.exception = raised.exception, None
         if name == "interrupted":

@@ -110,6 +110,7 @@ def _exchange(profile: Mapping[str, Any], answer: Callable[[dict[str, Any]], dic
 
     def call(_context: int, line: int, length: int, answered: Any) -> int | None:
         try:
+            raised.entering = False
             asked = json.loads(ctypes.string_at(line, length))
             given = answer(asked) if "call" in asked else profile
             line_back = json.dumps(given, allow_nan=False).encode()

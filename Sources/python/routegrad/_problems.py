@@ -252,6 +252,7 @@ def _trampoline(function: Function, role: str) -> Any:
 
     def call(_context: int, point: int, width: int, value: int, gradient: int) -> int:
         try:
+            raised.entering = False
             given = np.array((c_double * width).from_address(point))
             result, slope = function(given)
             slope = as_array(slope, "the gradient", 1)
