@@ -214,7 +214,7 @@ struct InterruptionTests {
     let problem = try CProblem(json: Samples.mixture)
     let estimator = try CEstimator("gumbel-softmax")
     let statuses = Mutex<[rg_status]>([])
-    let asked = try interrupting(after: 0) {
+    let asked = interrupting(after: 0) {
       let thread = DispatchQueue(label: "another")
       let group = DispatchGroup()
       thread.async(group: group) {
