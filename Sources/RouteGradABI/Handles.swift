@@ -1,5 +1,5 @@
 import CRouteGrad
-import Glibc
+import CStandardLibrary
 import RouteGrad
 
 // Handles stand for Swift objects, kept for their caller. Their content never changes, so that threads may share them.

@@ -1,5 +1,5 @@
 import CRouteGrad
-import Glibc
+import CStandardLibrary
 
 /// What the library keeps for each thread that calls it: the message of its last failure, whom to ask whether to go on, and why the
 /// computation that is going on must end. Freed with the thread.

@@ -1,6 +1,5 @@
 import CRouteGrad
 import Dispatch
-import Glibc
 import Synchronization
 import Testing
 import _TestSupport
