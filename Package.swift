@@ -98,7 +98,7 @@ let package = Package(
     .executableTarget(
       name: "routegrad-bench",
       dependencies: [
-        "RouteGrad", "RouteGradTraining", "GSLNumerics",
+        "RouteGrad", "RouteGradTraining", "GSLNumerics", "FileFormats", "RoutingCore", "RouterTraining",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
