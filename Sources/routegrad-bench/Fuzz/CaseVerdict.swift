@@ -26,7 +26,7 @@ struct CaseVerdict: Sendable, Equatable {
   }
 
   var kind: Kind
-  /// What was found, in one line; empty if nothing.
+  /// What was found or said, in one line.
   var note = ""
 }
 
@@ -102,6 +102,10 @@ extension CaseVerdict {
   ]
 
   private static func refusal(_ run: CaseRun) -> CaseVerdict {
+    // Training that diverges has begun: what it has written stays, and so does what it has said before.
+    if String(decoding: run.error, as: UTF8.self).contains("the loss is not finite any more") {
+      return CaseVerdict(kind: .answered, note: words(run.error))
+    }
     guard let last = run.error.last else { return CaseVerdict(kind: .words, note: "nothing on standard error") }
     let text = String(decoding: run.error, as: UTF8.self)
     if last != 0x0A || run.error.count(where: { $0 == 0x0A }) != 1 || run.error.contains(0x0D) {
@@ -122,7 +126,7 @@ extension CaseVerdict {
     if !run.changedFiles.isEmpty {
       return CaseVerdict(kind: .files, note: "changed \(run.changedFiles.joined(separator: ", ")), and then: \(words(run.error))")
     }
-    return CaseVerdict(kind: .refused)
+    return CaseVerdict(kind: .refused, note: words(run.error))
   }
 
   /// The first words of what was said, on one line.

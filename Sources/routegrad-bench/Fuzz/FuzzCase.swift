@@ -92,7 +92,7 @@ struct FuzzCases: Sendable {
   subscript(number: Int) -> FuzzCase {
     var dice = Dice(seed: seed, stream: UInt64(number))
     let format = dice.weighted(formats.map { ($0.weight, $0) })
-    let damage = dice.weighted([(50, Damage.none), (35, .bent), (15, .broken)])
+    let damage = dice.weighted([(58, Damage.none), (30, .bent), (12, .broken)])
     return switch format {
     case .problem, .problems, .tabulated: ProblemCases.make(format, damage, &dice)
     case .layer: LayerCases.make(damage, &dice)

@@ -26,6 +26,7 @@ struct FuzzCommand: ParsableCommand {
   @Option(help: "Cases at once.") var jobs = ProcessInfo.processInfo.activeProcessorCount
   @Option(help: "The seconds that a case may take.") var limit = 20.0
   @Option(help: "The MiB of memory that a case may take.") var memory = 1024
+  @Flag(help: "Say of every case how it ended.") var all = false
   @Option(help: "Keep every finding's files, command and output in this folder.") var keep: String?
 
   func validate() throws {
@@ -54,21 +55,21 @@ struct FuzzCommand: ParsableCommand {
     let scratch = FileManager.default.temporaryDirectory.appending(path: "routegrad-fuzz-\(getpid())").path
     defer { try? FileManager.default.removeItem(atPath: scratch) }
     try FileManager.default.createDirectory(atPath: scratch + "/runs", withIntermediateDirectories: true)
-    let all = FuzzCases(
+    let cases = FuzzCases(
       seed: seed, formats: try drawnFormats(), runs: try RunSamples(in: scratch + "/runs"), router: [own, "fuzz-router"])
     let limits = CaseRun.Limits(seconds: limit, memory: memory)
     let state = Mutex<(report: FuzzReport, failure: (any Error)?)>((FuzzReport(seed: seed), nil))
     let start = Clock.now
-    concurrently(`case` == nil ? cases : 1, threads: jobs) { k in
+    concurrently(`case` == nil ? self.cases : 1, threads: jobs) { k in
       guard state.withLock({ $0.failure == nil }) else { return }
       let number = `case` ?? first + k
       do {
-        let fuzzCase = all[number]
+        let fuzzCase = cases[number]
         let run = try CaseRun(program, fuzzCase, in: "\(scratch)/\(number)", limits: limits)
         let verdict = CaseVerdict(run, of: fuzzCase, limits: limits)
-        if verdict.kind.isFinding || `case` != nil {
+        if verdict.kind.isFinding || all || `case` != nil {
           complain("case \(number), \(fuzzCase.format.rawValue): \(verdict.kind.rawValue) \(verdict.note)\n  \(fuzzCase.shellCommand)")
-          if let keep { try save(number, fuzzCase, run, verdict, in: keep) }
+          if let keep, verdict.kind.isFinding || `case` != nil { try save(number, fuzzCase, run, verdict, in: keep) }
         }
         state.withLock { $0.report.add(number, fuzzCase, verdict, run) }
       } catch {

@@ -7,7 +7,7 @@ import RouteGrad
 enum RouterCases {
   static func make(_ damage: Damage, _ router: [String], _ dice: inout Dice) -> FuzzCase {
     var fuzzCase = FuzzCase(.router)
-    fuzzCase += ["lint", "--timeout", "10", "--experts", dice.one(of: ["2", "3", "8"]), "--seed", "\(dice.below(100))"]
+    fuzzCase += ["lint", "--timeout", "5", "--experts", dice.one(of: ["2", "3", "8"]), "--seed", "\(dice.below(100))"]
     if dice.percent(40) {
       fuzzCase += ["--format", "json"]
       fuzzCase.result = .json
@@ -61,7 +61,12 @@ struct FuzzRouterCommand: ParsableCommand {
     case .none, .bent:
       guard let value = try? JSONParser.parse(line) else { return }
       var tree = FuzzTree(value)
-      tree.mutate(&dice, keepsShape: damage == .none)
+      let numbers = ["multipliers", "gradient", "output", "logitsAfter", "outputScales", "gradientFactor"].filter { tree[$0] != nil }
+      if damage == .none, !numbers.isEmpty {
+        tree[dice.one(of: numbers)]?.mutate(&dice, keepsShape: true)
+      } else {
+        tree.mutate(&dice)
+      }
       line = tree.bytes + [0x0A]
     }
   }

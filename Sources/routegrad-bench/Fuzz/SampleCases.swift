@@ -8,7 +8,7 @@ enum SampleCases {
     let isMixture = dice.percent(60)
     let estimator = dice.one(
       of: isMixture
-        ? ["sparsemixer", "exact", "midpoint", "reinforce", "conventional", "straight-through", "switch", "sparsemixer-v2-top2"]
+        ? ["sparsemixer", "exact", "midpoint", "reinforce", "conventional", "straight-through", "sparsemixer-v2", "sparsemixer-v2-top2"]
         : ["exact", "reinforce", "reinmax", "straight-through", "gumbel-softmax-st"])
     let plain = plainProblem(isMixture: isMixture)
     let outcomes = outcomes(of: estimator, plain)
@@ -31,12 +31,13 @@ enum SampleCases {
     if format == .outcomeLines || dice.percent(60) {
       fuzzCase += ["--estimator", estimator]
     } else {
-      fuzzCase += ["--target", dice.one(of: ProblemCases.targets)]
-      fuzzCase += ["--bounds", dice.one(of: ["-1,1", "-100,100", "-1e308,1e308", "-1e-300,1e-300", "0,5e-324"])]
+      fuzzCase += ["--target", isMixture ? dice.one(of: ProblemCases.targets) : "expected-loss"]
+      let bounds = ["-1,1", "-1,1", "-1,1", "-100,100", "-1e100,1e100", "-8e307,8e307", "-1e-300,1e-300", "-1e308,1e308"]
+      fuzzCase += ["--bounds", dice.one(of: bounds)]
     }
     for (option, values) in [
-      ("--false-fail-rate", ["1e-6", "0.5", "1e-300", "0.999999"]), ("--false-pass-rate", ["1e-3", "1e-300", "0.5"]),
-      ("--detectable-bias", ["0.05", "1", "1e-300", "1e308"]), ("--tolerance", ["1e-5", "0", "1e-300", "1", "1e308"]),
+      ("--false-fail-rate", ["1e-6", "0.5", "1e-300", "0.01"]), ("--false-pass-rate", ["1e-3", "1e-300", "0.5"]),
+      ("--detectable-bias", ["0.05", "0.001", "1", "1e300"]), ("--tolerance", ["1e-5", "0", "1e-300", "0.999"]),
       ("--max-samples", ["1", "2", "5", "9223372036854775807"]),
     ] where dice.percent(12) { fuzzCase += [option, dice.one(of: values)] }
     if dice.percent(40) {
@@ -81,7 +82,7 @@ enum SampleCases {
       return entries.compactMap { if case .raw(let text) = $0 { Double(text) } else { nil } }
     }
     let scale = dice.percent(50) ? nil : dice.one(of: ProblemCases.Scale.allCases)
-    return (0..<dice.weighted([(5, 0), (10, 1), (50, 8), (30, 100), (5, 1500)])).map { _ in
+    return (0..<dice.weighted([(2, 0), (13, 1), (50, 8), (30, 100), (5, 1500)])).map { _ in
       guard let scale else { return gradients.isEmpty ? [0.1, -0.3, 0.2] : dice.one(of: gradients) }
       return scale.numbers(3, &dice)
     }
@@ -137,13 +138,13 @@ enum SampleCases {
         lines[k].mutate(&dice, keepsShape: damage == .none)
       }
     }
-    let end = Array(dice.one(of: ["\n", "\n", "\n", "\r\n", "\n\n"]).utf8)
+    let end = Array(dice.one(of: ["\n", "\n", "\n", "\n", "\n", "\n", "\n", "\n", "\r\n", "\n\n"]).utf8)
     return lines.flatMap { $0.bytes + end }
   }
 
   private static func npy(_ rows: [[Double]], _ damage: Damage, _ dice: inout Dice) -> [UInt8] {
     var type = dice.weighted([(60, "<f8"), (15, "<f4"), (10, ">f8"), (10, ">f4"), (5, "<f2")])
-    let isFortran = dice.percent(15)
+    let isFortran = dice.percent(4)
     var shape = "(\(rows.count), 3)"
     var flag = isFortran ? "True" : "False"
     let ordered = isFortran ? (0..<3).flatMap { k in rows.map { $0[k] } } : rows.flatMap { $0 }

@@ -23,7 +23,7 @@ enum TextCases {
     if dice.percent(20) { fuzzCase += ["--capacity-factor", dice.one(of: ["1", "0.01", "1e308", "5e-324"])] }
     if dice.percent(20) { fuzzCase += ["--dropout", dice.one(of: ["0.1", "0.999999999", "5e-324"])] }
     if dice.percent(20) { fuzzCase += ["--learning-rate", dice.one(of: ["1e-3", "1e308", "5e-324", "1e30"])] }
-    fuzzCase += ["--threads", dice.percent(85) ? "1" : "2"]
+    fuzzCase += ["--quiet", "--threads", dice.percent(85) ? "1" : "2"]
     return fuzzCase
   }
 
