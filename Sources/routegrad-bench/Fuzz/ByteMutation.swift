@@ -21,7 +21,7 @@ enum ByteMutation {
   }
 }
 
-extension Array<UInt8> {
+extension [UInt8] {
   /// A number's bytes, the least significant first.
   mutating func append<Number: FixedWidthInteger>(littleEndian number: Number) {
     Swift.withUnsafeBytes(of: number.littleEndian) { self += $0 }

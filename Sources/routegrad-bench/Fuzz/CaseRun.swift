@@ -55,7 +55,9 @@ struct CaseRun: Sendable {
     while true {
       let ended = wait4(process, &status, isOver ? 0 : WNOHANG, &usage)
       if ended == process { break }
-      if ended < 0, errno != EINTR { throw FuzzFailure("waiting for a case failed: \(String(cString: strerror(errno)))") }
+      if ended < 0, errno != EINTR {
+        throw FuzzFailure("waiting for a case failed: \(String(cString: strerror(errno)))")
+      }
       seconds = Clock.now - start
       if !isOver, seconds > limits.seconds {
         isOver = true
@@ -66,7 +68,8 @@ struct CaseRun: Sendable {
     kill(-process, SIGKILL)  // what it left behind
     seconds = Clock.now - start
     let signal = Int(status & 0x7F)
-    end = isOver || signal == Int(SIGXCPU) ? .timeout : signal != 0 ? .signal(signal) : .status(Int((status >> 8) & 0xFF))
+    end =
+      isOver || signal == Int(SIGXCPU) ? .timeout : signal != 0 ? .signal(signal) : .status(Int((status >> 8) & 0xFF))
     memory = Int(usage.ru_maxrss) / 1024
     output = Self.read(streams[1])
     error = Self.read(streams[2])
@@ -87,7 +90,9 @@ struct CaseRun: Sendable {
     posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP))
     // A trap that prints its stack takes seconds.
     let own = ProcessInfo.processInfo.environment
-    let kept: [String] = ["PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR"].compactMap { name in own[name].map { "\(name)=\($0)" } }
+    let kept: [String] = ["PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR"].compactMap { name in
+      own[name].map { "\(name)=\($0)" }
+    }
     let environment = (kept + ["LC_ALL=C.UTF-8", "SWIFT_BACKTRACE=enable=no"]).map { Array($0.utf8) }
     var process = pid_t()
     let failure = withCStrings(arguments) { arguments in
@@ -97,8 +102,12 @@ struct CaseRun: Sendable {
     return process
   }
 
-  private static func withCStrings<Result>(_ strings: [[UInt8]], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result) -> Result {
-    let copies = strings.map { bytes in (bytes + [0]).withUnsafeBufferPointer { $0.withMemoryRebound(to: CChar.self) { strdup($0.baseAddress!) } } }
+  private static func withCStrings<Result>(_ strings: [[UInt8]], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result)
+    -> Result
+  {
+    let copies = strings.map { bytes in
+      (bytes + [0]).withUnsafeBufferPointer { $0.withMemoryRebound(to: CChar.self) { strdup($0.baseAddress!) } }
+    }
     defer { for copy in copies { free(copy) } }
     return body(copies + [nil])
   }
@@ -114,7 +123,9 @@ struct CaseRun: Sendable {
         _ = mkdir(path[..<k].map { CChar(bitPattern: $0) } + [0], 0o777)
       }
       let descriptor = open(path.map { CChar(bitPattern: $0) } + [0], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
-      guard descriptor >= 0 else { throw FuzzFailure("\(folder): cannot be written: \(String(cString: strerror(errno)))") }
+      guard descriptor >= 0 else {
+        throw FuzzFailure("\(folder): cannot be written: \(String(cString: strerror(errno)))")
+      }
       defer { close(descriptor) }
       var rest = file.bytes[...]
       while !rest.isEmpty {

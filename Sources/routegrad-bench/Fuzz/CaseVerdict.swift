@@ -38,7 +38,9 @@ extension CaseVerdict {
       self.init(kind: .hang, note: "not done after \(Int(run.seconds)) s")
     case .signal(let number):
       // A limit of memory shows as an allocation that fails.
-      self.init(kind: run.memory > limits.memory ? .memory : .trap, note: "signal \(number), \(run.memory) MiB: \(Self.words(run.error))")
+      self.init(
+        kind: run.memory > limits.memory ? .memory : .trap,
+        note: "signal \(number), \(run.memory) MiB: \(Self.words(run.error))")
     case .status(let status):
       if run.memory > limits.memory {
         self.init(kind: .memory, note: "\(run.memory) MiB, status \(status)")
@@ -70,8 +72,8 @@ extension CaseVerdict {
       }
     case .text: break
     }
-    // What the input says may be repeated.
-    if let word = notFinite(run.output), !fuzzCase.saysNotFinite {
+    // What the input says may be repeated; and a router's numbers are, though its 'null' is a number that is not finite.
+    if fuzzCase.format != .router, let word = notFinite(run.output), !fuzzCase.saysNotFinite {
       return CaseVerdict(kind: .result, note: "the result has the word \(word)")
     }
     return CaseVerdict(kind: .answered)
@@ -88,16 +90,19 @@ extension CaseVerdict {
 
   /// The first word that stands for a number that is not finite.
   static func notFinite(_ bytes: [UInt8]) -> String? {
-    bytes.split { !(UInt8(ascii: "a")...UInt8(ascii: "z") ~= $0 | 0x20 || UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 || $0 >= 0x80) }
-      .lazy.filter { (3...8).contains($0.count) }.map { String(decoding: $0, as: UTF8.self).lowercased() }
-      .first { ["nan", "inf", "infinity"].contains($0) }
+    bytes.split {
+      !(UInt8(ascii: "a")...UInt8(ascii: "z") ~= $0 | 0x20 || UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 || $0 >= 0x80)
+    }
+    .lazy.filter { (3...8).contains($0.count) }.map { String(decoding: $0, as: UTF8.self).lowercased() }
+    .first { ["nan", "inf", "infinity"].contains($0) }
   }
 
   // MARK: - Refusals
 
   /// What only the program's own text has.
   private static let internals = [
-    "JSONError(", "InvalidInput(", "Optional(", "Fatal error", "Swift.", "Error(", "DecodingError", "0x0000", "RoutingCore.", "fatalError",
+    "JSONError(", "InvalidInput(", "Optional(", "Fatal error", "Swift.", "Error(", "DecodingError", "0x0000",
+    "RoutingCore.", "fatalError",
     "NSCocoa", "Foundation.", "errno", "UnsafeBuffer", "routegrad: routegrad:", ": : ", "file:///",
   ]
 
@@ -118,13 +123,16 @@ extension CaseVerdict {
       return CaseVerdict(kind: .words, note: "'\(word)' on standard error: \(words(run.error))")
     }
     if run.error.count > 1000 {
-      return CaseVerdict(kind: .words, note: "a line of \(run.error.count) bytes on standard error: \(words(run.error))")
+      return CaseVerdict(
+        kind: .words, note: "a line of \(run.error.count) bytes on standard error: \(words(run.error))")
     }
     if !run.output.isEmpty {
-      return CaseVerdict(kind: .files, note: "\(run.output.count) bytes on standard output, and then: \(words(run.error))")
+      return CaseVerdict(
+        kind: .files, note: "\(run.output.count) bytes on standard output, and then: \(words(run.error))")
     }
     if !run.changedFiles.isEmpty {
-      return CaseVerdict(kind: .files, note: "changed \(run.changedFiles.joined(separator: ", ")), and then: \(words(run.error))")
+      return CaseVerdict(
+        kind: .files, note: "changed \(run.changedFiles.joined(separator: ", ")), and then: \(words(run.error))")
     }
     return CaseVerdict(kind: .refused, note: words(run.error))
   }

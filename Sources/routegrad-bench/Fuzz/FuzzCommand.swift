@@ -56,7 +56,8 @@ struct FuzzCommand: ParsableCommand {
     defer { try? FileManager.default.removeItem(atPath: scratch) }
     try FileManager.default.createDirectory(atPath: scratch + "/runs", withIntermediateDirectories: true)
     let cases = FuzzCases(
-      seed: seed, formats: try drawnFormats(), runs: try RunSamples(in: scratch + "/runs"), router: [own, "fuzz-router"])
+      seed: seed, formats: try drawnFormats(), runs: try RunSamples(in: scratch + "/runs"),
+      router: [own, "fuzz-router"])
     let limits = CaseRun.Limits(seconds: limit, memory: memory)
     let state = Mutex<(report: FuzzReport, failure: (any Error)?)>((FuzzReport(seed: seed), nil))
     let start = Clock.now
@@ -68,7 +69,9 @@ struct FuzzCommand: ParsableCommand {
         let run = try CaseRun(program, fuzzCase, in: "\(scratch)/\(number)", limits: limits)
         let verdict = CaseVerdict(run, of: fuzzCase, limits: limits)
         if verdict.kind.isFinding || all || `case` != nil {
-          complain("case \(number), \(fuzzCase.format.rawValue): \(verdict.kind.rawValue) \(verdict.note)\n  \(fuzzCase.shellCommand)")
+          complain(
+            "case \(number), \(fuzzCase.format.rawValue): \(verdict.kind.rawValue) \(verdict.note)\n  \(fuzzCase.shellCommand)"
+          )
           if let keep, verdict.kind.isFinding || `case` != nil { try save(number, fuzzCase, run, verdict, in: keep) }
         }
         state.withLock { $0.report.add(number, fuzzCase, verdict, run) }
@@ -89,19 +92,24 @@ struct FuzzCommand: ParsableCommand {
   }
 
   private func complain(_ text: String) {
-    FileHandle.standardError.write(Data((text.unicodeScalars.count > 1500 ? text.prefix(1500) + "…" : text[...]).utf8 + [0x0A]))
+    FileHandle.standardError.write(
+      Data((text.unicodeScalars.count > 1500 ? text.prefix(1500) + "…" : text[...]).utf8 + [0x0A]))
   }
 
-  private func save(_ number: Int, _ fuzzCase: FuzzCase, _ run: CaseRun, _ verdict: CaseVerdict, in folder: String) throws {
+  private func save(_ number: Int, _ fuzzCase: FuzzCase, _ run: CaseRun, _ verdict: CaseVerdict, in folder: String)
+    throws
+  {
     let place = "\(folder)/\(fuzzCase.format.rawValue)-\(seed)-\(number)"
     let finding: JSONValue = [
-      "seed": .string("\(seed)"), "case": JSONValue(number), "verdict": .string(verdict.kind.rawValue), "note": .string(verdict.note),
+      "seed": .string("\(seed)"), "case": JSONValue(number), "verdict": .string(verdict.kind.rawValue),
+      "note": .string(verdict.note),
       "seconds": JSONValue(run.seconds), "memoryMiB": JSONValue(run.memory),
     ]
     try CaseRun.write(fuzzCase.files, to: place + "/case")
     try CaseRun.write(
       [
-        .init("input", fuzzCase.input), .init("command", Array((fuzzCase.shellCommand + "\n").utf8)), .init("output", run.output),
+        .init("input", fuzzCase.input), .init("command", Array((fuzzCase.shellCommand + "\n").utf8)),
+        .init("output", run.output),
         .init("error", run.error), .init("finding.json", Array(JSONWriter.indented(finding).utf8)),
       ], to: place)
   }

@@ -69,7 +69,8 @@ struct FuzzReport: Sendable {
       "findings": .array(
         findings.map {
           [
-            "case": JSONValue($0.number), "format": .string($0.format.rawValue), "verdict": .string($0.verdict.kind.rawValue),
+            "case": JSONValue($0.number), "format": .string($0.format.rawValue),
+            "verdict": .string($0.verdict.kind.rawValue),
             "note": .string($0.verdict.note), "command": .string($0.command),
           ]
         }),
@@ -82,7 +83,8 @@ extension FuzzCase {
   var shellCommand: String {
     let words = arguments.map { argument -> String in
       let isPlain = argument.allSatisfy {
-        UInt8(ascii: "a")...UInt8(ascii: "z") ~= $0 | 0x20 || UInt8(ascii: "+")...UInt8(ascii: ":") ~= $0 || $0 == UInt8(ascii: "=") || $0 == UInt8(ascii: "_")
+        UInt8(ascii: "a")...UInt8(ascii: "z") ~= $0 | 0x20 || UInt8(ascii: "+")...UInt8(ascii: ":") ~= $0
+          || $0 == UInt8(ascii: "=") || $0 == UInt8(ascii: "_")
       }
       if isPlain, !argument.isEmpty { return String(decoding: argument, as: UTF8.self) }
       let quoted = argument.map { byte -> String in

@@ -12,14 +12,17 @@ enum Hostile {
 
   /// What is no number of JSON, or none of Float64.
   static let brokenNumbers = [
-    "NaN", "nan", "Infinity", "-Infinity", "inf", "1e309", "1e400", "-1e400", "1e99999999999999999999", "01", "+1", "1.",
+    "NaN", "nan", "Infinity", "-Infinity", "inf", "1e309", "1e400", "-1e400", "1e99999999999999999999", "01", "+1",
+    "1.",
     ".5", "1e", "0x10", "1_000", "- 1", "--1", "1,5", "",
   ]
 
   /// Texts for names and words.
   static let texts = [
-    "", " ", "a", "none", "paper", "\u{0}", "\u{7F}", "\u{1B}[31m", "é", "e\u{301}", "\u{202E}", "\u{FEFF}", "👩‍👩‍👧‍👦", "\"", "\\",
-    "\n", "a\r\nb", "%s%n", "../../x", "/dev/null", "-1", "1e308", "9223372036854775808", "true", "null", "a=b,c=d", "id:",
+    "", " ", "a", "none", "paper", "\u{0}", "\u{7F}", "\u{1B}[31m", "é", "e\u{301}", "\u{202E}", "\u{FEFF}", "👩‍👩‍👧‍👦", "\"",
+    "\\",
+    "\n", "a\r\nb", "%s%n", "../../x", "/dev/null", "-1", "1e308", "9223372036854775808", "true", "null", "a=b,c=d",
+    "id:",
     ":", ",", "x:y=", String(repeating: "a", count: 300), String(repeating: "ä", count: 5000),
   ]
 
@@ -45,7 +48,8 @@ enum Hostile {
 
   /// Numbers as a program would hold them.
   static let doubles: [Double] = [
-    0, -0.0, 5e-324, -5e-324, 2.2e-308, 1e-300, 1e-155, 1e-17, 0.1, 1, -1, 710, -745, 1e16, 1e77, 1e100, 1e154, 1e155, -1e155,
+    0, -0.0, 0x1p-1074, -0x1p-1074, 0x1p-1022, 1e-300, 1e-155, 1e-17, 0.1, 1, -1, 710, -745, 1e16, 1e77, 1e100, 1e154,
+    1e155, -1e155,
     1e200, 1e300, -1e300, 1e308, -1e308, 1.7976931348623157e308, -1.7976931348623157e308,
   ]
 }

@@ -23,7 +23,9 @@ enum LayerCases {
     if dice.percent(30) { fuzzCase += ["--target", dice.one(of: ProblemCases.targets)] }
     if dice.percent(30) { fuzzCase += ["--gradients", "means.safetensors"] }
     if dice.percent(40) {
-      let estimators = ["switch", "sparsemixer", "reinmax", "exact", "conventional", "gumbel-softmax-st", "dense-backward", "all"]
+      let estimators = [
+        "switch", "sparsemixer", "reinmax", "exact", "conventional", "gumbel-softmax-st", "dense-backward", "all",
+      ]
       fuzzCase += ["--estimators", dice.one(of: estimators)]
     }
     return fuzzCase
@@ -58,7 +60,10 @@ enum LayerCases {
       let labels = dice.among(1...4)
       add("unembedding", [labels, outputs])
       tensors.append(
-        ("labels", "I64", [tokens], SafeTensorsBytes.bytes((0..<tokens).map { _ in Double(dice.below(labels)) }, as: "I64")))
+        (
+          "labels", "I64", [tokens],
+          SafeTensorsBytes.bytes((0..<tokens).map { _ in Double(dice.below(labels)) }, as: "I64")
+        ))
     }
     return SafeTensorsBytes(
       metadata: [

@@ -22,14 +22,17 @@ enum OptionCases {
       problem(&fuzzCase)
       fuzzCase += ["report", "problem.json", "--format", "json"]
       options += [
-        ("--estimators", .word), ("--mask", .word), ("--threshold", .number), ("--target", .word), ("--covariance", .flag),
+        ("--estimators", .word), ("--mask", .word), ("--threshold", .number), ("--target", .word),
+        ("--covariance", .flag),
         ("--method", .word), ("--samples", .count), ("--seed", .size), ("--tolerance", .number), ("--format", .word),
         ("--output", .path),
       ]
     case 3:
       problem(&fuzzCase)
       fuzzCase += [dice.one(of: ["outcomes", "order"]), "problem.json"]
-      options += [("--estimator", .word), ("--problem", .word), ("--mask", .word), ("--threshold", .number), ("--format", .word)]
+      options += [
+        ("--estimator", .word), ("--problem", .word), ("--mask", .word), ("--threshold", .number), ("--format", .word),
+      ]
     case 4, 5:
       problem(&fuzzCase)
       fuzzCase.files.append(.init("samples.csv", Array("0.1,-0.3,0.2\n0.2,-0.3,0.1\n".utf8)))
@@ -38,20 +41,24 @@ enum OptionCases {
       options += [
         ("--estimator", .word), ("--target", .word), ("--false-fail-rate", .number), ("--false-pass-rate", .number),
         ("--detectable-bias", .number), ("--tolerance", .number), ("--bounds", .word), ("--max-samples", .size),
-        ("--mask", .word), ("--threshold", .number), ("--format", .word), ("--problem-name", .word), ("--problem", .path),
+        ("--mask", .word), ("--threshold", .number), ("--format", .word), ("--problem-name", .word),
+        ("--problem", .path),
       ]
     case 6:
       fuzzCase += ["train", dice.one(of: ["mixture-regression", "mixture-classification"])]
       fuzzCase += ["--steps", "2", "--batch", "4", "--experts", "3", "--output", "out"]
-      options += training + [("--shared", .number), ("--batch", .size), ("--experts", .size), ("--load-balance", .number)]
+      options +=
+        training + [("--shared", .number), ("--batch", .size), ("--experts", .size), ("--load-balance", .number)]
     case 7:
       fuzzCase.files = [.init("text.txt", RunSamples.text)]
       fuzzCase += ["train", "language-model", "--text", "text.txt", "--batch", "2", "--context", "4"]
       fuzzCase += TextCases.sizes(&dice)
-      options += training + transformer + [("--text", .path), ("--tokens", .word), ("--held-out", .size), ("--batch", .size)]
+      options +=
+        training + transformer + [("--text", .path), ("--tokens", .word), ("--held-out", .size), ("--batch", .size)]
     case 8:
       fuzzCase.files = [.init("source.txt", RunSamples.source), .init("target.txt", RunSamples.target)]
-      fuzzCase += ["train", "translation", "--source", "source.txt", "--target", "target.txt", "--batch-tokens", "32"]
+      fuzzCase += ["train", "translation", "--source", "source.txt", "--target", "target.txt"]
+      fuzzCase += ["--batch-tokens", "32", "--context", "8"]
       fuzzCase += TextCases.sizes(&dice)
       options +=
         training + transformer + [
@@ -88,7 +95,8 @@ enum OptionCases {
 
   private static let training: Options = [
     ("--router", .word), ("--seed", .size), ("--steps", .count), ("--learning-rate", .number), ("--schedule", .word),
-    ("--warm-up", .size), ("--clip", .number), ("--evaluate-every", .size), ("--patience", .size), ("--audit-every", .size),
+    ("--warm-up", .size), ("--clip", .number), ("--evaluate-every", .size), ("--patience", .size),
+    ("--audit-every", .size),
     ("--checkpoint-every", .size), ("--output", .path),
   ]
 
@@ -99,12 +107,16 @@ enum OptionCases {
   ]
 
   private static let words = [
-    "sparsemixer", "exact", "all", "switch", "reinmax:tau=nan", "reinmax:tau=1e400", "reinmax:tau=0", "reinmax:tau=", "reinmax:",
+    "sparsemixer", "exact", "all", "switch", "reinmax:tau=nan", "reinmax:tau=1e400", "reinmax:tau=0", "reinmax:tau=",
+    "reinmax:",
     "reinmax:tau=1,tau=2", "gumbel-rao:K=0", "gumbel-rao:K=1000001", "gumbel-rao:K=9223372036854775808", "switch:r=inf",
     "switch:r=-1", "switch:jitter=none", "switch:scale=maybe", "default-moe:k=9223372036854775807", "default-moe:k=0",
-    "quadrature:points=65", "quadrature:rule=none,points=3", "reinforce:samples=3", "reinforce:baseline=leave-one-out,samples=1000001",
-    "exact,exact", "exact,,exact", ",exact", "paper", "none", "reference-code", "routing-term", "expected-loss", "json", "csv",
-    "monte-carlo", "constant", "inverse-square-root", "bytes", "words", "whitespace", "-1,1", "1,-1", "nan,nan", "0,1e400",
+    "quadrature:points=65", "quadrature:rule=none,points=3", "reinforce:samples=3",
+    "reinforce:baseline=leave-one-out,samples=1000001",
+    "exact,exact", "exact,,exact", ",exact", "paper", "none", "reference-code", "routing-term", "expected-loss", "json",
+    "csv",
+    "monte-carlo", "constant", "inverse-square-root", "bytes", "words", "whitespace", "-1,1", "1,-1", "nan,nan",
+    "0,1e400",
   ]
 
   private static func value(_ kind: Kind, _ damage: Damage, _ dice: inout Dice) -> [UInt8] {
@@ -115,7 +127,8 @@ enum OptionCases {
       case .count: dice.one(of: Hostile.counts)
       case .number: dice.one(of: Hostile.numbers)
       case .word: dice.percent(80) ? dice.one(of: words) : dice.one(of: Hostile.texts)
-      case .path: dice.one(of: ["", ".", "/", "missing/file", "problem.json", "text.txt", "new", "é", "a\nb", "/dev/null"])
+      case .path:
+        dice.one(of: ["", ".", "/", "missing/file", "problem.json", "text.txt", "new", "é", "a\nb", "/dev/null"])
       case .flag: ""
       }
     // An argument ends at its first zero byte.

@@ -4,7 +4,7 @@ import RouteGrad
 enum ProblemCases {
   /// Numbers of one size, of which a field is made.
   enum Scale: CaseIterable {
-    case ordinary, whole, equal, zero, tiny, apart, large, huge, mixed
+    case ordinary, whole, equal, zero, tiny, apart, large, huge, wide, mixed
 
     func number(_ dice: inout Dice) -> Double {
       let x = dice.between(-2, 2)
@@ -13,10 +13,11 @@ enum ProblemCases {
       case .whole: return x.rounded()
       case .equal: return 0.25
       case .zero: return dice.percent(50) ? 0 : -0.0
-      case .tiny: return x * dice.one(of: [1e-17, 1e-150, 1e-300, 5e-324])
+      case .tiny: return x * dice.one(of: [1e-17, 1e-150, 1e-300, 0x1p-1074])
       case .apart: return x * dice.one(of: [10, 50, 200, 400, 800])
       case .large: return x * dice.one(of: [1e3, 1e10, 1e50, 1e90])
       case .huge: return x * dice.one(of: [1e150, 1e154, 1e200, 1e300, 8e307])
+      case .wide: return x * dice.one(of: [1e-150, 1e-120, 1e-90, 1e-60, 1e-30, 1, 1e30, 1e60, 1e90, 1e120, 1e150])
       case .mixed: return dice.percent(50) ? x : dice.one(of: Hostile.doubles)
       }
     }
@@ -26,6 +27,11 @@ enum ProblemCases {
     func rows(_ count: Int, _ width: Int, _ dice: inout Dice) -> [[Double]] {
       (0..<count).map { _ in numbers(width, &dice) }
     }
+  }
+
+  /// The scale of logits: far apart more often than elsewhere, for that is where softmaxes go wrong.
+  private static func logitScale(_ scales: inout Scales, _ dice: inout Dice) -> Scale {
+    dice.percent(30) ? dice.one(of: [Scale.apart, .apart, .large, .equal, .huge]) : scales.next(&dice)
   }
 
   /// Which scale each field has: in one problem of four all are ordinary, in half of them one is not.
@@ -77,7 +83,7 @@ enum ProblemCases {
     var tree: FuzzTree = ["schema": "routegrad.problem/1", "name": "case"]
     let isMixture = isMixture ?? dice.percent(60)
     tree["kind"] = .text(isMixture ? "mixture" : "categorical")
-    tree["logits"] = FuzzTree(scales.next(&dice).numbers(count, &dice))
+    tree["logits"] = FuzzTree(logitScale(&scales, &dice).numbers(count, &dice))
     guard isMixture else {
       tree["objective"] =
         isTabulated
@@ -106,7 +112,9 @@ enum ProblemCases {
       "values": FuzzTree(scales.next(&dice).rows(experts, nodes.count, &dice)),
       "slopes": FuzzTree(scales.next(&dice).rows(experts, nodes.count, &dice)),
       "valueAtZero": FuzzTree(scales.next(&dice).number(&dice)),
-      "mask": ["rule": .text(rule), "threshold": rule == "none" ? .raw("null") : .raw(dice.one(of: ["0", "0.1", "1e308"]))],
+      "mask": [
+        "rule": .text(rule), "threshold": rule == "none" ? .raw("null") : .raw(dice.one(of: ["0", "0.1", "1e308"])),
+      ],
     ]
   }
 
@@ -122,7 +130,8 @@ enum ProblemCases {
       for i in 0..<width { for j in 0..<i { matrix[i][j] = matrix[j][i] } }
       return ["type": "quadratic", "matrix": FuzzTree(matrix), "linear": numbers(width, &scales, &dice)]
     case 2:
-      let exponent = dice.percent(60) ? dice.one(of: [2, 3, 1.5, 4]) : dice.one(of: [1.0000000001, 1.01, 7.5, 100, 1e3, 1e308])
+      let exponent =
+        dice.percent(60) ? dice.one(of: [2, 3, 1.5, 4]) : dice.one(of: [1.0000000001, 1.01, 7.5, 100, 1e3, 1e308])
       var tree: FuzzTree = [
         "type": "separable-power", "exponent": FuzzTree(exponent), "targets": numbers(width, &scales, &dice),
       ]
@@ -147,9 +156,11 @@ enum ProblemCases {
   // MARK: - Commands
 
   private static let finite = [
-    "reinforce", "reinforce:baseline=optimal", "reinforce:baseline=uniform-mean", "reinforce:baseline=leave-one-out,samples=2",
+    "reinforce", "reinforce:baseline=optimal", "reinforce:baseline=uniform-mean",
+    "reinforce:baseline=leave-one-out,samples=2",
     "reinforce:baseline=leave-one-out,samples=4", "reinforce:baseline=constant,value=1e308", "straight-through",
-    "straight-through:tau=1e-300", "reinmax", "reinmax:tau=1.3", "reinmax:tau=1e300", "reinmax:tau=5e-324", "conventional",
+    "straight-through:tau=1e-300", "reinmax", "reinmax:tau=1.3", "reinmax:tau=1e300", "reinmax:tau=5e-324",
+    "conventional",
     "first-order", "midpoint", "sparsemixer", "sparsemixer-v2", "sparsemixer-v2:reference-constants=true",
     "sparsemixer-v2-top2", "quadrature", "quadrature:rule=simpson", "quadrature:points=2,evaluation=one-node",
     "quadrature:points=64", "dense-backward", "default-moe", "default-moe:k=2", "exact",
@@ -157,7 +168,8 @@ enum ProblemCases {
 
   private static let noisy = [
     "gumbel-softmax", "gumbel-softmax:tau=0.01", "gumbel-softmax:tau=1e300", "gumbel-softmax-st",
-    "gumbel-softmax-st:tau=0.5", "gumbel-softmax-st:tau=1e-300", "gumbel-rao", "gumbel-rao:K=1", "gumbel-rao:tau=0.1,K=100",
+    "gumbel-softmax-st:tau=0.5", "gumbel-softmax-st:tau=1e-300", "gumbel-rao", "gumbel-rao:K=1",
+    "gumbel-rao:tau=0.1,K=100",
     "switch", "switch:r=0", "switch:r=1", "switch:r=1e-300", "switch:kind=input", "switch:r=0.9",
   ]
 
@@ -180,14 +192,17 @@ enum ProblemCases {
     guard command == "report" else { return }
     switch dice.below(10) {
     case 0, 1, 2: break
-    case 3, 4, 5: fuzzCase += ["--estimators", (0..<dice.among(1...3)).map { _ in dice.one(of: finite) }.joined(separator: ",")]
+    case 3, 4, 5:
+      fuzzCase += ["--estimators", (0..<dice.among(1...3)).map { _ in dice.one(of: finite) }.joined(separator: ",")]
     case 6, 7, 8: fuzzCase += ["--estimators", dice.one(of: noisy)]
     default: fuzzCase += ["--estimators", "all"]
     }
     if dice.percent(20) { fuzzCase += ["--target", dice.one(of: targets)] }
     if format == "json", dice.percent(30) { fuzzCase += ["--covariance"] }
     if dice.percent(15) { fuzzCase += ["--method", "monte-carlo", "--samples", dice.one(of: ["2", "3", "50"])] }
-    if dice.percent(15) { fuzzCase += ["--tolerance", dice.one(of: ["1e-10", "1e-3", "1e-15", "1", "1e-300", "5e-324", "1e308"])] }
+    if dice.percent(15) {
+      fuzzCase += ["--tolerance", dice.one(of: ["1e-10", "1e-3", "1e-15", "1", "1e-300", "5e-324", "1e308"])]
+    }
   }
 
   static func mask(_ dice: inout Dice) -> [String] {

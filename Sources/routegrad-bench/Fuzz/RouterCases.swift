@@ -61,7 +61,9 @@ struct FuzzRouterCommand: ParsableCommand {
     case .none, .bent:
       guard let value = try? JSONParser.parse(line) else { return }
       var tree = FuzzTree(value)
-      let numbers = ["multipliers", "gradient", "output", "logitsAfter", "outputScales", "gradientFactor"].filter { tree[$0] != nil }
+      let numbers = ["multipliers", "gradient", "output", "logitsAfter", "outputScales", "gradientFactor"].filter {
+        tree[$0] != nil
+      }
       if damage == .none, !numbers.isEmpty {
         tree[dice.one(of: numbers)]?.mutate(&dice, keepsShape: true)
       } else {

@@ -34,7 +34,8 @@ enum RunCases {
       let model = dice.weighted([(60, runs.mixture), (20, runs.language), (20, runs.translation)])
       fuzzCase.files = folder("run", model, damage, &dice)
       fuzzCase.files += [
-        .init("text.txt", RunSamples.text), .init("source.txt", RunSamples.source), .init("target.txt", RunSamples.target),
+        .init("text.txt", RunSamples.text), .init("source.txt", RunSamples.source),
+        .init("target.txt", RunSamples.target),
       ]
       fuzzCase += ["train", "resume", "run"]
       if dice.percent(20) { fuzzCase += ["--previous"] }
@@ -60,7 +61,9 @@ enum RunCases {
   // MARK: - Folders
 
   /// A folder of which one file is damaged; without damage, the plan has other numbers.
-  private static func folder(_ name: String, _ files: RunSamples.Folder, _ damage: Damage, _ dice: inout Dice) -> RunSamples.Folder {
+  private static func folder(_ name: String, _ files: RunSamples.Folder, _ damage: Damage, _ dice: inout Dice)
+    -> RunSamples.Folder
+  {
     var files = files
     let k = dice.below(files.count)
     switch damage {
@@ -87,7 +90,8 @@ enum RunCases {
       plan["steps"] = .raw(dice.one(of: ["4", "5", "6", "7", "1", "3"]))
       if dice.percent(50) {
         let settings: [(String, [String])] = [
-          ("learningRate", ["1e-3", "1e300", "5e-324", "1e10", "1e308"]), ("beta2", ["0", "0.5", "0.9999999999999999"]),
+          ("learningRate", ["1e-3", "1e300", "5e-324", "1e10", "1e308"]),
+          ("beta2", ["0", "0.5", "0.9999999999999999"]),
           ("clip", ["1", "5e-324", "1e308", "null"]), ("patience", ["1", "null", "9007199254740992"]),
           ("warmUp", ["0", "1", "1099511627776"]), ("evaluateEvery", ["1", "1099511627776"]),
           ("auditEvery", ["1", "null"]), ("checkpointEvery", ["1", "null", "1099511627776"]),
@@ -109,7 +113,9 @@ enum RunCases {
       var tree = FuzzTree(value)
       for _ in 0..<dice.among(1...2) { tree.mutate(&dice) }
       // A million steps are no fault, but take their time.
-      if var plan = tree["plan"], case .raw(let text)? = plan["steps"], let steps = Double(text), steps > 50, steps < 2e12 {
+      if var plan = tree["plan"], case .raw(let text)? = plan["steps"], let steps = Double(text), steps > 50,
+        steps < 2e12
+      {
         plan["steps"] = .raw("6")
         tree["plan"] = plan
       }
@@ -144,7 +150,8 @@ enum RunCases {
       for k in 0..<4 { file.data[place + k] = UInt8(truncatingIfNeeded: bits >> UInt32(8 * k)) }
     default:
       let key = dice.one(of: ["step", "metricsBytes", "lossSum", "auxiliarySum", "lossCount", "schema"])
-      file.header["__metadata__"]?[key] = .text(dice.one(of: Hostile.numbers + Hostile.brokenNumbers + ["41", "5", "100000"]))
+      file.header["__metadata__"]?[key] = .text(
+        dice.one(of: Hostile.numbers + Hostile.brokenNumbers + ["41", "5", "100000"]))
     }
     bytes = dice.percent(90) ? sealed(file.bytes()) : file.bytes()
   }

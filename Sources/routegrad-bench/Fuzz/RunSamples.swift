@@ -24,7 +24,9 @@ struct RunSamples: Sendable {
   ///
   /// - Throws: an error of training; never on a machine with a little space.
   init(in scratch: String) throws {
-    func train(_ settings: any ModelSettings, _ router: String, seed: UInt64, keepsCheckpoints: Bool = true) throws -> Folder {
+    func train(_ settings: any ModelSettings, _ router: String, seed: UInt64, keepsCheckpoints: Bool = true) throws
+      -> Folder
+    {
       var plan = TrainingPlan()
       (plan.steps, plan.evaluateEvery, plan.checkpointEvery, plan.auditEvery) = (4, 2, 2, nil)
       if !keepsCheckpoints { (plan.auditEvery, plan.checkpointEvery) = (4, nil) }

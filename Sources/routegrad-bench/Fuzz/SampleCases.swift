@@ -8,7 +8,10 @@ enum SampleCases {
     let isMixture = dice.percent(60)
     let estimator = dice.one(
       of: isMixture
-        ? ["sparsemixer", "exact", "midpoint", "reinforce", "conventional", "straight-through", "sparsemixer-v2", "sparsemixer-v2-top2"]
+        ? [
+          "sparsemixer", "exact", "midpoint", "reinforce", "conventional", "straight-through", "sparsemixer-v2",
+          "sparsemixer-v2-top2",
+        ]
         : ["exact", "reinforce", "reinmax", "straight-through", "gumbel-softmax-st"])
     let plain = plainProblem(isMixture: isMixture)
     let outcomes = outcomes(of: estimator, plain)
@@ -32,7 +35,9 @@ enum SampleCases {
       fuzzCase += ["--estimator", estimator]
     } else {
       fuzzCase += ["--target", isMixture ? dice.one(of: ProblemCases.targets) : "expected-loss"]
-      let bounds = ["-1,1", "-1,1", "-1,1", "-100,100", "-1e100,1e100", "-8e307,8e307", "-1e-300,1e-300", "-1e308,1e308"]
+      let bounds = [
+        "-1,1", "-1,1", "-1,1", "-100,100", "-1e100,1e100", "-8e307,8e307", "-1e-300,1e-300", "-1e308,1e308",
+      ]
       fuzzCase += ["--bounds", dice.one(of: bounds)]
     }
     for (option, values) in [
@@ -102,7 +107,8 @@ enum SampleCases {
         default:
           guard !cells[k].isEmpty else { continue }
           cells[k][dice.below(cells[k].count)] =
-            dice.percent(50) ? dice.one(of: Hostile.numbers) : dice.one(of: Hostile.brokenNumbers + ["\"1\"", "\"", "1;2"])
+            dice.percent(50)
+            ? dice.one(of: Hostile.numbers) : dice.one(of: Hostile.brokenNumbers + ["\"1\"", "\"", "1;2"])
         }
       }
     }
@@ -127,7 +133,9 @@ enum SampleCases {
         return line
       }
     } else if lines.isEmpty {
-      lines = rows.map { ["choice": FuzzTree([0]), "coins": .list([]), "probability": .raw("1"), "gradient": FuzzTree($0)] }
+      lines = rows.map {
+        ["choice": FuzzTree([0]), "coins": .list([]), "probability": .raw("1"), "gradient": FuzzTree($0)]
+      }
     }
     let changes = damage == .bent || dice.percent(30) ? dice.among(1...3) : 0
     for _ in 0..<changes where !lines.isEmpty {
@@ -163,11 +171,15 @@ enum SampleCases {
     var length: UInt32?
     if damage == .bent {
       switch dice.below(8) {
-      case 0: type = dice.one(of: ["|O", "<f16", "<c16", "<i8", "|u1", "<U3", "f8", "<f8 ", "", "=f8", "<f80000000000000000000"])
+      case 0:
+        type = dice.one(of: [
+          "|O", "<f16", "<c16", "<i8", "|u1", "<U3", "f8", "<f8 ", "", "=f8", "<f80000000000000000000",
+        ])
       case 1, 2:
         shape = dice.one(of: [
           "()", "(3,)", "(0, 3)", "(1, 0)", "(-1, 3)", "(4294967296, 4294967296)", "(9223372036854775807, 3)",
-          "(3074457345618258603, 3)", "(1, 3, 1)", "(99999999999999999999, 3)", "(1, 3", "3", "(1L, 3)", "(0.5, 3)", "(1000, 3)",
+          "(3074457345618258603, 3)", "(1, 3, 1)", "(99999999999999999999, 3)", "(1, 3", "3", "(1L, 3)", "(0.5, 3)",
+          "(1000, 3)",
         ])
       case 3: flag = dice.one(of: ["true", "1", "", "None", "'False'"])
       case 4: extra = dice.one(of: ["'x': 1, ", "'descr': '<f8', ", "}", "\u{0}", "\n\n", "'fortran_order': True, "])

@@ -5,13 +5,17 @@ enum TextCases {
     if format == .text {
       fuzzCase.files = [.init("text.txt", text(damage, &dice))]
       fuzzCase += ["train", "language-model", "--text", "text.txt", "--batch", "2"]
-      fuzzCase += ["--context", dice.one(of: ["1", "2", "4", "8"]), "--tokens", dice.one(of: ["bytes", "whitespace"])]
+      fuzzCase += [
+        "--context", dice.one(of: ["1", "2", "4", "8"]), "--tokens", dice.one(of: ["bytes", "whitespace"]),
+      ]
       if dice.percent(30) { fuzzCase += ["--vocabulary", dice.one(of: ["1", "2", "300"])] }
       if dice.percent(30) { fuzzCase += ["--held-out", dice.one(of: ["0", "50", "99"])] }
     } else {
       let source = text(damage, &dice)
-      var target = text(.none, lines: source.count { $0 == 0x0A }, &dice)
-      if dice.percent(10) { target += Array("one more\n".utf8) }
+      let lines = source.count { $0 == 0x0A } + (source.last == 0x0A || source.isEmpty ? 0 : 1)
+      var target = text(.none, lines: lines, &dice)
+      if target.last != 0x0A, lines > 0 { target.append(0x0A) }
+      if dice.percent(5) { target += Array("one more\n".utf8) }
       fuzzCase.files = [.init("source.txt", source), .init("target.txt", target)]
       fuzzCase += ["train", "translation", "--source", "source.txt", "--target", "target.txt", "--batch-tokens", "32"]
       if dice.percent(60) { fuzzCase += ["--valid-source", "source.txt", "--valid-target", "target.txt"] }
@@ -47,7 +51,8 @@ enum TextCases {
     if damage == .bent, !lines.isEmpty {
       let k = dice.below(lines.count)
       lines[k] = dice.one(of: [
-        "", " ", "@@", "@@ @@", "a@@", "\u{0}", "\u{FEFF}a", "a\u{2028}b", "\r", "a\r\nb", "<unk> <s> </s> <pad>", "e\u{301}",
+        "", " ", "@@", "@@ @@", "a@@", "\u{0}", "\u{FEFF}a", "a\u{2028}b", "\r", "a\r\nb", "<unk> <s> </s> <pad>",
+        "e\u{301}",
         String(repeating: "x", count: 20_000), String(repeating: "y ", count: 5000), "a\u{3000}b", "\t\t", "👩‍👩‍👧‍👦",
       ])
       if dice.percent(20) { lines = [] }
