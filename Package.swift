@@ -185,6 +185,7 @@ let package = Package(
     .testTarget(
       name: "ABITests",
       dependencies: ["CStandardLibrary", "CRouteGrad", "RouteGradABI", "routegrad-tool", "_TestSupport"]),
+    .testTarget(name: "BenchTests", dependencies: ["routegrad-bench", "RouteGrad", "FileFormats"]),
     .testTarget(
       name: "ToolTests",
       dependencies: ["CStandardLibrary", "routegrad-tool", "lint-test-router", "RoutingReports", "_TestSupport"]),
