@@ -1,3 +1,4 @@
+import RoutingCore
 import RoutingVerification
 import StrictJSON
 

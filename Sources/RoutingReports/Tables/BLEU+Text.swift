@@ -1,3 +1,4 @@
+import RoutingCore
 import SwitchTraining
 
 extension BLEU {

@@ -12,8 +12,8 @@ struct CSV {
     ([header] + rows).map { $0.map { Self.quoted($0 ?? "") }.joined(separator: ",") + "\n" }.joined()
   }
 
-  /// A number that reads back to the same Float64; nil gives an empty cell.
-  static func number(_ x: Double?) -> String? { x.map(JSONWriter.number) }
+  /// A number that reads back to the same Float64; nil and what is not finite give an empty cell.
+  static func number(_ x: Double?) -> String? { x.flatMap { $0.isFinite ? JSONWriter.number($0) : nil } }
 
   private static func quoted(_ cell: String) -> String {
     guard cell.unicodeScalars.contains(where: { "\",\r\n".unicodeScalars.contains($0) }) else { return cell }

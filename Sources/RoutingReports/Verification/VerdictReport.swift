@@ -145,13 +145,14 @@ extension Evidence.Part {
       return [
         (
           "mean",
-          "e-value \(power(part.jointLogEValue)), refuted from \(power(-logarithm(evidence.criteria.rates.falseFail))) on; "
+          "e-value \(Figures.exponential(ofLogarithm: part.jointLogEValue)), refuted from "
+            + "\(Figures.exponential(ofLogarithm: -logarithm(evidence.criteria.rates.falseFail))) on; "
             + "\(part.coordinatesPassed) of \(all) coordinates passed"
         )
       ]
     case .frequencies(let part):
       guard part.samples > 0 else { return [] }
-      let evidence = "e-value \(power(part.logEValue)) after \(part.samples)"
+      let evidence = "e-value \(Figures.exponential(ofLogarithm: part.logEValue)) after \(part.samples)"
       return [("choices", "\(evidence), \(part.outcomes) outcomes told apart")]
     }
   }

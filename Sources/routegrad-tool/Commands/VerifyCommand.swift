@@ -87,13 +87,18 @@ struct VerifyCommand: ParsableCommand {
     _ estimator: (any GradientEstimator)?, on problem: RoutedProblem, location: String
   ) throws(Failure) -> Claim {
     let subject = estimator?.specification ?? (target ?? .expectedLoss).rawValue
-    do throws(Unavailable) {
+    do throws(AssessmentError) {
       if let estimator { return try Claim(estimator, on: problem, threads: runOptions.threadCount) }
-      guard let range = verification.bounds?.range else { throw Unavailable("needs the samples' bounds") }
+      guard let range = verification.bounds?.range else {
+        throw .unavailable(Unavailable("needs the samples' bounds"))
+      }
       return try Claim(target ?? .expectedLoss, on: problem, samplesIn: range)
     } catch {
       // A target is defined for a kind of problem and lies within the samples' bounds, or too much was asked for.
-      throw Failure(estimator == nil ? .wrongUsage : .wrongData, "\(location): \(subject): \(error)")
+      if estimator == nil, case .unavailable = error {
+        throw Failure(.wrongUsage, "\(location): \(subject): \(error)")
+      }
+      throw Failure(.wrongData, "\(location): \(subject): \(error)")
     }
   }
 }

@@ -34,7 +34,7 @@ final class Progress: Sendable {
       guard now >= state.due else { return }
       state.due = now + Self.interval
       state.isVisible = true
-      let percent = Int(100 * min(state.done / Double(total), 1))
+      let percent = Int(100 * min(state.done / Double(max(total, 1)), 1))
       Terminal.show("\r\(percent) % of \(total) problem\(total == 1 ? "" : "s")")
     }
   }
