@@ -11,7 +11,7 @@ enum Program {
     guard RouteGradCommand.exitCode(for: error) != .success else {
       // Help and version are thrown, too.
       do {
-        let text = RouteGradCommand.fullMessage(for: error)
+        let text = Terminal.characters(RouteGradCommand.fullMessage(for: error))
         try Output.standard.write(text.last == "\n" ? text : text + "\n")
         Glibc.exit(ExitStatus.success.rawValue)
       } catch {

@@ -55,8 +55,8 @@ extension Report.Problem {
 
   fileprivate func section(index: Int, options: Report.Options) -> TextSection {
     var table = TextTable(columns: [
-      .init(title: "estimator", isText: true), .init(title: "rel. bias"), .init(title: "cosine"),
-      .init(title: "rel. bias\nrescaled"), .init(title: "rel. sd"), .init(title: "P(descent)"),
+      .init(title: "estimator", isText: true), .init(title: "rel.\nbias"), .init(title: "cosine"),
+      .init(title: "rel.\nbias\nrescaled"), .init(title: "rel. sd"), .init(title: "P\n(descent)"),
       .init(title: "experts"),
     ])
     let showsErrors = hasErrors

@@ -45,11 +45,13 @@ public struct VerdictReport: Sendable {
 
   /// The verdict for people.
   public func text(style: TextStyle) -> String {
-    var text = style.strong("\(evidence.verdict.rawValue): \(summary)") + "\n"
+    var text = ""
+    let headline = style.characters("\(evidence.verdict.rawValue): \(summary)")
+    for line in TextTable.wrap(headline, width: TextTable.width) { text += style.strong(line) + "\n" }
     var table = TextTable(columns: [.init(title: "", isText: true), .init(title: "", isText: true)])
     table.rows = facts.map { .init(cells: [$0.0, $0.1]) }
     // Without the row of titles, which are empty.
-    let lines = table.text(indentation: 2, style: .plain).split(separator: "\n")
+    let lines = table.text(indentation: 2, style: TextStyle(isASCII: style.isASCII)).split(separator: "\n")
     for line in lines where !line.allSatisfy(\.isWhitespace) { text += line + "\n" }
     return text
   }

@@ -13,7 +13,7 @@ struct ReportCommand: ParsableCommand {
       """
       Estimators to report, such as reinmax,reinforce:baseline=optimal, or 'all'; see 'routegrad \
       estimators'. (default: every one whose outcomes can be enumerated)
-      """, valueName: "a,b"))
+      """, valueName: "a,b"), completion: .list(["all"] + Completion.estimators))
   var estimators: String?
 
   @OptionGroup var maskOptions: MaskOptions

@@ -14,10 +14,11 @@ struct VerifyCommand: ParsableCommand {
       Exit status: 0 proved or consistent, 1 refuted, 2 undecided.
       """)
 
-  @Argument(help: "A file of samples; '-' is standard input.")
+  @Argument(help: "A file of samples; '-' is standard input.", completion: .file())
   var samples: String
 
-  @Option(help: ArgumentHelp("The file of the problem that the samples are about.", valueName: "file"))
+  @Option(help: ArgumentHelp("The file of the problem that the samples are about.", valueName: "file"),
+    completion: .file(extensions: ["json"]))
   var problem: String
 
   @Option(help: ArgumentHelp("The problem's name, if the file holds several.", valueName: "name"))
@@ -26,7 +27,7 @@ struct VerifyCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "The estimator that the samples should be of, such as reinmax:tau=1.3; see 'routegrad estimators'.",
-      valueName: "e"))
+      valueName: "e"), completion: .list(Completion.estimators))
   var estimator: String?
 
   @Option(
@@ -77,7 +78,7 @@ struct VerifyCommand: ParsableCommand {
     }
     let report = VerdictReport(evidence, on: filed, space: routed.space, stream: stream, source: name)
     switch format {
-    case .text: try Output.standard.write(report.text(style: Terminal.hasColours ? .coloured : .plain))
+    case .text: try Output.standard.write(report.text(style: Terminal.style))
     case .json: try Output.standard.write(report.json)
     }
     Glibc.exit(ExitStatus(evidence.verdict).rawValue)

@@ -6,7 +6,7 @@ struct ProblemArguments: ParsableArguments {
   @Argument(
     help: ArgumentHelp(
       "Files of problems; '-' is standard input. (default: problems that ship with the program)",
-      valueName: "file"))
+      valueName: "file"), completion: .file(extensions: ["json"]))
   var files: [String] = []
 
   func validate() throws {
