@@ -10,6 +10,13 @@ package struct JSONWriter {
     return writer.text + "\n"
   }
 
+  /// `value` over several lines as it stands within a text, so many levels deep; without a line feed at the end.
+  package static func indented(_ value: JSONValue, depth: Int) -> String {
+    var writer = JSONWriter(isIndented: true)
+    writer.write(value, indentation: depth)
+    return writer.text
+  }
+
   /// `value` on one line, without a line feed.
   package static func line(_ value: JSONValue) -> String {
     var writer = JSONWriter(isIndented: false)

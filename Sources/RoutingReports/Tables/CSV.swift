@@ -2,14 +2,14 @@ import StrictJSON
 
 /// Comma-separated values as RFC 4180 has them, but with a line feed alone at the end of each line.
 struct CSV {
-  /// The names of the columns.
-  let header: [String]
+  /// The names of the columns; nil for rows that follow others.
+  let header: [String]?
   /// The rows; nil is an empty cell.
   let rows: [[String?]]
 
   /// Header and rows.
   var text: String {
-    ([header] + rows).map { $0.map { Self.quoted($0 ?? "") }.joined(separator: ",") + "\n" }.joined()
+    ((header.map { [$0] } ?? []) + rows).map { $0.map { Self.quoted($0 ?? "") }.joined(separator: ",") + "\n" }.joined()
   }
 
   /// A number that reads back to the same Float64; nil and what is not finite give an empty cell.
