@@ -387,7 +387,9 @@ package struct JSONListReader {
         }
       case .items(let isFirst):
         try fill()
-        if try parsing({ [list] parser throws(JSONParser.Refusal) in try parser.closes("]", isFirst: isFirst, of: list) }) {
+        if try parsing({ [list] parser throws(JSONParser.Refusal) in try parser.closes("]", isFirst: isFirst, of: list)
+          })
+        {
           if items == 0 { fields.append(.init(key: list, value: .array([]))) }
           state = .fields(isFirst: false)
           continue
@@ -503,7 +505,8 @@ extension JSONParser {
   }
 
   /// Whether an object or a list ends here; if not, a comma was read where there has to be one.
-  fileprivate mutating func closes(_ sign: StaticString, isFirst: Bool, of list: String? = nil) throws(Refusal) -> Bool {
+  fileprivate mutating func closes(_ sign: StaticString, isFirst: Bool, of list: String? = nil) throws(Refusal) -> Bool
+  {
     skipSpace()
     if skip(sign) { return true }
     if !isFirst, !skip(",") {

@@ -94,9 +94,13 @@ public enum ProblemFile {
   static func requireList(_ root: JSONValue, file: String) throws(InvalidFile) {
     do throws(InvalidInput) {
       let fields = try JSONFields(root, of: "a problem file")
-      if try fields.word("schema", among: [single, several]) == several { try fields.requireOnly(["schema", "problems"]) }
+      if try fields.word("schema", among: [single, several]) == several {
+        try fields.requireOnly(["schema", "problems"])
+      }
       // A problem has no such field, and says which it has.
-      else { _ = try RoutingProblem(root) }
+      else {
+        _ = try RoutingProblem(root)
+      }
     } catch {
       throw InvalidFile(file, error)
     }

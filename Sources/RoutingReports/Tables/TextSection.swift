@@ -20,7 +20,8 @@ struct TextSection {
       let room = TextTable.width - (facts.map { $0.terminalWidth + 2 } ?? 0)
       // Beside the title if that leaves it room to be read, else below it.
       if room >= min(title.terminalWidth, 32) {
-        text += style.strong(title.fitted(to: room, ellipsis: style.characters("…"))) + (facts.map { "  \($0)" } ?? "") + "\n"
+        text +=
+          style.strong(title.fitted(to: room, ellipsis: style.characters("…"))) + (facts.map { "  \($0)" } ?? "") + "\n"
       } else {
         text += style.strong(title.fitted(to: TextTable.width, ellipsis: style.characters("…"))) + "\n"
         for line in TextTable.wrap(facts ?? "", width: TextTable.width - 2) { text += "  \(line)\n" }

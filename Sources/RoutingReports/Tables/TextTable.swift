@@ -91,7 +91,8 @@ struct TextTable {
   /// A GitHub table.
   var markdown: String {
     func line(_ cells: [String]) -> String { "| \(cells.joined(separator: " | ")) |\n" }
-    var text = line(columns.map { $0.title.split(separator: "\n").joined(separator: " ").replacing(" (", with: "(").markdown })
+    var text = line(
+      columns.map { $0.title.split(separator: "\n").joined(separator: " ").replacing(" (", with: "(").markdown })
     text += line(columns.map { $0.isText ? ":--" : "--:" })
     for row in rows { text += line(row.cells.map(\.markdown)) }
     return text
@@ -143,7 +144,8 @@ struct TextTable {
       let head = rest[..<end]
       let breaks = [" ", ",", "-", ":"].lazy.compactMap { sign in head.lastIndex { String($0) == sign } }
       // A space, wherever it is; other places only where they leave no line nearly empty.
-      if let space = breaks.first(where: { head[$0] == " " || head.distance(from: head.startIndex, to: $0) > room / 3 }) {
+      if let space = breaks.first(where: { head[$0] == " " || head.distance(from: head.startIndex, to: $0) > room / 3 })
+      {
         end = head.index(after: space)
       }
       var line = (lines.isEmpty ? "" : "  ") + rest[..<end]

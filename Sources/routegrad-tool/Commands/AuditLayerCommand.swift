@@ -26,7 +26,9 @@ struct AuditLayerCommand: ParsableCommand {
   @Option(help: ArgumentHelp("What estimators are held against.", valueName: "id"))
   var target: GradientTarget = .expectedLoss
 
-  @Option(help: ArgumentHelp("Write the exact means of all gradients to this .safetensors file.", valueName: "file"), completion: .file())
+  @Option(
+    help: ArgumentHelp("Write the exact means of all gradients to this .safetensors file.", valueName: "file"),
+    completion: .file())
   var gradients: String?
 
   @OptionGroup var output: OutputOptions

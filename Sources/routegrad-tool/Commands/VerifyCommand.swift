@@ -17,7 +17,8 @@ struct VerifyCommand: ParsableCommand {
   @Argument(help: "A file of samples; '-' is standard input.", completion: .file())
   var samples: String
 
-  @Option(help: ArgumentHelp("The file of the problem that the samples are about.", valueName: "file"),
+  @Option(
+    help: ArgumentHelp("The file of the problem that the samples are about.", valueName: "file"),
     completion: .file(extensions: ["json"]))
   var problem: String
 

@@ -68,7 +68,9 @@ enum Input {
 
   /// A file without a name that holds some bytes and what is left of a stream.
   private static func copy(_ bytes: [UInt8], andTheRestOf descriptor: Int32, path: String) throws(Failure) -> Int32 {
-    guard let file = tmpfile() else { throw Failure(.noOutput, "a temporary file: cannot be written: \(String(cString: strerror(errno)))") }
+    guard let file = tmpfile() else {
+      throw Failure(.noOutput, "a temporary file: cannot be written: \(String(cString: strerror(errno)))")
+    }
     var piece = bytes
     var total = 0
     while !piece.isEmpty {

@@ -6,7 +6,8 @@ struct TrainingOptions: ParsableArguments {
   @Option(help: ArgumentHelp("The folder of the run.", valueName: "folder"), completion: .directory)
   var output: String
 
-  @Option(help: ArgumentHelp("The router, as id:key=value,...", valueName: "router"), completion: .list(Completion.routers))
+  @Option(
+    help: ArgumentHelp("The router, as id:key=value,...", valueName: "router"), completion: .list(Completion.routers))
   var router = "switch"
 
   @Option(parsing: .unconditional, help: ArgumentHelp("The seed, from 0 to 2^64 - 1.", valueName: "n"))

@@ -19,7 +19,8 @@ struct TranslateCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Say on standard error what BLEU the output has against this file's lines, joined at '@@'.", valueName: "file"), completion: .file())
+      "Say on standard error what BLEU the output has against this file's lines, joined at '@@'.", valueName: "file"),
+    completion: .file())
   var reference: String?
 
   @Option(help: "How BLEU takes sentences apart, in sacrebleu's words.")
