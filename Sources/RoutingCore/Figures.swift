@@ -1,10 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
+import CStandardLibrary
 
 /// Numbers for people: the one place that rounds numbers for tables, verdicts and messages. What is undefined is a dash.
 ///

@@ -1,6 +1,6 @@
+import FileFormats
 import RoutingCore
 import RoutingVerification
-import StrictJSON
 
 /// The battery's result, for people and for programs.
 public struct LintReport: Sendable {

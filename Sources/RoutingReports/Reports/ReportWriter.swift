@@ -1,7 +1,7 @@
 import RoutingCore
 import RoutingEstimators
 import RoutingExpectations
-import StrictJSON
+import FileFormats
 
 /// Writes a report problem by problem, so that no more than one has to be held.
 ///

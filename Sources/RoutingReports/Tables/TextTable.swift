@@ -3,37 +3,52 @@
 /// The first column is text and wraps (after a comma, a space or a hyphen) if the others leave it too little room; so
 /// does any column that says so. All other columns are as wide as their widest cell. Columns that do not fit beside the
 /// others follow below them, the first column beside them once more.
-struct TextTable {
+package struct TextTable {
   /// A column.
-  struct Column {
+  package struct Column {
     /// Its title; a line feed divides it into lines.
     var title: String
     /// Whether cells stand at the left and may wrap; else they stand at the right.
     var isText = false
+
+    package init(title: String, isText: Bool = false) {
+      self.title = title
+      self.isText = isText
+    }
   }
 
   /// A row.
-  struct Row {
+  package struct Row {
     /// One cell for each column.
     var cells: [String]
     /// Whether it only adds to the row above, and is printed paler.
     var isSecondary = false
+
+    package init(cells: [String], isSecondary: Bool = false) {
+      self.cells = cells
+      self.isSecondary = isSecondary
+    }
   }
 
   /// The columns, from the left.
-  var columns: [Column]
+  package var columns: [Column]
   /// The rows, from the top.
-  var rows: [Row] = []
+  package var rows: [Row] = []
+
+  package init(columns: [Column], rows: [Row] = []) {
+    self.columns = columns
+    self.rows = rows
+  }
 
   /// The widest line that tables for people have.
-  static let width = 80
+  package static let width = 80
 
   /// Lines of aligned text, each with a line feed at its end.
   ///
   /// - Parameters:
   ///   - indentation: spaces before every line.
   ///   - style: colours, or none.
-  func text(indentation: Int = 0, style: TextStyle) -> String {
+  package func text(indentation: Int = 0, style: TextStyle) -> String {
     var table = self
     for c in columns.indices { table.columns[c].title = style.characters(columns[c].title) }
     for r in rows.indices { table.rows[r].cells = rows[r].cells.map(style.characters) }
@@ -89,7 +104,7 @@ struct TextTable {
   }
 
   /// A GitHub table.
-  var markdown: String {
+  package var markdown: String {
     func line(_ cells: [String]) -> String { "| \(cells.joined(separator: " | ")) |\n" }
     var text = line(
       columns.map { $0.title.split(separator: "\n").joined(separator: " ").replacing(" (", with: "(").markdown })
@@ -129,7 +144,7 @@ struct TextTable {
 
   /// The text in lines of at most `width` columns, broken after a comma, a space or a hyphen if there is one; what
   /// follows the first line is set in by two.
-  static func wrap(_ text: String, width: Int) -> [String] {
+  package static func wrap(_ text: String, width: Int) -> [String] {
     var lines: [String] = []
     var rest = Substring(text)
     while String(rest).terminalWidth > width - (lines.isEmpty ? 0 : 2) {
@@ -176,10 +191,10 @@ public struct TextStyle: Sendable, Equatable {
   /// ANSI escape sequences.
   public static let coloured = TextStyle(isColoured: true)
 
-  func strong(_ text: String) -> String { apply("1", text) }
-  func pale(_ text: String) -> String { apply("2", text) }
+  package func strong(_ text: String) -> String { apply("1", text) }
+  package func pale(_ text: String) -> String { apply("2", text) }
   /// The text in characters that may be used.
-  func characters(_ text: String) -> String { isASCII ? text.inASCII : text }
+  package func characters(_ text: String) -> String { isASCII ? text.inASCII : text }
 
   private func apply(_ code: String, _ text: String) -> String {
     isColoured ? "\u{1B}[\(code)m\(text)\u{1B}[0m" : text
@@ -188,7 +203,7 @@ public struct TextStyle: Sendable, Equatable {
 
 extension String {
   /// The text with what Markdown would take for markup escaped, on one line.
-  var markdown: String {
+  package var markdown: String {
     var text = ""
     for character in onOneLine {
       if "\\`*_<>[]|#~".contains(character) { text += "\\" }

@@ -1,4 +1,5 @@
 import RouteGrad
+import RouteGradTraining
 
 /// What shells complete options with (`routegrad --generate-completion-script bash`).
 enum Completion {
