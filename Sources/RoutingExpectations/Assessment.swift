@@ -89,6 +89,8 @@ public struct Overflow: Error, Sendable, Equatable, CustomStringConvertible {
   /// What overflowed, for example `mean of reinforce`.
   public let quantity: String
 
+  package init(quantity: String) { self.quantity = quantity }
+
   public var description: String { "\(quantity) overflows Float64" }
 }
 

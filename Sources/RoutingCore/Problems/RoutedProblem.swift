@@ -84,7 +84,7 @@ extension RoutedProblem {
       var slopes = [Double]()
       for node in nodes {
         guard let k = table.index(of: node) else {
-          throw Unavailable("needs the slope at \(SignificantDigits.short(node))")
+          throw Unavailable("needs the slope at \(Figures.short(node, digits: 6))")
         }
         slopes += table.slopes.map { $0[k] }
       }
@@ -142,16 +142,5 @@ extension RoutedProblem {
     var point = [Double](repeating: 0, count: experts)
     point[i] = 1
     return point
-  }
-}
-
-/// Numbers in messages.
-enum SignificantDigits {
-  /// Up to six significant digits, without trailing zeros: 0.5, 0.333333.
-  static func short(_ x: Double) -> String {
-    guard x != 0, x.isFinite, x.magnitude < 1e6, x.magnitude >= 1e-4 else { return "\(x)" }
-    var scale = 1.0
-    while x.magnitude * scale < 1e5 { scale *= 10 }
-    return "\((x * scale).rounded() / scale)"
   }
 }
