@@ -111,13 +111,21 @@ struct JitterIntegral: Sendable {
     var slope: Double
   }
 
-  /// The integrals, and what the residuals of the expansions may add to each.
-  func evaluate(_ resolution: Resolution, covariance: Bool, threads: Int) -> (sums: Sums, residuals: Sums) {
+  /// The integrals, and what the residuals of the expansions may add to each; nil if they were called off.
+  ///
+  /// - Parameters:
+  ///   - evaluations: counts the nodes in t.
+  ///   - continuing: told how many there were; false calls the integrals off.
+  func evaluate(
+    _ resolution: Resolution, covariance: Bool, threads: Int, evaluations: inout Int,
+    continuing: (_ evaluations: Int) -> Bool
+  ) -> (sums: Sums, residuals: Sums)? {
     let nodes = nodes(resolution)
     let size = 16
     let blocks = (nodes.count + size - 1) / size
     let rule = QuadratureRule.gaussLegendre(innerPoints(resolution))
-    let parts = parallelMap(0..<blocks, threads: threads) { block in
+    let before = evaluations
+    let parts = parallelMap(0..<blocks, threads: threads, continuing: { continuing(before + $0 * size) }) { block in
       var sums = Sums(experts: race.experts, covariance: covariance)
       var residuals = sums
       var tables = Tables(count: race.experts * expansion.terms)
@@ -132,6 +140,8 @@ struct JitterIntegral: Sendable {
       }
       return (sums, residuals)
     }
+    guard let parts else { return nil }
+    evaluations += nodes.count
     var total = parts[0]
     for part in parts.dropFirst() {
       total.0.add(part.0)
