@@ -61,7 +61,8 @@ extension GumbelSoftmaxST: IntegratedEstimator {
     on problem: RoutedProblem, target: GradientTarget, covariance: Bool, options: IntegrationOptions,
     continuing: (_ evaluations: Int) -> Bool
   ) throws(IntegrationError) -> Integrals {
-    try .straightThrough(self, on: problem, target: target, covariance: covariance, options: options, continuing: continuing)
+    try .straightThrough(
+      self, on: problem, target: target, covariance: covariance, options: options, continuing: continuing)
   }
 }
 
@@ -70,7 +71,8 @@ extension GumbelRao: IntegratedEstimator {
     on problem: RoutedProblem, target: GradientTarget, covariance: Bool, options: IntegrationOptions,
     continuing: (_ evaluations: Int) -> Bool
   ) throws(IntegrationError) -> Integrals {
-    try .straightThrough(self, on: problem, target: target, covariance: covariance, options: options, continuing: continuing)
+    try .straightThrough(
+      self, on: problem, target: target, covariance: covariance, options: options, continuing: continuing)
   }
 }
 
@@ -106,7 +108,8 @@ extension Switch: IntegratedEstimator {
     on problem: RoutedProblem, target: GradientTarget, covariance: Bool, options: IntegrationOptions,
     continuing: (_ evaluations: Int) -> Bool
   ) throws(IntegrationError) -> Integrals {
-    let solution = try JitterExpectation.solution(of: self, on: problem, covariance: covariance, options: options, continuing: continuing)
+    let solution = try JitterExpectation.solution(
+      of: self, on: problem, covariance: covariance, options: options, continuing: continuing)
     let own: EstimatedGradient?
     switch target {
     case .expectedLoss: own = solution.target

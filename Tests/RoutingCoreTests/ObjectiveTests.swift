@@ -45,7 +45,8 @@ import _TestSupport
     let opposite = try Quadratic(matrix: [[0, largest], [-largest, 0]], linear: [0, 0])
     #expect(opposite.matrix == [[0, 0], [0, 0]])
     let least = Double.leastNonzeroMagnitude
-    #expect(try Quadratic(matrix: [[least, 3 * least], [least, 0]], linear: [0, 0]).matrix[0] == [least, 2 * least])
+    #expect(
+      try Quadratic(matrix: [[least, 3 * least], [least, 0]], linear: [0, 0]).matrix[0] == [least, 2 * least])
   }
 
   @Test func separablePower() throws {

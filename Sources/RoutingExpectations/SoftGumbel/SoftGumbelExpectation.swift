@@ -129,7 +129,8 @@ extension SoftGumbelExpectation {
   ) throws(IntegrationError) -> EstimatedMoments {
     var evaluations = 0
     func evaluate(_ step: Double) throws(IntegrationError) -> Assembled {
-      guard let sums = integral.evaluate(step: step, threads: threads, evaluations: &evaluations, continuing: continuing)
+      guard
+        let sums = integral.evaluate(step: step, threads: threads, evaluations: &evaluations, continuing: continuing)
       else { throw .interrupted }
       return assemble(integral, sums, problem)
     }
