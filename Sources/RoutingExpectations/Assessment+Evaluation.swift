@@ -151,15 +151,23 @@ extension OutcomeDistribution {
   /// `P(ĝ·direction > 0)`, or nil if there are too many outcomes to write out.
   public func descentProbability(along direction: [Double]) -> Double? {
     guard let all = try? enumerated() else { return nil }
-    let drift = dot(distribution.probabilities, direction)
+    // Signs only count: both sides are brought to the size of one, so that no product underflows.
+    let size = direction.reduce(0) { max($0, $1.magnitude) }
+    guard size > 0 else { return 0 }
+    let direction = direction.map { $0 / size }
+    let drift = distribution.driftFromArgmax(direction)
+    let top = direction[distribution.argmax]
     var sum = CompensatedSum()
     for outcome in all {
-      // For multiples of the score, weight · (direction_D − π·direction) needs no vector.
-      let slope =
-        if case .score(let weight) = outcome.gradient { weight * (direction[outcome.choice[0]] - drift) } else {
-          dot(gradient(of: outcome), direction)
-        }
-      if slope > 0 { sum += outcome.probability }
+      // A multiple of the score goes up where `Σ_j π_j (direction_D − direction_j)` does, whose terms do not cancel.
+      if case .score(let weight) = outcome.gradient {
+        let slope = (direction[outcome.choice[0]] - top) - drift
+        if weight > 0 && slope > 0 || weight < 0 && slope < 0 { sum += outcome.probability }
+        continue
+      }
+      let sample = gradient(of: outcome)
+      let largest = sample.reduce(0) { max($0, $1.magnitude) }
+      if largest > 0, dot(sample.map { $0 / largest }, direction) > 0 { sum += outcome.probability }
     }
     return min(sum.value, 1)
   }
