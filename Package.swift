@@ -6,11 +6,15 @@ let package = Package(
   name: "RouteGrad",
   products: [
     .library(name: "RouteGrad", targets: ["RouteGrad"]),
-    .library(
-      name: "RoutingEstimators", targets: ["RoutingCore", "RoutingEstimators"]),
+    .library(name: "RouteGradTraining", targets: ["RouteGradTraining"]),
+    .library(name: "RoutingEstimators", targets: ["RoutingCore", "RoutingEstimators"]),
     .library(name: "CRouteGrad", type: .dynamic, targets: ["RouteGradABI"]),
     .executable(name: "routegrad", targets: ["routegrad-tool"]),
     .executable(name: "routegrad-bench", targets: ["routegrad-bench"]),
+  ],
+  traits: [
+    .trait(name: "BASE", description: "BASE's balanced routing of training layers, which GLPK solves."),
+    .default(enabledTraits: ["BASE"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
@@ -20,83 +24,169 @@ let package = Package(
     .systemLibrary(name: "CGSL", providers: [.apt(["libgsl-dev"]), .brew(["gsl"])]),
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
     .systemLibrary(name: "CGLPK", providers: [.apt(["libglpk-dev"]), .brew(["glpk"])]),
+    .target(name: "CStandardLibrary"),
     .target(name: "CBLASLoader", linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
     .target(name: "CKernels"),
     .target(name: "CShippedProblems"),
 
     // MARK: Mathematics, without GSL and without input or output
-    .target(name: "RoutingCore", dependencies: ["CKernels"]),
-    .target(name: "RoutingEstimators", dependencies: ["RoutingCore"]),
+    .target(name: "RoutingCore", dependencies: ["CStandardLibrary", "CKernels"]),
+    .target(name: "RoutingEstimators", dependencies: ["CStandardLibrary", "RoutingCore"]),
+    .target(name: "RoutingExpectations", dependencies: ["RoutingCore", "RoutingEstimators", "CKernels"]),
+    .target(name: "LayerTensors", dependencies: ["RoutingCore", "CBLASLoader", "CKernels"]),
+
+    // MARK: Expectations over continuous noise, on GSL
+    .target(name: "GSLNumerics", dependencies: ["CGSL"]),
+    .target(
+      name: "NoiseIntegrals",
+      dependencies: [
+        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "GSLNumerics", "CKernels",
+      ]),
 
     // MARK: Files
-    .target(name: "StrictJSON", dependencies: ["RoutingCore"]),
+    .target(name: "FileFormats", dependencies: ["CStandardLibrary", "RoutingCore", "CZlib"]),
 
-    // MARK: Exact expectations, on GSL
-    .target(name: "GSLNumerics", dependencies: ["CGSL"]),
-    .target(name: "RoutingExpectations", dependencies: ["RoutingEstimators", "GSLNumerics", "CKernels"]),
-
-    // MARK: Whole layers
+    // MARK: The judge's wing
     .target(
-      name: "MixtureOfExperts", dependencies: ["RoutingEstimators", "CBLASLoader", "CGLPK", "CKernels"]),
-    .target(name: "LayerAudit", dependencies: ["MixtureOfExperts", "RoutingExpectations", "StrictJSON"]),
-
-    // MARK: Training
+      name: "RoutingVerification",
+      dependencies: [
+        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "GSLNumerics",
+      ]),
     .target(
-      name: "SwitchTraining",
-      dependencies: ["MixtureOfExperts", "LayerAudit", "StrictJSON", "GSLNumerics", "CKernels", "CZlib"]),
-
-    // MARK: Judging code that is not ours
-    .target(name: "RoutingVerification", dependencies: ["RoutingExpectations", "GSLNumerics"]),
-
-    // MARK: Files and reports
+      name: "LayerAudit",
+      dependencies: [
+        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "LayerTensors", "FileFormats",
+      ]),
     .target(
       name: "RoutingReports",
       dependencies: [
-        "RoutingVerification", "LayerAudit", "SwitchTraining", "StrictJSON", "CShippedProblems", "CZlib",
+        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "RoutingVerification",
+        "LayerAudit", "FileFormats",
+        "CShippedProblems",
       ]),
-    .target(name: "RouteGrad", dependencies: ["RoutingReports", "SwitchTraining"]),
+    .target(
+      name: "RouteGrad",
+      dependencies: [
+        "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "RoutingVerification",
+        "LayerTensors",
+        "LayerAudit", "FileFormats", "RoutingReports",
+      ]),
+
+    // MARK: The training wing
+    .target(
+      name: "MixtureOfExperts",
+      dependencies: [
+        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "LayerTensors", "CKernels",
+        .target(name: "CGLPK", condition: .when(traits: ["BASE"])),
+      ]),
+    .target(
+      name: "RouterTraining",
+      dependencies: [
+        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "LayerTensors",
+        "MixtureOfExperts",
+        "FileFormats", "GSLNumerics", "CKernels",
+      ]),
+    .target(
+      name: "TrainingReports",
+      dependencies: ["CStandardLibrary", "RoutingCore", "RouterTraining", "RoutingReports", "FileFormats"]),
+    .target(
+      name: "RouteGradTraining",
+      dependencies: ["LayerTensors", "MixtureOfExperts", "RouterTraining", "TrainingReports"]),
 
     // MARK: The C interface: its header, and what stands behind it
-    .target(name: "CRouteGrad", exclude: ["without-glpk", "build.sh", "install.sh"]),
-    .target(name: "RouteGradABI", dependencies: ["CRouteGrad", "RouteGrad"]),
+    .target(name: "CRouteGrad", exclude: ["build.sh", "install.sh"]),
+    .target(name: "RouteGradABI", dependencies: ["CStandardLibrary", "CRouteGrad", "RouteGrad"]),
 
     // MARK: Programs
     .executableTarget(
       name: "routegrad-tool",
       dependencies: [
-        "RouteGrad", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "CStandardLibrary", "RouteGrad", "RouteGradTraining",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(
       name: "routegrad-bench",
       dependencies: [
-        "RouteGrad", "GSLNumerics", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "RouteGrad", "RouteGradTraining", "GSLNumerics",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
     // MARK: Tests
-    .target(name: "_TestSupport", dependencies: ["RoutingExpectations"], path: "Tests/_TestSupport"),
-    .target(name: "_PlantedRouters", dependencies: ["RoutingVerification"], path: "Tests/_PlantedRouters"),
+    .target(
+      name: "_TestSupport",
+      dependencies: ["CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations"],
+      path: "Tests/_TestSupport"),
+    .target(
+      name: "_PlantedRouters",
+      dependencies: ["CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingVerification"],
+      path: "Tests/_PlantedRouters"),
     .executableTarget(
-      name: "lint-test-router", dependencies: ["RouteGrad", "_PlantedRouters"], path: "Tests/LintTestRouter"),
+      name: "lint-test-router", dependencies: ["CStandardLibrary", "RouteGrad", "_PlantedRouters"],
+      path: "Tests/LintTestRouter"),
     .testTarget(name: "_TestSupportTests", dependencies: ["_TestSupport"]),
-    .testTarget(name: "RoutingCoreTests", dependencies: ["RoutingCore", "CKernels", "_TestSupport"]),
-    .testTarget(name: "RoutingEstimatorsTests", dependencies: ["RoutingEstimators", "_TestSupport"]),
-    .testTarget(name: "GSLNumericsTests", dependencies: ["GSLNumerics", "_TestSupport"]),
     .testTarget(
-      name: "RoutingExpectationsTests", dependencies: ["RoutingExpectations", "_TestSupport"]),
+      name: "RoutingCoreTests", dependencies: ["CStandardLibrary", "RoutingCore", "CKernels", "_TestSupport"]),
     .testTarget(
-      name: "RoutingVerificationTests", dependencies: ["RoutingVerification", "_TestSupport", "_PlantedRouters"]),
+      name: "RoutingEstimatorsTests",
+      dependencies: ["CStandardLibrary", "RoutingCore", "RoutingEstimators", "_TestSupport"]),
     .testTarget(
-      name: "MixtureOfExpertsTests",
-      dependencies: ["MixtureOfExperts", "GSLNumerics", "CBLASLoader", "_TestSupport"]),
-    .testTarget(name: "LayerAuditTests", dependencies: ["LayerAudit", "GSLNumerics", "_TestSupport"]),
-    .testTarget(name: "SwitchTrainingTests", dependencies: ["SwitchTraining", "GSLNumerics", "_TestSupport"]),
-    .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON", "_TestSupport"]),
+      name: "RoutingExpectationsTests",
+      dependencies: [
+        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "GSLNumerics",
+        "_TestSupport",
+      ]),
+    .testTarget(
+      name: "LayerTensorsTests", dependencies: ["LayerTensors", "RoutingCore", "CBLASLoader", "_TestSupport"]),
+    .testTarget(name: "GSLNumericsTests", dependencies: ["CStandardLibrary", "GSLNumerics", "_TestSupport"]),
+    .testTarget(
+      name: "NoiseIntegralsTests",
+      dependencies: [
+        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "GSLNumerics",
+        "CKernels",
+        "_TestSupport",
+      ]),
+    .testTarget(name: "FileFormatsTests", dependencies: ["FileFormats", "RoutingCore", "_TestSupport"]),
+    .testTarget(
+      name: "RoutingVerificationTests",
+      dependencies: [
+        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals",
+        "RoutingVerification",
+        "_TestSupport",
+        "_PlantedRouters",
+      ]),
+    .testTarget(
+      name: "LayerAuditTests",
+      dependencies: [
+        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "LayerTensors", "LayerAudit",
+        "FileFormats",
+        "GSLNumerics", "_TestSupport",
+      ]),
     .testTarget(
       name: "RoutingReportsTests",
-      dependencies: ["RoutingReports", "SwitchTraining", "StrictJSON", "_TestSupport", "_PlantedRouters"]),
-    .testTarget(name: "RouteGradTests", dependencies: ["RouteGrad"]),
-    .testTarget(name: "ABITests", dependencies: ["CRouteGrad", "RouteGradABI", "routegrad-tool", "_TestSupport"]),
+      dependencies: [
+        "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "RoutingVerification",
+        "RoutingReports", "FileFormats", "_TestSupport", "_PlantedRouters",
+      ]),
+    .testTarget(name: "RouteGradTests", dependencies: ["RouteGrad", "RouteGradTraining"]),
     .testTarget(
-      name: "ToolTests", dependencies: ["routegrad-tool", "lint-test-router", "RoutingReports", "_TestSupport"]),
+      name: "MixtureOfExpertsTests",
+      dependencies: [
+        "RoutingCore", "RoutingEstimators", "LayerTensors", "MixtureOfExperts", "GSLNumerics", "_TestSupport",
+      ]),
+    .testTarget(
+      name: "RouterTrainingTests",
+      dependencies: [
+        "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "LayerTensors", "MixtureOfExperts",
+        "RouterTraining", "FileFormats", "GSLNumerics", "_TestSupport",
+      ]),
+    .testTarget(
+      name: "TrainingReportsTests",
+      dependencies: ["RoutingReports", "RouterTraining", "TrainingReports", "FileFormats", "_TestSupport"]),
+    .testTarget(
+      name: "ABITests",
+      dependencies: ["CStandardLibrary", "CRouteGrad", "RouteGradABI", "routegrad-tool", "_TestSupport"]),
+    .testTarget(
+      name: "ToolTests",
+      dependencies: ["CStandardLibrary", "routegrad-tool", "lint-test-router", "RoutingReports", "_TestSupport"]),
   ]
 )

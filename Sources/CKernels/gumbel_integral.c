@@ -1,5 +1,5 @@
 // The innermost sums of the exact moments of straight-through Gumbel-softmax (the integrals and their derivation stand in
-// RoutingExpectations/Gumbel/GumbelIntegral.swift). Nearly all of the time goes into the exponentials of the first kernel.
+// NoiseIntegrals/Gumbel/GumbelIntegral.swift). Nearly all of the time goes into the exponentials of the first kernel.
 //
 // Goals, in this order: no overflow, NaN or lost digits for any rate and any temperature; one exponential a point;
 // every loop over the nodes s, which are contiguous, so that vectors need no horizontal sums until the end.

@@ -19,11 +19,6 @@ for library in libgsl.a libgslcblas.a libz.a; do
   ln -sf "$path" "$scratch/link/$library"
 done
 
-# GLPK routes BASE layers, which the C interface does not reach, and there is no static one that fits into a shared library.
-"${CC:-cc}" -fPIC -fvisibility=hidden -c "$root/Sources/CRouteGrad/without-glpk/glpk.c" -o "$scratch/link/glpk.o"
-rm -f "$scratch/link/libglpk.a"
-ar rc "$scratch/link/libglpk.a" "$scratch/link/glpk.o"
-
 # What is visible: the functions that the header marks.
 {
   echo "{ global:"

@@ -1,4 +1,4 @@
-import MixtureOfExperts
+import LayerTensors
 
 /// A factor of a product of matrices: an array, which is kept alive while it is read, or memory that somebody else keeps.
 enum MatrixFactor {

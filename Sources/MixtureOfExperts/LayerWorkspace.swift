@@ -1,10 +1,6 @@
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
+import CStandardLibrary
+import LayerTensors
+import RoutingCore
 
 /// The memory of one layer's forward and backward pass over up to so many tokens: made once, used at every step.
 public final class LayerWorkspace<Scalar: LayerScalar>: @unchecked Sendable {
@@ -24,7 +20,7 @@ public final class LayerWorkspace<Scalar: LayerScalar>: @unchecked Sendable {
   /// `[tokens, losses]`.
   let losses: UnsafeMutablePointer<Double>
   let choices, primary: UnsafeMutablePointer<Int32>
-  var dispatch: Dispatch
+  var dispatch: TokenDispatch
 
   /// The router's input times its jitter, and the jitter, `[tokens, inputs]`, if there is one.
   let jitteredInput, inputJitter: Tensor<Scalar>?
@@ -76,7 +72,7 @@ public final class LayerWorkspace<Scalar: LayerScalar>: @unchecked Sendable {
     losses = doubles(maximumTokens * lossCount)
     choices = integers(positions)
     primary = integers(maximumTokens)
-    dispatch = Dispatch(tokens: maximumTokens, slots: slots, experts: n)
+    dispatch = TokenDispatch(tokens: maximumTokens, slots: slots, experts: n)
     let hasInputJitter = layer.router.inputJitter > 0
     jitteredInput = hasInputJitter ? Tensor(rows: maximumTokens, columns: shape.inputs) : nil
     inputJitter = hasInputJitter ? Tensor(rows: maximumTokens, columns: shape.inputs) : nil

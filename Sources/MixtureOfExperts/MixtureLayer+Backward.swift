@@ -1,3 +1,4 @@
+import LayerTensors
 import RoutingCore
 
 extension MixtureLayer {

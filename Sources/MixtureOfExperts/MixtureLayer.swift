@@ -1,3 +1,4 @@
+import LayerTensors
 import RoutingCore
 
 /// A layer of experts behind a router: `y_t = ω ⊙ Σ_s m_s f_{D_s}(x_t) (+ x_t)`.

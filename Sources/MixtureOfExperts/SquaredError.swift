@@ -1,4 +1,6 @@
 internal import CKernels
+import LayerTensors
+import RoutingCore
 
 /// The mean squared error over all entries, `(1/count) Σ (y − t)²`.
 public enum SquaredError {

@@ -1,12 +1,5 @@
 import CKernels
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
+import CStandardLibrary
 
 /// The distribution `π = softmax(θ)` over the experts that a sampling space keeps, from which one expert is drawn.
 ///

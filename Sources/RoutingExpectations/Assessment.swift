@@ -25,6 +25,19 @@ public struct EstimatedMoments: Sendable, Equatable {
   public var varianceError: Double
   /// The number of samples, for Monte Carlo.
   public var samples: Int?
+
+  /// States moments and how they were obtained.
+  public init(
+    moments: Moments, method: MomentMethod, outcomes: Int?, meanError: Double, varianceError: Double,
+    samples: Int? = nil
+  ) {
+    self.moments = moments
+    self.method = method
+    self.outcomes = outcomes
+    self.meanError = meanError
+    self.varianceError = varianceError
+    self.samples = samples
+  }
 }
 
 /// What is reported of one estimator on one problem: its exact moments held against a target.

@@ -29,23 +29,34 @@ public struct IntegrationOptions: Sendable, Equatable {
 }
 
 /// What integration says of an estimator on a problem.
-struct Integrals {
+public struct Integrals: Sendable {
   /// Mean and covariance.
-  var estimate: EstimatedMoments
-  /// The gradient that the estimator is held against; nil where it is not defined.
-  var target: [Double]?
+  public var estimate: EstimatedMoments
+  /// The gradient that the estimator is held against, `[experts]`; nil where it is not defined.
+  public var target: [Double]?
   /// The error of the target, where that is an integral as well: the largest of a coordinate.
-  var targetError: Double?
+  public var targetError: Double?
+
+  /// States moments and the target that they are held against.
+  public init(estimate: EstimatedMoments, target: [Double]?, targetError: Double? = nil) {
+    self.estimate = estimate
+    self.target = target
+    self.targetError = targetError
+  }
 }
 
 /// An estimator with continuous noise whose moments are known from integrals.
-protocol IntegratedEstimator: SamplingEstimator {
+public protocol IntegratedEstimator: SamplingEstimator {
   /// Whether noise moves its choice in other ways than π does, so that its expected loss is one of its own, and an
   /// integral.
   var hasOwnLoss: Bool { get }
 
-  /// Moments and target; `continuing` is told now and then how many evaluations there were, on the caller's thread, and calls
-  /// the integrals off with false.
+  /// Moments and target.
+  ///
+  /// - Parameter continuing: told now and then how many evaluations there were, on the caller's thread; false calls the
+  ///   integrals off.
+  /// - Throws: ``IntegrationError`` where the estimator is not defined, the tolerance is out of reach, or the integrals were
+  ///   called off.
   func integrals(
     on problem: RoutedProblem, target: GradientTarget, covariance: Bool, options: IntegrationOptions,
     continuing: (_ evaluations: Int) -> Bool
@@ -53,72 +64,5 @@ protocol IntegratedEstimator: SamplingEstimator {
 }
 
 extension IntegratedEstimator {
-  var hasOwnLoss: Bool { false }
-}
-
-extension GumbelSoftmaxST: IntegratedEstimator {
-  func integrals(
-    on problem: RoutedProblem, target: GradientTarget, covariance: Bool, options: IntegrationOptions,
-    continuing: (_ evaluations: Int) -> Bool
-  ) throws(IntegrationError) -> Integrals {
-    try .straightThrough(
-      self, on: problem, target: target, covariance: covariance, options: options, continuing: continuing)
-  }
-}
-
-extension GumbelRao: IntegratedEstimator {
-  func integrals(
-    on problem: RoutedProblem, target: GradientTarget, covariance: Bool, options: IntegrationOptions,
-    continuing: (_ evaluations: Int) -> Bool
-  ) throws(IntegrationError) -> Integrals {
-    try .straightThrough(
-      self, on: problem, target: target, covariance: covariance, options: options, continuing: continuing)
-  }
-}
-
-extension Integrals {
-  fileprivate static func straightThrough(
-    _ estimator: some StraightThroughGumbel, on problem: RoutedProblem, target: GradientTarget, covariance: Bool,
-    options: IntegrationOptions, continuing: (_ evaluations: Int) -> Bool
-  ) throws(IntegrationError) -> Integrals {
-    let estimate = try GumbelIntegral.moments(
-      of: estimator, on: problem, tolerance: options.tolerance, covariance: covariance, threads: options.threads,
-      continuing: continuing)
-    return Integrals(estimate: estimate, target: try? target.gradient(of: problem))
-  }
-}
-
-extension GumbelSoftmax: IntegratedEstimator {
-  func integrals(
-    on problem: RoutedProblem, target: GradientTarget, covariance: Bool, options: IntegrationOptions,
-    continuing: (_ evaluations: Int) -> Bool
-  ) throws(IntegrationError) -> Integrals {
-    let estimate = try SoftGumbelExpectation.moments(
-      of: self, on: problem, covariance: covariance, options: options, continuing: continuing)
-    return Integrals(estimate: estimate, target: try? target.gradient(of: problem))
-  }
-}
-
-extension Switch: IntegratedEstimator {
-  var hasOwnLoss: Bool { true }
-
-  /// Jitter has its own expected loss, and so its own routing and gating terms; the dense mixture is the problem's, and
-  /// a dense backward pass is not defined.
-  func integrals(
-    on problem: RoutedProblem, target: GradientTarget, covariance: Bool, options: IntegrationOptions,
-    continuing: (_ evaluations: Int) -> Bool
-  ) throws(IntegrationError) -> Integrals {
-    let solution = try JitterExpectation.solution(
-      of: self, on: problem, covariance: covariance, options: options, continuing: continuing)
-    let own: EstimatedGradient?
-    switch target {
-    case .expectedLoss: own = solution.target
-    case .routingTerm: own = solution.routingTerm
-    case .gatingTerm: own = solution.gatingTerm
-    case .denseMixture:
-      return Integrals(estimate: solution.estimate, target: try? target.gradient(of: problem))
-    case .denseBackward: own = nil
-    }
-    return Integrals(estimate: solution.estimate, target: own?.gradient, targetError: own?.error)
-  }
+  public var hasOwnLoss: Bool { false }
 }

@@ -5,15 +5,15 @@ import RoutingCore
 /// Blocks are drawn a wave at a time, on as many threads as are wanted, and put together in order. So results
 /// depend on the seed and the number of samples only, memory does not grow with that number, and a run that
 /// is stopped after a wave is the run of so many samples.
-struct SampleBlocks: Sendable {
+package struct SampleBlocks: Sendable {
   /// The samples of a block.
-  let size: Int
-  let samples: Int
-  let threads: Int
+  package let size: Int
+  package let samples: Int
+  package let threads: Int
 
   private static let blocksPerThread = 4
 
-  init(size: Int, samples: Int, threads: Int) {
+  package init(size: Int, samples: Int, threads: Int) {
     self.size = size
     self.samples = samples
     self.threads = max(threads, 1)
@@ -26,7 +26,7 @@ struct SampleBlocks: Sendable {
   ///   - draw: draws the given number of samples of a block.
   ///   - add: takes a block's result, in the blocks' order.
   /// - Returns: the number of samples drawn.
-  func run<Part: Sendable>(
+  package func run<Part: Sendable>(
     continuing: (Int) -> Bool = { _ in true }, draw: @Sendable (_ block: Int, _ count: Int) -> Part,
     add: (Part) -> Void
   ) -> Int {

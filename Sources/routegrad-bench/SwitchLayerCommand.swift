@@ -1,6 +1,7 @@
 import ArgumentParser
 import Dispatch
 import RouteGrad
+import RouteGradTraining
 
 /// W3: forward and backward pass of a Switch layer in Float32.
 ///

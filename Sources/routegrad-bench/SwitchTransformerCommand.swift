@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import RouteGrad
+import RouteGradTraining
 
 /// W4: one optimiser step of a small Switch Transformer in Float32, on the bytes floor(256 u(41; B, L + 1)).
 struct SwitchTransformerCommand: ParsableCommand {

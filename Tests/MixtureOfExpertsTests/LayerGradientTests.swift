@@ -1,4 +1,5 @@
 import GSLNumerics
+import LayerTensors
 import MixtureOfExperts
 import Testing
 import _TestSupport

@@ -1,3 +1,4 @@
+import LayerTensors
 import MixtureOfExperts
 import RoutingCore
 import RoutingEstimators

@@ -1,4 +1,5 @@
 import RouteGrad
+import RouteGradTraining
 import Testing
 
 /// The README's examples of embedding, compiled; the first is held to the verdict that the README gives.

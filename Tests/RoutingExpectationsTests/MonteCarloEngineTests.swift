@@ -1,3 +1,4 @@
+import NoiseIntegrals
 import RoutingCore
 import RoutingEstimators
 import Testing

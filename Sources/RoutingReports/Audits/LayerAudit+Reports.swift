@@ -1,7 +1,7 @@
+import FileFormats
 import LayerAudit
 import RoutingCore
 import RoutingEstimators
-import StrictJSON
 
 extension LayerAudit {
   /// The audit in a format.

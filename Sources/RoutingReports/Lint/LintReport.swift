@@ -1,5 +1,5 @@
+import FileFormats
 import RoutingVerification
-import StrictJSON
 
 /// The battery's result, for people and for programs.
 public struct LintReport: Sendable {

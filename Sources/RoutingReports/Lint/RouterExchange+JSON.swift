@@ -1,6 +1,6 @@
+import FileFormats
 import RoutingCore
 import RoutingVerification
-import StrictJSON
 
 // The lines of the exchange. A number that is not finite is null: −∞ among the logits of a call, any such number in an
 // answer.

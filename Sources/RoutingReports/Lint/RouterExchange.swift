@@ -1,6 +1,6 @@
+import FileFormats
 import RoutingCore
 import RoutingVerification
-import StrictJSON
 
 /// The exchange `routegrad.router/1`: a router in any language, driven by one JSON line after the other.
 ///

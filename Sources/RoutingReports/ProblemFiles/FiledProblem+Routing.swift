@@ -1,5 +1,5 @@
+import FileFormats
 import RoutingCore
-import StrictJSON
 
 extension FiledProblem {
   /// Problems with their masks.

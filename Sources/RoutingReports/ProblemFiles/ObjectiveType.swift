@@ -1,5 +1,5 @@
+import FileFormats
 import RoutingCore
-import StrictJSON
 
 /// The types of objectives and losses, by their names in files.
 enum ObjectiveType: String, CaseIterable {

@@ -1,6 +1,6 @@
+import FileFormats
 import RoutingCore
 import RoutingVerification
-import StrictJSON
 
 extension ProblemFile {
   /// A problem as a file that ``problems(of:file:)`` reads back: every number to the last bit, ω already applied to the

@@ -1,5 +1,5 @@
+import FileFormats
 import RoutingCore
-import StrictJSON
 
 /// A problem, and where it came from.
 public struct FiledProblem: Sendable {

@@ -1,5 +1,5 @@
+import FileFormats
 import RoutingCore
-import StrictJSON
 
 extension RoutingProblem {
   /// A problem from its JSON object; `schema` has been looked at already.

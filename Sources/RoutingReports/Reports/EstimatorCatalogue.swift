@@ -1,6 +1,6 @@
+import FileFormats
 import RoutingCore
 import RoutingEstimators
-import StrictJSON
 
 /// The estimators with their parameters and claims: what `routegrad estimators` prints.
 public enum EstimatorCatalogue {

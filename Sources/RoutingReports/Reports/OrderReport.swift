@@ -1,7 +1,8 @@
+import FileFormats
 import RoutingCore
 import RoutingEstimators
 import RoutingExpectations
-import StrictJSON
+import RoutingVerification
 
 /// Measured next to theoretical orders of accuracy: what `routegrad order` prints.
 public struct OrderReport: Sendable {

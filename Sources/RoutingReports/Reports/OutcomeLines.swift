@@ -1,7 +1,7 @@
+import FileFormats
 import RoutingCore
 import RoutingEstimators
 import RoutingExpectations
-import StrictJSON
 
 /// Every outcome of an estimator on a problem, one JSON line each: what `routegrad outcomes` prints.
 public struct OutcomeLines: Sendable {

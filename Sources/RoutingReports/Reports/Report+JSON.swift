@@ -1,7 +1,7 @@
+import FileFormats
 import RoutingCore
 import RoutingEstimators
 import RoutingExpectations
-import StrictJSON
 
 extension Report {
   /// The report in the format `routegrad.report/1`.

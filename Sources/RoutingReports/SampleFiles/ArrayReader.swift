@@ -1,5 +1,5 @@
+import FileFormats
 import RoutingVerification
-import StrictJSON
 
 /// Gradients, and perhaps choices and coins, as arrays `[samples, …]` of NumPy: an `.npy` file, or the members of an `.npz`.
 ///

@@ -1,6 +1,6 @@
+import FileFormats
 import RoutingCore
 import RoutingVerification
-import StrictJSON
 
 /// Gradients as JSON, a line each: `{"gradient": [..], "choice": [..]?, "coins": [..]?}`, and where `probability` stands beside
 /// them, outcomes as `routegrad outcomes` writes them.

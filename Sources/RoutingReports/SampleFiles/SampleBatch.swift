@@ -1,3 +1,4 @@
+import FileFormats
 import RoutingVerification
 
 /// Some samples of a stream, next to each other.

@@ -1,19 +1,24 @@
-import StrictJSON
+import FileFormats
 
 /// Comma-separated values as RFC 4180 has them, but with a line feed alone at the end of each line.
-struct CSV {
+package struct CSV {
   /// The names of the columns.
-  let header: [String]
+  package let header: [String]
   /// The rows; nil is an empty cell.
-  let rows: [[String?]]
+  package let rows: [[String?]]
+
+  package init(header: [String], rows: [[String?]]) {
+    self.header = header
+    self.rows = rows
+  }
 
   /// Header and rows.
-  var text: String {
+  package var text: String {
     ([header] + rows).map { $0.map { Self.quoted($0 ?? "") }.joined(separator: ",") + "\n" }.joined()
   }
 
   /// A number that reads back to the same Float64; nil gives an empty cell.
-  static func number(_ x: Double?) -> String? { x.map(JSONWriter.number) }
+  package static func number(_ x: Double?) -> String? { x.map(JSONWriter.number) }
 
   private static func quoted(_ cell: String) -> String {
     guard cell.unicodeScalars.contains(where: { "\",\r\n".unicodeScalars.contains($0) }) else { return cell }

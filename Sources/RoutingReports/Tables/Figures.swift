@@ -1,21 +1,15 @@
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
+import CStandardLibrary
 
 /// Numbers for people, to three or four digits; what is undefined is a dash.
-enum Figures {
+package enum Figures {
   /// What stands for a number that is not defined.
-  static let undefined = "–"
+  package static let undefined = "–"
 
   /// A ratio of two norms below this is rounding, and printed as 0.
-  static let rounding = 1e-13
+  package static let rounding = 1e-13
 
   /// Three significant digits: 0.123, 12.3, 1.23e-7.
-  static func significant(_ x: Double?) -> String {
+  package static func significant(_ x: Double?) -> String {
     guard let x else { return undefined }
     if x == x.rounded(), x.magnitude < 1e5 { return "\(Int(x))" }
     let exponent = Int(log10(x.magnitude).rounded(.down))
@@ -27,27 +21,27 @@ enum Figures {
   }
 
   /// Three significant digits, 0 below ``rounding``.
-  static func ratio(_ x: Double?) -> String { significant(x.map { $0.magnitude < rounding ? 0 : $0 }) }
+  package static func ratio(_ x: Double?) -> String { significant(x.map { $0.magnitude < rounding ? 0 : $0 }) }
 
   /// Three significant digits, 0 below √ε: the root of a variance that is nothing but rounding.
-  static func deviation(_ x: Double?) -> String {
+  package static func deviation(_ x: Double?) -> String {
     significant(x.map { $0 < Double.ulpOfOne.squareRoot() ? 0 : $0 })
   }
 
   /// Four decimals; 1 and −1 where nothing but rounding is missing.
-  static func cosine(_ x: Double?) -> String {
+  package static func cosine(_ x: Double?) -> String {
     guard let x else { return undefined }
     return 1 - x.magnitude < rounding ? (x < 0 ? "-1" : "1") : fixed(x, decimals: 4)
   }
 
   /// Three decimals; 0 and 1 where nothing but rounding is missing.
-  static func probability(_ x: Double?) -> String {
+  package static func probability(_ x: Double?) -> String {
     guard let x else { return undefined }
     return x < rounding ? "0" : 1 - x < rounding ? "1" : fixed(x, decimals: 3)
   }
 
   /// A fixed number of decimals.
-  static func fixed(_ x: Double, decimals: Int) -> String { formatted("%.*f", x, decimals: decimals) }
+  package static func fixed(_ x: Double, decimals: Int) -> String { formatted("%.*f", x, decimals: decimals) }
 
   private static func formatted(_ format: String, _ x: Double, decimals: Int) -> String {
     withVaList([Int32(decimals), x]) { arguments in

@@ -1,18 +1,25 @@
-import StrictJSON
+import FileFormats
 
 /// A part of a report for people: a title, a table, and notes below it.
-struct TextSection {
+package struct TextSection {
   /// What it is about.
-  var title: String?
+  package var title: String?
   /// What is said after the title.
-  var facts: String?
+  package var facts: String?
   /// The table.
-  var table: TextTable?
+  package var table: TextTable?
   /// Paragraphs below the table.
-  var notes: [String] = []
+  package var notes: [String] = []
+
+  package init(title: String? = nil, facts: String? = nil, table: TextTable? = nil, notes: [String] = []) {
+    self.title = title
+    self.facts = facts
+    self.table = table
+    self.notes = notes
+  }
 
   /// Text within the width of tables, with a line feed at the end.
-  func text(style: TextStyle) -> String {
+  package func text(style: TextStyle) -> String {
     var text = ""
     if let title {
       let room = TextTable.width - (facts.map { $0.count + 2 } ?? 0)
@@ -30,7 +37,7 @@ struct TextSection {
   }
 
   /// Markdown, with a line feed at the end.
-  var markdown: String {
+  package var markdown: String {
     var parts: [String] = []
     if let title { parts.append("### \(title.markdown)\n") }
     if let facts { parts.append("\(facts.markdown)\n") }
@@ -42,7 +49,7 @@ struct TextSection {
 
 extension TextSection {
   /// A note for each reason for which estimators are unavailable.
-  static func unavailable(_ entries: [(estimator: String, reason: String)]) -> [String] {
+  package static func unavailable(_ entries: [(estimator: String, reason: String)]) -> [String] {
     var reasons: [String] = []
     for entry in entries where !reasons.contains(entry.reason) { reasons.append(entry.reason) }
     return reasons.map { reason in

@@ -2,37 +2,52 @@
 ///
 /// The first column is text and wraps (after a comma or a space) if the others leave it too little room; so
 /// does any column that says so. All other columns are as wide as their widest cell.
-struct TextTable {
+package struct TextTable {
   /// A column.
-  struct Column {
+  package struct Column {
     /// Its title; a line feed divides it into lines.
     var title: String
     /// Whether cells stand at the left and may wrap; else they stand at the right.
     var isText = false
+
+    package init(title: String, isText: Bool = false) {
+      self.title = title
+      self.isText = isText
+    }
   }
 
   /// A row.
-  struct Row {
+  package struct Row {
     /// One cell for each column.
     var cells: [String]
     /// Whether it only adds to the row above, and is printed paler.
     var isSecondary = false
+
+    package init(cells: [String], isSecondary: Bool = false) {
+      self.cells = cells
+      self.isSecondary = isSecondary
+    }
   }
 
   /// The columns, from the left.
-  var columns: [Column]
+  package var columns: [Column]
   /// The rows, from the top.
-  var rows: [Row] = []
+  package var rows: [Row] = []
+
+  package init(columns: [Column], rows: [Row] = []) {
+    self.columns = columns
+    self.rows = rows
+  }
 
   /// The widest line that tables for people have.
-  static let width = 100
+  package static let width = 100
 
   /// Lines of aligned text, each with a line feed at its end.
   ///
   /// - Parameters:
   ///   - indentation: spaces before every line.
   ///   - style: colours, or none.
-  func text(indentation: Int = 0, style: TextStyle) -> String {
+  package func text(indentation: Int = 0, style: TextStyle) -> String {
     let header = cells(columns.map { $0.title.split(separator: "\n").map(String.init) })
     let widths = widths(available: Self.width - indentation)
     func line(_ cells: [String], _ apply: (String) -> String) -> String {
@@ -57,7 +72,7 @@ struct TextTable {
   }
 
   /// A GitHub table.
-  var markdown: String {
+  package var markdown: String {
     func line(_ cells: [String]) -> String { "| \(cells.joined(separator: " | ")) |\n" }
     var text = line(columns.map { $0.title.split(separator: "\n").joined(separator: " ").markdown })
     text += line(columns.map { $0.isText ? ":--" : "--:" })
@@ -99,7 +114,7 @@ struct TextTable {
 
   /// The text in lines of at most `width` characters, broken after a comma or a space if there is one; what
   /// follows the first line is set in by two.
-  static func wrap(_ text: String, width: Int) -> [String] {
+  package static func wrap(_ text: String, width: Int) -> [String] {
     var lines: [String] = []
     var rest = Substring(text)
     while rest.count > width - (lines.isEmpty ? 0 : 2) {
@@ -123,8 +138,8 @@ public enum TextStyle: Sendable {
   /// ANSI escape sequences: bold titles, pale asides.
   case coloured
 
-  func strong(_ text: String) -> String { apply("1", text) }
-  func pale(_ text: String) -> String { apply("2", text) }
+  package func strong(_ text: String) -> String { apply("1", text) }
+  package func pale(_ text: String) -> String { apply("2", text) }
 
   private func apply(_ code: String, _ text: String) -> String {
     self == .plain ? text : "\u{1B}[\(code)m\(text)\u{1B}[0m"
@@ -133,7 +148,7 @@ public enum TextStyle: Sendable {
 
 extension String {
   /// The text with what Markdown would take for markup escaped, on one line.
-  var markdown: String {
+  package var markdown: String {
     var text = ""
     for character in onOneLine {
       if "\\`*_<>[]|#~".contains(character) { text += "\\" }

@@ -1,6 +1,7 @@
 import ArgumentParser
-import Glibc
+import CStandardLibrary
 import RouteGrad
+import RouteGradTraining
 import RoutingCore
 
 struct CompareCommand: ParsableCommand {

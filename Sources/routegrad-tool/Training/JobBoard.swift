@@ -1,5 +1,6 @@
-import Glibc
+import CStandardLibrary
 import RouteGrad
+import RouteGradTraining
 import Synchronization
 
 /// A line for every running job on standard error, with loss and time left, and one for all; if that is a terminal.

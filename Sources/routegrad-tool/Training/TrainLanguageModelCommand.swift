@@ -1,5 +1,6 @@
 import ArgumentParser
 import RouteGrad
+import RouteGradTraining
 
 struct TrainLanguageModelCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,5 +1,6 @@
 import ArgumentParser
 import RouteGrad
+import RouteGradTraining
 
 struct TrainTranslationCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

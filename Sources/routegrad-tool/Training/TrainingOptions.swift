@@ -1,5 +1,6 @@
 import ArgumentParser
 import RouteGrad
+import RouteGradTraining
 
 /// What every training run takes; what is not said is as the model's plan has it.
 struct TrainingOptions: ParsableArguments {

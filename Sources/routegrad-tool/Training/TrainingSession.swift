@@ -1,5 +1,6 @@
-import Glibc
+import CStandardLibrary
 import RouteGrad
+import RouteGradTraining
 import RoutingCore
 
 /// A run of `routegrad train` on the terminal.

@@ -1,0 +1,98 @@
+import CStandardLibrary
+import GSLNumerics
+import RoutingCore
+
+/// A mean of paired differences with Student's interval and test.
+public struct PairedDifference: Sendable, Equatable {
+  /// The number of pairs.
+  public var count: Int
+  /// Their mean.
+  public var mean: Double
+  /// The 95 % interval `mean ± t⁻¹(0.975; n − 1) s/√n`; nil for one pair.
+  public var interval: ClosedRange<Double>?
+  /// The two-sided p-value of the mean being 0; nil for one pair.
+  public var p: Double?
+
+  /// - Precondition: there is a difference.
+  public init(_ differences: [Double]) {
+    precondition(!differences.isEmpty, "a mean needs a number")
+    count = differences.count
+    let n = Double(count)
+    let mean = differences.reduce(0, +) / n
+    self.mean = mean
+    guard count > 1 else { return }
+    let squares = differences.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
+    let error = (squares / (n - 1) / n).squareRoot()
+    let width = studentQuantile(0.975, degrees: n - 1) * error
+    interval = mean - width...mean + width
+    p = error > 0 ? studentTwoSidedTail(mean / error, degrees: n - 1) : (mean == 0 ? 1 : 0)
+  }
+}
+
+/// A geometric mean with a bootstrap interval.
+public struct GeometricMean: Sendable, Equatable {
+  /// `exp(mean log x)`.
+  public var value: Double
+  /// The 95 % percentile interval over resamples of the x; nil for one x.
+  public var interval: ClosedRange<Double>?
+
+  /// The number of resamples.
+  static let resamples = 10_000
+
+  /// - Parameters:
+  ///   - values: above 0, at least one.
+  ///   - seed: of the resamples; the same for every router, so that intervals depend on nothing but the values.
+  public init(_ values: [Double], seed: UInt64 = 0) {
+    precondition(
+      !values.isEmpty && values.allSatisfy { $0 > 0 }, "a geometric mean is of numbers above 0, got \(values)")
+    let logs = values.map { log($0) }
+    let n = logs.count
+    value = exp(logs.reduce(0, +) / Double(n))
+    guard n > 1 else { return }
+    var random = Philox(seed: seed)
+    let means = (0..<Self.resamples).map { _ in
+      (0..<n).reduce(0.0) { sum, _ in sum + logs[Int(random.next(upperBound: UInt64(n)))] } / Double(n)
+    }.sorted()
+    interval = exp(Self.quantile(means, 0.025))...exp(Self.quantile(means, 0.975))
+  }
+
+  /// The quantile of sorted numbers, interpolated linearly (type 7 of Hyndman and Fan).
+  private static func quantile(_ sorted: [Double], _ p: Double) -> Double {
+    let place = p * Double(sorted.count - 1)
+    let k = min(Int(place), sorted.count - 2)
+    return sorted[k] + (place - Double(k)) * (sorted[k + 1] - sorted[k])
+  }
+}
+
+/// Held-out losses at steps.
+public struct LossCurve: Sendable, Equatable {
+  /// Steps, rising.
+  public var steps: [Int]
+  /// A loss for each.
+  public var losses: [Double]
+
+  public init(steps: [Int], losses: [Double]) {
+    precondition(steps.count == losses.count && !steps.isEmpty, "a curve has a loss for each of its steps")
+    self.steps = steps
+    self.losses = losses
+  }
+
+  /// The last loss.
+  public var final: Double { losses[losses.count - 1] }
+
+  /// The step at which the loss first is at most `target`, interpolated linearly between evaluations; nil if it never is.
+  public func crossing(_ target: Double) -> Double? {
+    guard let k = losses.firstIndex(where: { $0 <= target }) else { return nil }
+    guard k > 0 else { return Double(steps[0]) }
+    let (before, after) = (losses[k - 1], losses[k])
+    return Double(steps[k - 1]) + Double(steps[k] - steps[k - 1]) * (before - target) / (before - after)
+  }
+
+  /// How many times faster than `baseline` this curve reaches the worse of the two final losses; nil where one of the two begins
+  /// below it or never gets there.
+  public func speedUp(over baseline: LossCurve) -> Double? {
+    let target = max(final, baseline.final)
+    guard let own = crossing(target), let other = baseline.crossing(target), own > 0, other > 0 else { return nil }
+    return other / own
+  }
+}

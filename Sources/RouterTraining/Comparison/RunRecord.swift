@@ -1,0 +1,62 @@
+import FileFormats
+import RoutingCore
+
+/// A complete run, as its folder has it.
+package struct RunRecord: Sendable {
+  package var manifest: RunManifest
+  package var metrics: RunMetrics
+  /// Where it was found.
+  package var path: String
+
+  /// The held-out losses; nil if the run diverged or nothing was held out.
+  package var curve: LossCurve? {
+    let lines = metrics.lines.filter { $0.loss != nil }
+    guard !lines.isEmpty, metrics.lines.last?.stopped != .diverged else { return nil }
+    return LossCurve(steps: lines.map(\.step), losses: lines.compactMap(\.loss))
+  }
+}
+
+/// The runs below a folder.
+package struct RunCollection: Sendable {
+  /// Complete runs, by path.
+  package var records: [RunRecord] = []
+  /// The folders of runs that are not complete.
+  package var unfinished: [String] = []
+
+  /// Reads every run in a folder and in those below it, but for what `compare --tune` left in folders of its own.
+  ///
+  /// - Throws: ``RunError`` if there is none, or a manifest or metrics are damaged.
+  package init(below folder: String) throws(RunError) {
+    guard RunFiles.names(in: folder) != nil else { throw RunFiles.unreadable(folder) }
+    try collect(folder, depth: 0)
+    guard !records.isEmpty || !unfinished.isEmpty else {
+      throw RunError(.noInput, "\(folder): expected folders of runs (manifest.json), there are none")
+    }
+  }
+
+  /// Reads the runs in some folders.
+  ///
+  /// - Throws: ``RunError`` if a manifest or metrics are damaged or missing.
+  package init(in folders: [String]) throws(RunError) {
+    for folder in folders { try add(folder) }
+  }
+
+  private mutating func collect(_ folder: String, depth: Int) throws(RunError) {
+    guard depth < 6, let names = RunFiles.names(in: folder) else { return }
+    guard names.contains("manifest.json") else {
+      for name in names where name != RateSearch.folderName { try collect("\(folder)/\(name)", depth: depth + 1) }
+      return
+    }
+    try add(folder)
+  }
+
+  private mutating func add(_ folder: String) throws(RunError) {
+    let manifest = try RunFolder.manifest(of: folder)
+    let metrics = try RunFolder.metrics(of: folder)
+    if metrics.isComplete(manifest.plan) {
+      records.append(RunRecord(manifest: manifest, metrics: metrics, path: folder))
+    } else {
+      unfinished.append(folder)
+    }
+  }
+}

@@ -1,0 +1,80 @@
+import FileFormats
+import MixtureOfExperts
+import RoutingCore
+
+/// What decides a ``MixtureModel`` besides router and seed.
+public struct MixtureSettings: Sendable, Equatable {
+  /// Regression or classification.
+  public var kind = MixtureTask.Kind.regression
+  /// The share of the target's variance that is the shared teacher's; without effect in classification.
+  public var shared = 0.75
+  /// The tokens of a step.
+  public var batch = 256
+  /// The held-out tokens.
+  public var heldOut = 1024
+  /// The held-out tokens on which the router's gradient is audited.
+  public var audited = 64
+  /// N.
+  public var experts = 8
+  /// The width of the trunk.
+  public var width = 32
+  /// The hidden units of an expert.
+  public var hidden = 32
+  /// α of the load-balancing loss.
+  public var loadBalance = 0.01
+
+  /// The default task.
+  public init() {}
+}
+
+extension MixtureSettings: ModelSettings {
+  package static let ids = MixtureTask.Kind.allCases.map(\.rawValue)
+  package var id: String { kind.rawValue }
+
+  package var json: JSONValue {
+    [
+      "shared": JSONValue(shared), "batch": JSONValue(batch), "heldOut": JSONValue(heldOut),
+      "audited": JSONValue(audited),
+      "experts": JSONValue(experts), "width": JSONValue(width), "hidden": JSONValue(hidden),
+      "loadBalance": JSONValue(loadBalance),
+    ]
+  }
+
+  package init(id: String, _ fields: JSONFields) throws(InvalidInput) {
+    try fields.requireOnly(["shared", "batch", "heldOut", "audited", "experts", "width", "hidden", "loadBalance"])
+    kind = MixtureTask.Kind(rawValue: id) ?? .regression
+    shared = try fields.number("shared")
+    batch = try fields.integer("batch")
+    heldOut = try fields.integer("heldOut")
+    audited = try fields.integer("audited")
+    experts = try fields.integer("experts")
+    width = try fields.integer("width")
+    hidden = try fields.integer("hidden")
+    loadBalance = try fields.number("loadBalance")
+    try validate()
+  }
+
+  /// - Throws: `InvalidInput` for the first setting that is out of range.
+  package func validate() throws(InvalidInput) {
+    func require(_ name: String, _ value: Int, _ range: ClosedRange<Int>) throws(InvalidInput) {
+      guard range.contains(value) else {
+        throw InvalidInput(name, "expected \(range.lowerBound) to \(range.upperBound), got \(value)")
+      }
+    }
+    guard shared >= 0, shared <= 1 else { throw InvalidInput("shared", "expected a number from 0 to 1, got \(shared)") }
+    guard loadBalance >= 0, loadBalance.isFinite else {
+      throw InvalidInput("loadBalance", "expected a number of at least 0, got \(loadBalance)")
+    }
+    try require("batch", batch, 1...1 << 16)
+    try require("heldOut", heldOut, 2...1 << 16)
+    try require("audited", audited, 1...heldOut)
+    try require("experts", experts, 2...1024)
+    try require("width", width, 2...4096)
+    try require("hidden", hidden, 1...4096)
+  }
+
+  package func model(router: TrainingRouter, seed: UInt64) throws(InvalidInput) -> any TrainableModel {
+    try validate()
+    return MixtureModel(self, router: router, seed: seed)
+  }
+}

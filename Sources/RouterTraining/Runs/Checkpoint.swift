@@ -1,0 +1,113 @@
+import FileFormats
+import LayerTensors
+import MixtureOfExperts
+import RoutingCore
+
+/// A run's state after a step, as a `.safetensors` file: parameters under their names, Adam's moments and the model's state
+/// beside them, and in the metadata the step, what the metrics held by then, and a CRC-32 of the whole file.
+struct Checkpoint {
+  static let schema = "routegrad.checkpoint/1"
+
+  /// The number of steps done.
+  var step: Int
+  /// The length of `metrics.jsonl`.
+  var metricsBytes: Int
+  /// The training losses since the last evaluation.
+  var tally: LossTally
+  /// Names and bit patterns, in order.
+  var tensors: [(name: String, tensor: Tensor<Float>)]
+
+  /// The tensors of a run, in the order of the file.
+  static func tensors(of model: any TrainableModel, _ optimiser: AdamOptimiser) -> [(
+    name: String, tensor: Tensor<Float>
+  )] {
+    let parameters = model.parameters
+    return parameters.map { ($0.name, $0.value) }
+      + zip(parameters, optimiser.moments).map { ("adam.first/\($0.name)", $1.first) }
+      + zip(parameters, optimiser.moments).map { ("adam.second/\($0.name)", $1.second) }
+      + model.state.map { ("state/\($0.name)", $0.tensor) }
+  }
+}
+
+// MARK: - Bytes
+
+extension Checkpoint {
+  private static let blank = "00000000"
+
+  /// The file.
+  var bytes: [UInt8] {
+    let layout = SafeTensorsLayout(
+      tensors: tensors.map { ($0.name, [$0.tensor.rows, $0.tensor.columns]) }, type: .f32,
+      metadata: [
+        ("schema", Self.schema), ("crc32", Self.blank), ("step", "\(step)"), ("metricsBytes", "\(metricsBytes)"),
+        ("lossSum", "\(tally.loss)"), ("auxiliarySum", "\(tally.auxiliary)"), ("lossCount", "\(tally.count)"),
+      ])
+    var bytes = layout.header
+    bytes.reserveCapacity(layout.fileSize)
+    for (_, tensor) in tensors {
+      bytes += SafeTensorsLayout.bytes(UnsafeBufferPointer(start: tensor.elements, count: tensor.count))
+    }
+    if let place = Self.checksumPlace(bytes) { bytes.replaceSubrange(place, with: Self.checksum(bytes).utf8) }
+    return bytes
+  }
+
+  /// Reads a file into tensors that exist.
+  ///
+  /// - Throws: `InvalidInput` if the file is damaged or not of this run; the tensors are then as they were.
+  init(_ bytes: [UInt8], into tensors: [(name: String, tensor: Tensor<Float>)]) throws(InvalidInput) {
+    // Before anything else: a flipped bit may turn up as anything.
+    guard let place = Self.checksumPlace(bytes) else {
+      throw InvalidInput("", "damaged: expected a checksum, there is none")
+    }
+    var blank = bytes
+    blank.replaceSubrange(place, with: Self.blank.utf8)
+    guard Self.checksum(blank).utf8.elementsEqual(bytes[place]) else {
+      throw InvalidInput(
+        "",
+        "damaged: its checksum is \(Self.checksum(blank)), expected \(String(decoding: bytes[place], as: UTF8.self))")
+    }
+    let file = try SafeTensors(bytes)
+    guard file.metadata["schema"] == Self.schema else { throw InvalidInput("schema", "expected \(Self.schema)") }
+    func number<T: LosslessStringConvertible>(_ name: String, _ type: T.Type = T.self) throws(InvalidInput) -> T {
+      guard let number = file.metadata[name].flatMap({ T($0) }) else { throw InvalidInput(name, "expected a number") }
+      return number
+    }
+    step = try number("step")
+    metricsBytes = try number("metricsBytes")
+    tally = LossTally(
+      loss: try number("lossSum"), auxiliary: try number("auxiliarySum"), count: try number("lossCount"))
+    for (name, tensor) in tensors {
+      guard let entry = file.tensors[name], entry.type == .f32, entry.shape == [tensor.rows, tensor.columns] else {
+        throw InvalidInput(name, "expected a tensor F32 [\(tensor.rows), \(tensor.columns)]")
+      }
+    }
+    if let other = file.tensors.keys.filter({ name in !tensors.contains { $0.name == name } }).min() {
+      throw InvalidInput(other, "expected no such tensor in this run")
+    }
+    for (name, tensor) in tensors { file.copyFloats(name, to: tensor.elements) }
+    self.tensors = tensors
+  }
+
+  /// Where the eight digits of the checksum stand: within the first bytes of the header.
+  private static func checksumPlace(_ bytes: [UInt8]) -> Range<Int>? {
+    let key = Array("\"crc32\":\"".utf8)
+    let end = min(bytes.count - key.count - blank.utf8.count, 256)
+    guard end > 0, let start = (0..<end).first(where: { bytes[$0..<$0 + key.count].elementsEqual(key) }) else {
+      return nil
+    }
+    return start + key.count..<start + key.count + blank.utf8.count
+  }
+
+  /// The CRC-32 of a file whose checksum is blank, eight digits.
+  private static func checksum(_ bytes: [UInt8]) -> String {
+    let digits = String(crc32(of: bytes), radix: 16)
+    return String(repeating: "0", count: 8 - digits.count) + digits
+  }
+}
+
+/// Sums of training losses, of which metrics have the means.
+struct LossTally: Equatable {
+  var loss = 0.0
+  var auxiliary = 0.0
+  var count = 0
+}

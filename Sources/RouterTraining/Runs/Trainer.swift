@@ -1,0 +1,159 @@
+import FileFormats
+import MixtureOfExperts
+import RoutingCore
+
+/// Trains a model as a plan says, into a folder.
+///
+/// The bytes of metrics and checkpoints are a function of the manifest alone: not of threads, nor of how often the run was
+/// interrupted.
+package final class Trainer {
+  package let folder: RunFolder
+  package let model: any TrainableModel
+  private let plan: TrainingPlan
+  private let optimiser: AdamOptimiser
+  private let keepsCheckpoints: Bool
+  /// The number of steps done.
+  package private(set) var step = 0
+  private var metrics: RunMetrics
+  private var tally = LossTally()
+
+  /// How a run ended.
+  package enum Outcome: Sendable, Equatable {
+    /// All steps are done, or patience is at its end.
+    case finished
+    /// The loss is not finite any more.
+    case diverged
+    /// The caller asked for it; everything is saved.
+    case interrupted
+  }
+
+  /// What is known while a run goes on.
+  package struct Progress: Sendable {
+    package var step, steps: Int
+    /// The last held-out loss.
+    package var loss: Double?
+  }
+
+  /// Begins a run, or goes on with it where its newest checkpoint is.
+  ///
+  /// - Parameters:
+  ///   - folder: where it is.
+  ///   - previous: go on from the checkpoint before the newest.
+  ///   - keepsCheckpoints: whether there are any; a run without them begins anew.
+  package init(_ folder: RunFolder, previous: Bool = false, keepsCheckpoints: Bool = true) throws(RunError) {
+    self.folder = folder
+    self.keepsCheckpoints = keepsCheckpoints
+    plan = folder.manifest.plan
+    model = try folder.manifest.model()
+    optimiser = AdamOptimiser(model.parameters, beta2: plan.beta2, clip: plan.clip)
+    let checkpoint = try folder.restore(previous: previous, into: Checkpoint.tensors(of: model, optimiser))
+    metrics = try folder.cutMetrics(to: checkpoint?.metricsBytes ?? 0)
+    if let checkpoint {
+      step = checkpoint.step
+      tally = checkpoint.tally
+      optimiser.resume(after: step)
+    }
+  }
+
+  /// Trains to the end.
+  ///
+  /// - Parameters:
+  ///   - threads: changes nothing but the time.
+  ///   - onProgress: called after every step.
+  ///   - isInterrupted: asked after every step; if true, the state is saved.
+  package func run(
+    threads: Int, onProgress: (Progress) -> Void = { _ in }, isInterrupted: () -> Bool = { false }
+  ) throws(RunError) -> Outcome {
+    if metrics.lines.isEmpty { try evaluate(threads: threads) }
+    while !metrics.isComplete(plan) {
+      if isInterrupted() {
+        try save()
+        return .interrupted
+      }
+      let result = try layerError { () throws(LayerError) in try model.step(step, threads: threads) }
+      guard result.loss.isFinite, result.auxiliary.isFinite else {
+        try append(["step": JSONValue(step), "heldOut": .object([])], stopped: .diverged)
+        break
+      }
+      step += 1
+      let norm = optimiser.update(rate: plan.rate(step: step), threads: threads)
+      tally.loss += result.loss
+      tally.auxiliary += result.auxiliary
+      tally.count += 1
+      if step == plan.steps || plan.isDue(plan.evaluateEvery, step) || plan.isDue(plan.auditEvery, step) {
+        try evaluate(threads: threads, gradientNorm: norm)
+      }
+      if plan.isDue(plan.checkpointEvery, step), !metrics.isComplete(plan) { try save() }
+      onProgress(Progress(step: step, steps: plan.steps, loss: metrics.lines.last?.loss))
+    }
+    if metrics.lines.last?.stopped == .diverged { return .diverged }
+    try save()
+    return .finished
+  }
+
+  private func save() throws(RunError) {
+    guard keepsCheckpoints else { return }
+    try folder.save(
+      Checkpoint(
+        step: step, metricsBytes: folder.metricsBytes, tally: tally, tensors: Checkpoint.tensors(of: model, optimiser)))
+  }
+}
+
+// MARK: - Metrics
+
+extension Trainer {
+  /// Adds a line about the model as it is.
+  private func evaluate(threads: Int, gradientNorm: Double? = nil) throws(RunError) {
+    let figures = try layerError { () throws(LayerError) in try model.evaluate(threads: threads) }
+    let count = Double(tally.count)
+    var members: [JSONValue.Member] = [
+      .init(key: "step", value: JSONValue(step)),
+      .init(
+        key: "heldOut",
+        value: .object(
+          figures.sorted { $0.key < $1.key }.map {
+            .init(key: $0.key, value: JSONValue($0.value.isFinite ? $0.value : nil))
+          })),
+    ]
+    if tally.count > 0 {
+      members += [
+        .init(key: "trainingLoss", value: JSONValue(tally.loss / count)),
+        .init(key: "auxiliaryLoss", value: JSONValue(tally.auxiliary / count)),
+        .init(key: "learningRate", value: JSONValue(plan.rate(step: step))),
+      ]
+    }
+    if let gradientNorm { members.append(.init(key: "gradientNorm", value: JSONValue(gradientNorm))) }
+    let routing = model.routing
+    if !routing.isEmpty { members.append(.init(key: "routers", value: .array(routing.map(\.json)))) }
+    // Not at step 0, where nothing depends on the router yet.
+    if step > 0, plan.auditEvery != nil, step == plan.steps || plan.isDue(plan.auditEvery, step) {
+      let audit = try layerError { () throws(LayerError) in try model.auditRouter(threads: threads) }
+      members.append(.init(key: "audit", value: audit?.json ?? .null))
+    }
+    tally = LossTally()
+    let isWorse = figures["loss"].map { !$0.isFinite } ?? false
+    let since = metrics.best.map { (figures["loss"] ?? -.infinity) < $0.loss ? 0 : $0.evaluationsSince + 1 } ?? 0
+    let isOver = plan.patience.map { since >= $0 } ?? false
+    try append(.object(members), stopped: isWorse ? .diverged : isOver ? .patience : nil)
+  }
+
+  private func append(_ line: JSONValue, stopped: RunMetrics.Stop?) throws(RunError) {
+    guard case .object(var members) = line else { preconditionFailure("a line of metrics is an object") }
+    if let stopped { members.append(.init(key: "stopped", value: .string(stopped.rawValue))) }
+    let line = JSONValue.object(members)
+    do throws(InvalidInput) {
+      metrics.lines.append(try RunMetrics.Line(line))
+    } catch {
+      preconditionFailure("a line of metrics reads back, got \(error)")
+    }
+    try folder.append(line)
+  }
+
+  private func layerError<Result>(_ body: () throws(LayerError) -> Result) throws(RunError) -> Result {
+    do throws(LayerError) {
+      return try body()
+    } catch {
+      throw RunError(.wrongData, "\(folder.path): step \(step): \(error)")
+    }
+  }
+}

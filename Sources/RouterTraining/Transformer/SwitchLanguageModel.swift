@@ -1,0 +1,143 @@
+import LayerTensors
+import MixtureOfExperts
+import RoutingCore
+
+/// A decoder-only Switch Transformer on a text: every step takes windows of the text at random places.
+public final class SwitchLanguageModel: TrainableModel {
+  /// What decides a model besides its shape.
+  public struct Settings: Sendable {
+    /// The tokens of a window.
+    public var context = 128
+    /// The windows of a step.
+    public var batch = 16
+    /// Of parameters, windows and routing.
+    public var seed: UInt64 = 0
+    /// The last so many of a hundred tokens are held out.
+    public var heldOutPercent = 10
+    /// The most held-out windows that are evaluated.
+    public var heldOutWindows = 64
+
+    public init() {}
+  }
+
+  public let parameters: [TrainableParameter]
+  public let shape: TransformerShape
+  public let settings: Settings
+  private let network: LanguageNetwork<Float>
+  private let text: [Int32]
+  /// The tokens of `text` that are trained on.
+  private let trained: Int
+  private let plan: SequencePlan
+  private var tokens, targets: [Int32]
+
+  /// A model with fresh parameters.
+  ///
+  /// - Parameters:
+  ///   - text: tokens below `vocabulary`.
+  ///   - router: one whose gradient needs one output of the layer (see ``TokenRouter/candidates(experts:)``) and at most the token's loss.
+  /// - Throws: `InvalidInput` if sizes, text or router do not fit.
+  public init(
+    _ shape: TransformerShape, text: [Int32], vocabulary: Int, router: any TokenRouter, settings: Settings = Settings()
+  ) throws(InvalidInput) {
+    if let complaint = shape.complaint { throw InvalidInput("shape", complaint) }
+    try requireDeepRouter(router, experts: shape.experts)
+    let window = settings.context + 1
+    guard settings.context >= 1, settings.batch >= 1, (0..<100).contains(settings.heldOutPercent) else {
+      throw InvalidInput("settings", "expected a context and a batch of at least 1, and 0 to 99 percent held out")
+    }
+    trained = text.count - text.count * settings.heldOutPercent / 100
+    guard trained >= window else {
+      throw InvalidInput("text", "expected at least \(window) tokens to train on, got \(trained)")
+    }
+    if let k = text.firstIndex(where: { $0 < 0 || $0 >= vocabulary }) {
+      throw InvalidInput("text[\(k)]", "expected a token below \(vocabulary), got \(text[k])")
+    }
+    self.shape = shape
+    self.settings = settings
+    self.text = text
+    network = LanguageNetwork(
+      shape, vocabulary: vocabulary, context: settings.context, router: router, maximumSequences: settings.batch)
+    network.initialise(seed: settings.seed)
+    parameters = network.parameters.map { TrainableParameter(name: $0.name, value: $0.value, gradient: $0.gradient) }
+    plan = SequencePlan(lengths: Array(repeating: settings.context, count: settings.batch))
+    tokens = Array(repeating: 0, count: settings.batch * settings.context)
+    targets = tokens
+  }
+
+  public var state: [(name: String, tensor: Tensor<Float>)] { network.state }
+  public var routing: [RoutingFigures] { network.stack.routing }
+
+  public func step(_ index: Int, threads: Int) throws(LayerError) -> StepResult {
+    var random = Philox(seed: settings.seed, stream: RandomStream.order | UInt64(index))
+    let places = UInt64(trained - settings.context)
+    for row in 0..<settings.batch { take(Int(random.next(upperBound: places)), row: row) }
+    return try step(index, tokens: tokens, targets: targets, threads: threads)
+  }
+
+  /// The gradients of one batch.
+  ///
+  /// - Parameters:
+  ///   - index: of the step, which decides its noise.
+  ///   - tokens: `[batch, context]`.
+  ///   - targets: what follows each, `[batch, context]`.
+  public func step(
+    _ index: Int, tokens: [Int32], targets: [Int32], threads: Int
+  ) throws(LayerError) -> StepResult {
+    precondition(
+      tokens.count == plan.rows && targets.count == plan.rows,
+      "expected \(plan.rows) tokens and targets, got \(tokens.count) and \(targets.count)")
+    let result = try run(
+      tokens, targets, plan, randomness: StepRandomness(seed: settings.seed, step: index), isTraining: true,
+      threads: threads)
+    return StepResult(loss: result.loss, auxiliary: result.auxiliary, count: plan.rows)
+  }
+
+  /// `loss`, the mean −log p of held-out tokens, and `bitsPerToken`; nothing if no window is held out.
+  public func evaluate(threads: Int) throws(LayerError) -> [String: Double] {
+    let windows = min((text.count - trained - 1) / settings.context, settings.heldOutWindows)
+    guard windows >= 1 else { return [:] }
+    var sum = 0.0
+    for first in stride(from: 0, to: windows, by: settings.batch) {
+      let count = min(settings.batch, windows - first)
+      for row in 0..<count { take(trained + (first + row) * settings.context, row: row) }
+      let plan = SequencePlan(lengths: Array(repeating: settings.context, count: count))
+      let result = try run(tokens, targets, plan, randomness: nil, isTraining: false, threads: threads)
+      sum += result.loss * Double(count)
+    }
+    let loss = sum / Double(windows)
+    return ["loss": loss, "bitsPerToken": loss * 1.4426950408889634]
+  }
+
+  /// Takes the window that begins at `place`.
+  private func take(_ place: Int, row: Int) {
+    for j in 0..<settings.context {
+      tokens[row * settings.context + j] = text[place + j]
+      targets[row * settings.context + j] = text[place + j + 1]
+    }
+  }
+
+  private func run(
+    _ tokens: [Int32], _ targets: [Int32], _ plan: SequencePlan, randomness: StepRandomness?, isTraining: Bool,
+    threads: Int
+  ) throws(LayerError) -> (loss: Double, auxiliary: Double) {
+    let outcome = tokens.withUnsafeBufferPointer { tokens in
+      targets.withUnsafeBufferPointer { targets -> Result<(loss: Double, auxiliary: Double), LayerError> in
+        guard let tokens = tokens.baseAddress, let targets = targets.baseAddress else { return .success((0, 0)) }
+        return Result { () throws(LayerError) in
+          try network.run(
+            tokens, targets: targets, plan: plan, randomness: randomness, isTraining: isTraining, threads: threads)
+        }
+      }
+    }
+    return try outcome.get()
+  }
+}
+
+/// Refuses routers that need the loss as a function of the layer's output, which in a deep network is a forward pass of all
+/// that follows.
+func requireDeepRouter(_ router: any TokenRouter, experts: Int) throws(InvalidInput) {
+  guard router.candidates(experts: experts) == 1, router.lossCount(experts: experts) <= 1 else {
+    throw InvalidInput(
+      "router", "expected one that works at any depth, '\(type(of: router).id)' needs a loss separable by token")
+  }
+}

@@ -1,0 +1,148 @@
+import LayerTensors
+import MixtureOfExperts
+import RoutingCore
+
+/// An encoder–decoder Switch Transformer on parallel text.
+///
+/// Batches hold as many sentence pairs as there is room for on the fuller side, side by side and without padding; which pairs share a
+/// batch and in what order batches come is decided by the seed and the epoch.
+public final class TranslationModel: TrainableModel {
+  /// What decides a model besides its shape.
+  public struct Settings: Sendable, Equatable {
+    /// The most tokens of a sentence, the end symbol included.
+    public var context = 128
+    /// The most tokens of either side of a batch.
+    public var batchTokens = 4096
+    /// The share of a label that goes to all tokens evenly.
+    public var smoothing = 0.1
+    /// Of parameters, batches, routing and dropout.
+    public var seed: UInt64 = 0
+    /// The held-out sentences that are translated at an evaluation, for BLEU; 0: none.
+    public var bleuSentences = 0
+    /// How they are.
+    public var beam = BeamOptions()
+
+    public init() {}
+
+    /// What is wrong, or nil.
+    var complaint: String? {
+      if !(2...1 << 14).contains(context) { return "expected a context of 2 to \(1 << 14) tokens, got \(context)" }
+      if batchTokens < context {
+        return "expected batches of at least the context's \(context) tokens, got \(batchTokens)"
+      }
+      if batchTokens > 1 << 20 { return "expected batches of at most \(1 << 20) tokens, got \(batchTokens)" }
+      if !(smoothing >= 0 && smoothing < 1) { return "expected 0 ≤ label smoothing < 1, got \(smoothing)" }
+      if bleuSentences < 0 { return "expected at least 0 sentences for BLEU, got \(bleuSentences)" }
+      return beam.complaint
+    }
+  }
+
+  /// Sentences that are not trained on.
+  public struct HeldOut: Sendable {
+    public var text: ParallelText
+    /// The translation of each pair as text, what BLEU compares with.
+    public var references: [String]
+
+    /// Numbers two files; references are the target's lines without `@@`.
+    public init(source: TextLines, target: TextLines, vocabulary: Vocabulary, context: Int) throws(InvalidInput) {
+      text = try ParallelText(source: source, target: target, vocabulary: vocabulary, context: context)
+      references = text.lines.map { vocabulary.unit == .words ? Vocabulary.joined(target[$0]) : target[$0] }
+    }
+  }
+
+  public let parameters: [TrainableParameter]
+  public let vocabulary: Vocabulary
+  public let settings: Settings
+  private let network: TranslationNetwork<Float>
+  private let training: ParallelText?
+  private let heldOut: HeldOut?
+  private let plan: BatchPlan?
+
+  /// A model with fresh parameters.
+  ///
+  /// - Parameters:
+  ///   - shape: of either half.
+  ///   - training: pairs that the context has room for; nil for a model that only translates.
+  ///   - router: one whose gradient needs one output of the layer and at most the token's loss.
+  /// - Throws: `InvalidInput` if sizes or router do not fit.
+  public init(
+    _ shape: TransformerShape, vocabulary: Vocabulary, training: ParallelText?, heldOut: HeldOut?,
+    router: any TokenRouter, settings: Settings = Settings()
+  ) throws(InvalidInput) {
+    if let complaint = shape.complaint { throw InvalidInput("shape", complaint) }
+    if let complaint = settings.complaint { throw InvalidInput("settings", complaint) }
+    try requireDeepRouter(router, experts: shape.experts)
+    self.vocabulary = vocabulary
+    self.settings = settings
+    self.training = training
+    self.heldOut = heldOut
+    network = TranslationNetwork(
+      shape, vocabulary: vocabulary.count, rows: settings.batchTokens, length: settings.context,
+      smoothing: settings.smoothing, router: router)
+    network.initialise(seed: settings.seed)
+    parameters = network.parameters.map { TrainableParameter(name: $0.name, value: $0.value, gradient: $0.gradient) }
+    plan = training.map {
+      BatchPlan(
+        lengths: $0.pairs.map { ($0.source.count + 1, $0.target.count + 1) }, tokens: settings.batchTokens,
+        seed: settings.seed)
+    }
+  }
+
+  public var state: [(name: String, tensor: Tensor<Float>)] { network.state }
+
+  public var routing: [RoutingFigures] { network.encoder.routing + network.decoder.routing }
+
+  public func step(_ index: Int, threads: Int) throws(LayerError) -> StepResult {
+    guard let training, let plan else { preconditionFailure("a model that only translates is not trained") }
+    let sums = try network.run(
+      TranslationBatch(plan.batch(step: index).map { training.pairs[$0] }),
+      randomness: StepRandomness(seed: settings.seed, step: index), isTraining: true, threads: threads)
+    return StepResult(loss: sums.loss / Double(sums.tokens), auxiliary: sums.auxiliary, count: sums.tokens)
+  }
+
+  /// `loss`, the mean −log p of held-out target tokens, and `bleu` if it was asked for; nothing if nothing is held out.
+  public func evaluate(threads: Int) throws(LayerError) -> [String: Double] {
+    guard let heldOut else { return [:] }
+    var (sum, tokens) = (0.0, 0)
+    for pairs in Self.consecutive(heldOut.text.pairs, tokens: settings.batchTokens) {
+      let sums = try network.run(TranslationBatch(pairs), randomness: nil, isTraining: false, threads: threads)
+      sum += sums.likelihood
+      tokens += sums.tokens
+    }
+    var figures = ["loss": sum / Double(tokens)]
+    if settings.bleuSentences > 0 {
+      let count = min(settings.bleuSentences, heldOut.text.pairs.count)
+      let outputs = try translate(heldOut.text.pairs[..<count].map(\.source), settings.beam, threads: threads)
+      figures["bleu"] =
+        BLEU(hypotheses: outputs.map { vocabulary.text($0.tokens) }, references: Array(heldOut.references[..<count]))
+        .score
+    }
+    return figures
+  }
+
+  /// Translations, in order.
+  ///
+  /// - Parameter sources: token numbers without ends, shorter than the context.
+  public func translate(
+    _ sources: [[Int32]], _ options: BeamOptions, threads: Int
+  ) throws(LayerError) -> [Translation] {
+    try BeamSearch(network: network, options: options, rows: settings.batchTokens, context: settings.context)
+      .translate(sources, threads: threads)
+  }
+
+  /// Pairs in order, in batches.
+  private static func consecutive(_ pairs: [SentencePair], tokens: Int) -> [ArraySlice<SentencePair>] {
+    var batches: [ArraySlice<SentencePair>] = []
+    var (first, source, target) = (0, 0, 0)
+    for (k, pair) in pairs.enumerated() {
+      source += pair.source.count + 1
+      target += pair.target.count + 1
+      if max(source, target) > tokens {
+        batches.append(pairs[first..<k])
+        (first, source, target) = (k, pair.source.count + 1, pair.target.count + 1)
+      }
+    }
+    batches.append(pairs[first...])
+    return batches
+  }
+}

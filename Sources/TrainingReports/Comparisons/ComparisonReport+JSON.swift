@@ -1,0 +1,85 @@
+import CStandardLibrary
+import FileFormats
+import RouterTraining
+import RoutingReports
+
+extension ComparisonReport {
+  static let schema = "routegrad.comparison/1"
+
+  /// Everything, for programs.
+  var json: String {
+    JSONWriter.indented([
+      "schema": .string(Self.schema), "version": .string(routeGradVersion), "model": .string(comparison.settings.id),
+      "settings": comparison.settings.json, "plan": plan, "baseline": .string(comparison.baseline),
+      "routers": .array(comparison.entries.map(Self.json)), "reading": .array(reading.map { .string($0) }),
+      "notes": .array(notes.map { .string($0) }),
+    ])
+  }
+
+  /// The plan without the learning rate, which is each router's own.
+  private var plan: JSONValue {
+    guard case .object(let members) = comparison.plan.json else { return .null }
+    return .object(members.filter { $0.key != "learningRate" })
+  }
+
+  private static func json(_ entry: Comparison.Entry) -> JSONValue {
+    [
+      "router": .string(entry.label), "specification": .string(entry.router.specification),
+      "learningRate": JSONValue(entry.learningRate),
+      "seeds": .array(entry.runs.map { .string("\($0.manifest.seed)") }),
+      "finalLoss": JSONValue(entry.geometricMeanLoss), "finalLosses": JSONValue(entry.finalLosses),
+      "diverged": JSONValue(entry.diverged),
+      "difference": entry.difference.map {
+        ["mean": JSONValue($0.mean), "interval": json($0.interval), "p": JSONValue($0.p), "pairs": JSONValue($0.count)]
+      } ?? .null,
+      "speedUp": entry.speedUp.map {
+        [
+          "mean": JSONValue($0.value), "interval": json($0.interval), "values": JSONValue(entry.speedUps.map(\.value)),
+        ]
+      } ?? .null,
+      "wins": entry.wins.of > 0 ? JSONValue(entry.wins.count) : .null, "audit": entry.audit?.json ?? .null,
+      "curve": curve(entry),
+    ]
+  }
+
+  /// The geometric mean of the losses at each step that all runs have, with Student's interval of the mean log.
+  private static func curve(_ entry: Comparison.Entry) -> JSONValue {
+    let curves = entry.runs.compactMap(\.curve)
+    guard let steps = curves.first?.steps else { return .null }
+    let shared = steps.indices.filter { k in
+      curves.allSatisfy { $0.steps.indices.contains(k) && $0.steps[k] == steps[k] }
+    }
+    let logs = shared.map { k in PairedDifference(curves.map { log($0.losses[k]) }) }
+    return [
+      "steps": JSONValue(shared.map { steps[$0] }), "loss": JSONValue(logs.map { exp($0.mean) }),
+      "low": JSONValue(logs.map { exp($0.interval?.lowerBound ?? $0.mean) }),
+      "high": JSONValue(logs.map { exp($0.interval?.upperBound ?? $0.mean) }),
+    ]
+  }
+
+  private static func json(_ interval: ClosedRange<Double>?) -> JSONValue {
+    JSONValue(interval.map { [$0.lowerBound, $0.upperBound] })
+  }
+
+  /// The scalars, one row for each router.
+  var csv: String {
+    let header = [
+      "router", "learning_rate", "runs", "diverged", "final_loss", "difference", "difference_low", "difference_high",
+      "p",
+      "speed_up", "speed_up_low", "speed_up_high", "wins", "pairs", "cosine", "relative_bias",
+      "relative_standard_deviation",
+    ]
+    let rows = comparison.entries.map { entry -> [String?] in
+      let (difference, speedUp) = (entry.difference, entry.speedUp)
+      let figures: [Double?] = [
+        entry.geometricMeanLoss, difference?.mean, difference?.interval?.lowerBound, difference?.interval?.upperBound,
+        difference?.p, speedUp?.value, speedUp?.interval?.lowerBound, speedUp?.interval?.upperBound,
+      ]
+      let wins: [String?] = entry.wins.of > 0 ? ["\(entry.wins.count)", "\(entry.wins.of)"] : [nil, nil]
+      let audit = [entry.audit?.cosine, entry.audit?.relativeBias, entry.audit?.relativeDeviation]
+      return [entry.label, CSV.number(entry.learningRate), "\(entry.runs.count)", "\(entry.diverged)"]
+        + figures.map(CSV.number) + wins + audit.map(CSV.number)
+    }
+    return CSV(header: header, rows: rows).text
+  }
+}
