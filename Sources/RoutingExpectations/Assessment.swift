@@ -102,12 +102,15 @@ public enum AssessmentError: Error, Sendable, Equatable, CustomStringConvertible
   case overflow(Overflow)
   /// An integral whose tolerance is out of reach.
   case tolerance(ToleranceNotReached)
+  /// An integral that the caller called off.
+  case interrupted
 
   public var description: String {
     switch self {
     case .unavailable(let reason): reason.description
     case .overflow(let overflow): overflow.description
     case .tolerance(let failure): failure.description
+    case .interrupted: "called off"
     }
   }
 }

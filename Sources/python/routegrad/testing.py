@@ -59,7 +59,7 @@ def evaluate(loss: dict[str, Any], point: ArrayLike) -> tuple[float, NDArray[np.
     if kind == "linear":
         return float(field["coefficients"] @ z), field["coefficients"]
     if kind == "quadratic":
-        slope = field["matrix"] @ z
+        slope = 0.5 * (field["matrix"] @ z + z @ field["matrix"])
         return float(0.5 * z @ slope + field["linear"] @ z), slope + field["linear"]
     u = field["scales"] * z - field["targets"]
     size = np.abs(u)
