@@ -21,9 +21,14 @@ extension Assessment {
     var target = try? options.target.gradient(of: problem, draws: estimator.claims.draws)
     var integrals: Integrals?
     if let integrated = estimator as? any IntegratedEstimator, options.sampling == nil || integrated.hasOwnLoss {
+      // Beside samples the target need be no better than their noise allows to see.
+      var integration = options.integration
+      if let sampling = options.sampling {
+        integration.tolerance = max(integration.tolerance, 1e-3 / Double(max(sampling.samples, 1)).squareRoot())
+      }
       do throws(IntegrationError) {
         integrals = try integrated.integrals(
-          on: problem, target: options.target, covariance: options.covariance, options: options.integration,
+          on: problem, target: options.target, covariance: options.covariance, options: integration,
           continuing: { continuing(options.sampling == nil ? $0 : 0) })
       } catch {
         throw AssessmentError(error)

@@ -45,6 +45,12 @@ public struct ReferenceMoments: Decodable, Sendable {
 
   /// The cases, none if the file cannot be read (a test asserts that it can).
   public static var cases: [Case] { (try? shared.get().cases) ?? [] }
+
+  /// `reference/distant-mpmath.json`: the same where logits lie hundreds apart and what lies far below is large.
+  public static let distant = Result { try Fixtures.decode(Self.self, from: "reference/distant-mpmath.json") }
+
+  /// Its cases, none if the file cannot be read (a test asserts their number).
+  public static var distantCases: [Case] { (try? distant.get().cases) ?? [] }
 }
 
 /// `reference/*-outcomes.json`: every outcome of a published implementation, its random draws forced.

@@ -44,6 +44,11 @@ import RoutingExpectations
 public enum JitterExpectation {
   /// About how many exponentials quasi-random integration may spend.
   public static let standardEvaluations = 3e7
+  /// The exponentials that points may spend: no more than they need where a tolerance is within their reach.
+  private static func evaluations(for tolerance: Double) -> Double {
+    min(standardEvaluations, max(0.01 * standardEvaluations, 10 / (tolerance * tolerance)))
+  }
+
   /// An evaluation of the products that takes more exponentials than this is not begun, nor one that takes a tenth of it
   /// if the expansion is coarse; there are at most four of them, and quasi-random points after that.
   public static let largestEvaluations = 2e9
@@ -145,16 +150,15 @@ extension JitterExpectation {
       if let products, products.relativeError <= options.tolerance || !products.means.allSatisfy(\.isFinite) {
         return products
       }
-      let sampled = try JitterQuasiRandom(race: race, loss: loss, directions: directions).solution(
-        evaluations: standardEvaluations, covariance: covariance, threads: options.threads, continuing: goesOn)
       // Points that never fall where experts lie near each other have seen nothing, whatever their spread.
-      let isBlind = race.certain == nil && race.slope > largestSampledSlope
-      guard let products, products.relativeError <= sampled.relativeError || isBlind else {
-        if isBlind {
-          throw GSLError(calledOff: "quasi-random integration")
-        }
-        return sampled
+      if race.certain == nil, race.slope > largestSampledSlope {
+        guard let products else { throw GSLError(calledOff: "the integrals of jitter") }
+        return products
       }
+      let sampled = try JitterQuasiRandom(race: race, loss: loss, directions: directions).solution(
+        evaluations: evaluations(for: options.tolerance), covariance: covariance, threads: options.threads,
+        continuing: goesOn)
+      guard let products, products.relativeError <= sampled.relativeError else { return sampled }
       return products
     } catch {
       if isInterrupted { throw .interrupted }
