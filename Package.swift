@@ -17,7 +17,8 @@ let package = Package(
     .default(enabledTraits: ["BASE"]),
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
   ],
   targets: [
     // MARK: C
@@ -26,6 +27,7 @@ let package = Package(
     .systemLibrary(name: "CGLPK", providers: [.apt(["libglpk-dev"]), .brew(["glpk"])]),
     .target(name: "CBLASLoader", linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
     .target(name: "CKernels"),
+    .target(name: "CProcess"),
     .target(name: "CShippedProblems"),
 
     // MARK: Mathematics, without GSL and without input or output
@@ -41,7 +43,9 @@ let package = Package(
       dependencies: ["RoutingCore", "RoutingEstimators", "RoutingExpectations", "GSLNumerics", "CKernels"]),
 
     // MARK: Files
-    .target(name: "FileFormats", dependencies: ["RoutingCore", "CZlib"]),
+    .target(
+      name: "FileFormats",
+      dependencies: ["RoutingCore", "CZlib", .product(name: "SystemPackage", package: "swift-system")]),
 
     // MARK: The judge's wing
     .target(
@@ -77,7 +81,7 @@ let package = Package(
       name: "RouterTraining",
       dependencies: [
         "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "LayerTensors", "MixtureOfExperts",
-        "FileFormats", "GSLNumerics", "CKernels",
+        "FileFormats", "GSLNumerics", "CKernels", .product(name: "SystemPackage", package: "swift-system"),
       ]),
     .target(
       name: "TrainingReports", dependencies: ["RoutingCore", "RouterTraining", "RoutingReports", "FileFormats"]),
@@ -93,7 +97,9 @@ let package = Package(
     .executableTarget(
       name: "routegrad-tool",
       dependencies: [
-        "RouteGrad", "RouteGradTraining", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "RouteGrad", "RouteGradTraining", "CProcess",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "SystemPackage", package: "swift-system"),
       ]),
     .executableTarget(
       name: "routegrad-bench",

@@ -1,5 +1,6 @@
 import LayerTensors
 import MixtureOfExperts
+import RoutingCore
 
 #if canImport(Glibc)
   import Glibc
@@ -18,13 +19,12 @@ public struct BeamOptions: Sendable, Equatable {
 
   public init() {}
 
-  /// What is wrong, or nil.
-  public var complaint: String? {
-    if !(1...1024).contains(width) { return "expected a beam of 1 to 1024 hypotheses, got \(width)" }
-    if !(lengthPenalty >= 0 && lengthPenalty.isFinite) {
-      return "expected a length penalty of at least 0, got \(lengthPenalty)"
-    }
-    return nil
+  static let widthLimit = Limit.whole(1...1 << 10)
+
+  /// - Throws: `InvalidInput` for the first setting that is out of range.
+  package func validate() throws(InvalidInput) {
+    try Self.widthLimit.require("beam", width)
+    try Limit.notNegative.require("lengthPenalty", lengthPenalty)
   }
 
   /// The most tokens of a translation, the end symbol included: twice the source's and ten, as far as the context goes.

@@ -72,9 +72,7 @@ public enum ProblemFile {
     do {
       return try JSONParser.parse(bytes)
     } catch {
-      let refusal = InvalidInput(
-        error.path, "\(error.expectation) (line \(error.line), column \(error.column))")
-      throw container.map(refusal.inside) ?? refusal
+      throw container.map(error.inFile.inside) ?? error.inFile
     }
   }
 

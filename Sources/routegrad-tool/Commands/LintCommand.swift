@@ -66,6 +66,8 @@ struct LintCommand: ParsableCommand {
   }
 
   private func lint() throws -> LintResult {
+    // So that a signal ends the tree of processes, too, however far from the command's group it went.
+    Interruption.deferInterrupts()
     let child = try ChildProcess(command, timeout: timeout)
     var hasAnswered = false
     defer { child.stop(hasAnswered: hasAnswered) }
@@ -80,7 +82,8 @@ struct LintCommand: ParsableCommand {
       return result
     } catch {
       if isShown { Terminal.show("\r\u{1B}[K") }
-      throw Failure(.wrongData, "\(command[0]): \(error)")
+      if Interruption.isRequested { throw Refusal(.interrupted, "interrupted") }
+      throw Refusal(.wrongData, "\(command[0]): \(error)")
     }
   }
 }

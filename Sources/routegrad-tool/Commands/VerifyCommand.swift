@@ -63,7 +63,7 @@ struct VerifyCommand: ParsableCommand {
     let claim = try claim(estimator, on: routed, location: filed.location)
     let name = Input.name(of: samples)
     let path = samples
-    let source = try FileSource(path)
+    let source = path == "-" ? FileSource.standardInput : try FileSource(path)
     let stream = try SampleStream(
       source, name: name, coordinates: routed.experts,
       reopen: source.isFile ? { () throws(SampleError) in try FileSource(path) } : nil)
@@ -85,7 +85,7 @@ struct VerifyCommand: ParsableCommand {
 
   private func claim(
     _ estimator: (any GradientEstimator)?, on problem: RoutedProblem, location: String
-  ) throws(Failure) -> Claim {
+  ) throws(Refusal) -> Claim {
     let subject = estimator?.specification ?? (target ?? .expectedLoss).rawValue
     do throws(Unavailable) {
       if let estimator { return try Claim(estimator, on: problem, threads: runOptions.threadCount) }
@@ -93,7 +93,7 @@ struct VerifyCommand: ParsableCommand {
       return try Claim(target ?? .expectedLoss, on: problem, samplesIn: range)
     } catch {
       // A target is defined for a kind of problem and lies within the samples' bounds, or too much was asked for.
-      throw Failure(estimator == nil ? .wrongUsage : .wrongData, "\(location): \(subject): \(error)")
+      throw Refusal(estimator == nil ? .wrongUsage : .wrongData, "\(location): \(subject): \(error)")
     }
   }
 }

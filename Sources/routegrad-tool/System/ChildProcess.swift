@@ -3,10 +3,11 @@ import RouteGrad
 
 /// A command that answers lines with lines, run in a process group of its own.
 ///
-/// Whatever it does (hang, die, flood, close its streams), no call blocks longer than the timeout, and ``stop()`` leaves
-/// neither a process nor a zombie.
+/// Whatever it does (hang, die, flood, close its streams, start daemons), no call blocks longer than the timeout, and
+/// ``stop(hasAnswered:)`` leaves neither a process nor a zombie.
 final class ChildProcess: RouterTransport {
   private let process: pid_t
+  private let tree: ProcessTree
   private let input: Int32
   private let output: Int32
   private let error: Int32
@@ -16,18 +17,22 @@ final class ChildProcess: RouterTransport {
   private var searched = 0
   private var lastWords: [UInt8] = []
 
+  /// The longest time between two looks for a signal, in milliseconds.
+  private static let patience = 100.0
+
   /// The longest line taken for an answer.
   static let longestLine = 1 << 24
 
   /// Starts a command.
   ///
-  /// - Throws: ``Failure`` if it cannot be started.
-  init(_ command: [String], timeout: Double) throws(Failure) {
+  /// - Throws: `Refusal` if it cannot be started.
+  init(_ command: [String], timeout: Double) throws(Refusal) {
     self.timeout = timeout
+    tree = ProcessTree()
     var ends = [[Int32]](repeating: [-1, -1], count: 3)
     for k in ends.indices {
       guard pipe(&ends[k]) == 0 else {
-        throw Failure(.noInput, "\(command[0]): no pipes: \(String(cString: strerror(errno)))")
+        throw Refusal(.noInput, "\(command[0]): no pipes: \(String(cString: strerror(errno)))")
       }
       for end in ends[k] { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
     }
@@ -44,12 +49,17 @@ final class ChildProcess: RouterTransport {
     var signals = sigset_t()
     sigemptyset(&signals)
     posix_spawnattr_setsigmask(&attributes, &signals)
-    for number in [SIGINT, SIGTERM, SIGHUP, SIGPIPE] { sigaddset(&signals, number) }
+    for number in [SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGXFSZ] { sigaddset(&signals, number) }
     posix_spawnattr_setsigdefault(&attributes, &signals)
     posix_spawnattr_setpgroup(&attributes, 0)
     posix_spawnattr_setflags(
       &attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP))
-    var arguments = command.map { strdup($0) } + [nil]
+    var arguments =
+      command.map { argument in
+        (FileName.bytes(of: argument) + [0]).withUnsafeBytes { bytes in
+          bytes.withMemoryRebound(to: CChar.self) { $0.baseAddress.flatMap { strdup($0) } }
+        }
+      } + [nil]
     defer { for argument in arguments { free(argument) } }
     var started = pid_t()
     let failure = Interruption.withoutSignals {
@@ -62,7 +72,7 @@ final class ChildProcess: RouterTransport {
     (input, output, error) = (ends[0][1], ends[1][0], ends[2][0])
     guard failure == 0 else {
       for end in [input, output, error] { close(end) }
-      throw Failure(.noInput, "\(command[0]): cannot be started: \(String(cString: strerror(failure)))")
+      throw Refusal(.noInput, "\(command[0]): cannot be started: \(String(cString: strerror(failure)))")
     }
     for end in [input, output, error] { _ = fcntl(end, F_SETFL, fcntl(end, F_GETFL) | O_NONBLOCK) }
     signal(SIGPIPE, SIG_IGN)  // a router that closes its input is answered with a message, not with our end
@@ -85,6 +95,7 @@ final class ChildProcess: RouterTransport {
         throw RouterFailure("the router answered \(received.count) bytes without a line feed")
       }
       let left = deadline - Self.now
+      if Interruption.isRequested { throw RouterFailure("interrupted") }
       guard left > 0 else { throw RouterFailure("the router gave no answer within \(timeout) s") }
       var polled = [
         pollfd(fd: output, events: Int16(POLLIN), revents: 0), pollfd(fd: error, events: Int16(POLLIN), revents: 0),
@@ -92,7 +103,7 @@ final class ChildProcess: RouterTransport {
         pollfd(fd: input, events: Int16(sent < bytes.count ? POLLOUT : 0), revents: 0),
       ]
       if isSilent { polled[1].fd = -1 }
-      guard poll(&polled, 3, Int32(min(left * 1000 + 1, 1e9))) > 0 else { continue }
+      guard poll(&polled, 3, Int32(min(left * 1000 + 1, Self.patience))) > 0 else { continue }
       if polled[1].revents != 0 { listen(&chunk) }
       if polled[0].revents != 0 {
         let count = read(output, &chunk, chunk.count)
@@ -110,7 +121,7 @@ final class ChildProcess: RouterTransport {
     }
   }
 
-  /// Ends the process and everything in its group. One that has answered every call gets the end of its input first, and a
+  /// Ends the process and everything that it has started. One that has answered every call gets the end of its input first, and a
   /// second.
   func stop(hasAnswered: Bool) {
     for end in [input, output, error] { close(end) }
@@ -122,6 +133,7 @@ final class ChildProcess: RouterTransport {
       }
     }
     kill(-process, SIGKILL)  // what it started and left behind
+    tree.end()
     Interruption.child = 0
     signal(SIGPIPE, SIG_DFL)
   }

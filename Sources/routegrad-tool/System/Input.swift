@@ -1,4 +1,3 @@
-import Glibc
 import RouteGrad
 
 /// Files that are read.
@@ -11,7 +10,7 @@ enum Input {
 
   /// The problems of a file, or of standard input for `-`.
   ///
-  /// - Throws: ``Failure`` if it cannot be read, `InvalidFile` if it holds no problems.
+  /// - Throws: `Refusal` if it cannot be read, `InvalidFile` if it holds no problems.
   static func problems(in path: String) throws -> [FiledProblem] {
     try ProblemFile.problems(of: bytes(of: path), file: name(of: path))
   }
@@ -22,13 +21,13 @@ enum Input {
   ///   - path: the file, or `-`.
   ///   - name: the problem's name, if one was asked for.
   ///   - option: the option by which one is asked for, for messages.
-  /// - Throws: as ``problems(in:)``, and ``Failure`` if it is not exactly one.
+  /// - Throws: as ``problems(in:)``, and `Refusal` if it is not exactly one.
   static func problem(in path: String, named name: String?, option: String) throws -> FiledProblem {
     let problems = try problems(in: path)
     let place = Self.name(of: path)
     guard let name else {
       guard problems.count == 1 else {
-        throw Failure(
+        throw Refusal(
           .wrongUsage,
           "\(place): expected one problem, got \(problems.count); choose with \(option): \(names(problems))")
       }
@@ -36,7 +35,7 @@ enum Input {
     }
     let found = problems.filter { $0.problem.name == name }
     guard found.count == 1 else {
-      throw Failure(
+      throw Refusal(
         .wrongUsage, "\(place): expected one problem named '\(name)', got \(found.count); names: \(names(problems))")
     }
     return found[0]
@@ -50,25 +49,8 @@ enum Input {
   }
 
   /// What a file holds, or standard input for `-`.
-  static func bytes(of path: String) throws(Failure) -> [UInt8] {
-    let descriptor = path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw unreadable(path) }
-    defer { if path != "-" { close(descriptor) } }
-    var bytes: [UInt8] = []
-    var chunk = [UInt8](repeating: 0, count: 1 << 16)
-    while true {
-      let count = read(descriptor, &chunk, chunk.count)
-      if count < 0, errno == EINTR { continue }
-      guard count >= 0 else { throw unreadable(path) }
-      guard count > 0 else { return bytes }
-      bytes += chunk[..<count]
-      guard bytes.count <= largest else {
-        throw Failure(.wrongData, "\(name(of: path)): expected at most \(largest) bytes, got more")
-      }
-    }
-  }
-
-  private static func unreadable(_ path: String) -> Failure {
-    Failure(.noInput, "\(name(of: path)): cannot be read: \(String(cString: strerror(errno)))")
+  static func bytes(of path: String) throws(Refusal) -> [UInt8] {
+    guard path == "-" else { return try FileReading.bytes(of: path, atMost: largest) }
+    return try FileReading.bytes(from: .standardInput, named: name(of: path), atMost: largest)
   }
 }
