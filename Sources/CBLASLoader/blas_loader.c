@@ -32,7 +32,7 @@ static struct {
 } blas = {NULL, NULL, NULL, NULL, "built in", "built in"};
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-// oneDNN's Float32 kernels up to 3.11 let the stack pointer point into a buffer on the heap where a product is deep. A signal
+// oneDNN's Float32 kernels up to 3.11.1 let the stack pointer point into a buffer on the heap where a product is deep. A signal
 // that comes then has its frame and its handler's written below that buffer, over whatever lies there; the heap breaks, and the
 // program some time after it (github.com/uxlfoundation/oneDNN/issues/4845). No handler, of whomever, may therefore run within
 // such a product: signals wait for its end. Those that a thread causes itself stay, since they cannot wait.

@@ -1,13 +1,6 @@
+import CStandardLibrary
 import LayerTensors
 import RoutingCore
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// One token's loss as a function of the scaled mixture `z = ω ⊙ Σ m f`; the residual is part of it.
 struct TokenLoss: Objective {
@@ -25,6 +18,9 @@ struct TokenLoss: Objective {
     if case .squaredError(let targets) = layer.loss { for j in 0..<e { offset[j] -= targets[token, j] } }
     self.offset = offset
   }
+
+  /// Whether the gradient is `z + offset`.
+  var isQuadratic: Bool { if case .squaredError = layer.loss { true } else { false } }
 
   var dimension: Int { layer.shape.outputs }
 

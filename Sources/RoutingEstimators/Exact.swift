@@ -12,6 +12,8 @@ public struct Exact: FiniteOutcomeEstimator {
       kinds: [.categorical, .mixture], exactness: .all, expertEvaluations: .everyExpert, source: "enumeration")
   }
 
+  public var forwardLaw: ForwardLaw { .expectation(draws: 1) }
+
   public func outcomes(of problem: RoutedProblem) throws(Unavailable) -> OutcomeDistribution {
     OutcomeDistribution(
       distribution: problem.distribution,

@@ -18,11 +18,14 @@ public protocol GradientEstimator: Sendable {
   var values: ParameterValues { get }
   /// What the estimator claims about itself with these parameters.
   var claims: Claims { get }
+  /// The estimators that stand for it where claims are measured, such as one for each of its rules; unless stated, itself.
+  var family: [any GradientEstimator] { get }
 }
 
 extension GradientEstimator {
   public static var parameters: [ParameterDeclaration] { [] }
   public var values: ParameterValues { ParameterValues() }
+  public var family: [any GradientEstimator] { [self] }
 
   /// `id:key=value,…`, which ``EstimatorRegistry/estimator(_:)`` reads back.
   public var specification: String { values.isEmpty ? Self.id : "\(Self.id):\(values)" }
@@ -35,6 +38,11 @@ public protocol FiniteOutcomeEstimator: GradientEstimator {
   /// - Throws: ``RoutingCore/Unavailable`` if the estimator is not defined there, or needs an evaluation that the
   ///   problem's table does not hold.
   func outcomes(of problem: RoutedProblem) throws(Unavailable) -> OutcomeDistribution
+  /// What experts see of it, in the order of its outcomes; unless stated, whatever the outcomes say.
+  ///
+  /// A claim that a test holds every registered estimator to: audits of layers read it, and share the work of one law
+  /// between all estimators that claim it.
+  var forwardLaw: ForwardLaw { get }
 }
 
 /// What an estimator says of itself; one test suite over the registry holds it to that.
@@ -49,6 +57,9 @@ public struct Claims: Sendable, Equatable {
   public var order: Int?
   /// How many experts it draws without replacement: 1, or 2, whose expected loss is that of the pairs.
   public var draws: Int
+  /// K: over how many independent draws, pair by pair, a sample is an average; experts and scale then get the average of K
+  /// single draws' gradients, a K-th of their variance. 1 unless it is such an average.
+  public var averagedDraws: Int
   /// The evaluations of an expert (and the loss) that a sample costs.
   public var expertEvaluations: ExpertEvaluations
   /// Where it was published.
@@ -57,13 +68,14 @@ public struct Claims: Sendable, Equatable {
   /// States claims.
   public init(
     kinds: [RoutingProblem.Kind], target: GradientTarget = .expectedLoss, exactness: Exactness, order: Int? = nil,
-    draws: Int = 1, expertEvaluations: ExpertEvaluations = .constant(1), source: String
+    draws: Int = 1, averagedDraws: Int = 1, expertEvaluations: ExpertEvaluations = .constant(1), source: String
   ) {
     self.kinds = kinds
     self.target = target
     self.exactness = exactness
     self.order = order
     self.draws = draws
+    self.averagedDraws = averagedDraws
     self.expertEvaluations = expertEvaluations
     self.source = source
   }

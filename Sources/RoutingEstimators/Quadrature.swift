@@ -45,6 +45,11 @@ public struct Quadrature: RayEstimator {
     return values
   }
 
+  /// Every fixed rule, and Gauss-Legendre's with one to four nodes, all nodes evaluated.
+  public var family: [any GradientEstimator] {
+    (QuadratureRule.fixed + (1...4).map { QuadratureRule.gaussLegendre($0) }).map { Quadrature($0) }
+  }
+
   public var claims: Claims {
     let evaluated = combined.weights.count { $0 != 0 }
     return Claims(

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Glibc
+import CStandardLibrary
 import RouteGrad
 import RouteGradTraining
 
@@ -17,20 +17,19 @@ enum Program {
   /// Ends the program as an error asks for: help on standard output, or one line on standard error and the
   /// error's status.
   static func exit(with error: any Error) -> Never {
-    AtomicFile.removeUnfinished()
     guard RouteGradCommand.exitCode(for: error) != .success else {
       // Help and version are thrown, too.
       do {
         let text = RouteGradCommand.fullMessage(for: error)
         try Output.standard.write(text.last == "\n" ? text : text + "\n")
-        Glibc.exit(ExitStatus.success.rawValue)
+        CStandardLibrary.exit(ExitStatus.success.rawValue)
       } catch {
         exit(with: error)
       }
     }
     let failure = Failure(error)
     Terminal.complain("routegrad: \(failure.message)")
-    Glibc.exit(failure.status.rawValue)
+    Interruption.exit(failure.status)
   }
 }
 

@@ -1,11 +1,8 @@
+import CStandardLibrary
 import RoutingCore
 import RoutingVerification
 import Testing
 import _TestSupport
-
-#if canImport(Glibc)
-  import Glibc
-#endif
 
 @Suite("Sequential test of a mean", .seeded)
 struct SequentialMeanTestTests {

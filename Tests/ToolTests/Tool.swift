@@ -1,5 +1,5 @@
+import CStandardLibrary
 import Foundation
-import Glibc
 import Testing
 
 /// The program that was built, run as a user would.
@@ -65,10 +65,13 @@ enum Tool {
 
   /// Starts the program and returns its process.
   ///
-  /// - Parameter shell: a line for `sh` that becomes the program, `"$@"`, after what it does first.
+  /// - Parameters:
+  ///   - ignored: signals that it finds ignored, as `HUP,INT`.
+  ///   - shell: a line for `sh` that becomes the program, `"$@"`, after what it does first.
   static func start(
     _ arguments: [String], input: Stream = .file("/dev/null"), output: Stream, error: Stream,
-    in folder: URL? = nil, environment: [String: String] = [:], under shell: String? = nil
+    in folder: URL? = nil, environment: [String: String] = [:], ignoring ignored: String? = nil,
+    under shell: String? = nil
   ) throws -> pid_t {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
@@ -91,9 +94,9 @@ enum Tool {
     posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF))
 
     // posix_spawn cannot change the folder in portable C; env, which becomes the program, can.
-    let change = folder.map { ["/usr/bin/env", "--chdir", $0.path] } ?? []
-    let wrapper = shell.map { (change.isEmpty ? ["/bin/sh"] : ["sh"]) + ["-c", $0, "sh"] } ?? []
-    let command = change + wrapper + [try executable()] + arguments
+    let change = (folder.map { ["--chdir", $0.path] } ?? []) + (ignored.map { ["--ignore-signal=\($0)"] } ?? [])
+    let wrapper = shell.map { ["/bin/sh", "-c", $0, "sh"] } ?? []
+    let command = (change.isEmpty ? [] : ["/usr/bin/env"] + change) + wrapper + [try executable()] + arguments
     let variables = ProcessInfo.processInfo.environment.merging(environment) { $1 }.map { "\($0)=\($1)" }
     var process = pid_t()
     let failure = withCStrings(command) { arguments in

@@ -1,14 +1,7 @@
+import CStandardLibrary
 import RoutingCore
 import Synchronization
 import SystemPackage
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// A file that gets its name when it is complete: at any moment the old content stands there, or the new one.
 ///
@@ -22,7 +15,6 @@ package final class AtomicFile: Sendable {
   /// Whether a write has failed, or everything is done.
   private let failure = Mutex<Errno?>(nil)
   private let isClosed = Atomic(false)
-  private let entry: Int?
 
   /// What the file is called while it is not complete.
   package enum Temporary {
@@ -44,7 +36,6 @@ package final class AtomicFile: Sendable {
     do {
       if let status, !status.isFile {
         places = nil
-        entry = nil
         descriptor = try .open(path, .writeOnly, options: .closeOnExec)
         return
       }
@@ -63,10 +54,13 @@ package final class AtomicFile: Sendable {
         options.insert(.truncate)
         place = FilePath(named: target.text + suffix)
       }
-      descriptor = try .open(
-        place, .writeOnly, options: options, permissions: status?.permissions ?? FilePermissions(rawValue: 0o666))
+      descriptor = try Self.unfinished.withLock { [options] unfinished in
+        let descriptor = try FileDescriptor.open(
+          place, .writeOnly, options: options, permissions: status?.permissions ?? FilePermissions(rawValue: 0o666))
+        unfinished.insert(place)
+        return descriptor
+      }
       places = (target, place)
-      entry = Unfinished.add(place)
     } catch {
       throw Self.unwritable(name, error)
     }
@@ -102,11 +96,13 @@ package final class AtomicFile: Sendable {
       isClosed.store(true, ordering: .relaxed)
       try descriptor.close()
       guard let places else { return }
-      try FileSystem.rename(places.temporary, to: places.target)
-      if let entry { Unfinished.remove(entry) }
+      try Self.unfinished.withLock { unfinished in
+        try FileSystem.rename(places.temporary, to: places.target)
+        unfinished.remove(places.temporary)
+      }
       FileSystem.synchronise(folder: places.target.removingLastComponent())
     } catch {
-      if let places { FileSystem.remove(places.temporary) }
+      remove()
       throw Self.unwritable(name, error)
     }
   }
@@ -115,8 +111,14 @@ package final class AtomicFile: Sendable {
   package func discard() {
     guard !isClosed.exchange(true, ordering: .relaxed) else { return }
     try? descriptor.close()
-    if let places { FileSystem.remove(places.temporary) }
-    if let entry { Unfinished.remove(entry) }
+    remove()
+  }
+
+  private func remove() {
+    guard let places else { return }
+    Self.unfinished.withLock { unfinished in
+      if unfinished.remove(places.temporary) != nil { FileSystem.remove(places.temporary) }
+    }
   }
 
   /// What to say of a file that cannot be written.
@@ -126,44 +128,13 @@ package final class AtomicFile: Sendable {
 }
 
 extension AtomicFile {
-  /// Removes every file that is not finished. Safe in a signal handler, once ``prepare()`` has been called.
-  package static func removeUnfinished() { Unfinished.removeAll() }
+  private static let unfinished = Mutex<Set<FilePath>>([])
 
-  /// Has ``removeUnfinished()`` initialise nothing.
-  package static func prepare() { Unfinished.prepare() }
-}
-
-/// The names of files that are not finished, for signal handlers: plain memory that is never given back.
-private enum Unfinished {
-  /// More files at a time are not kept track of.
-  private static let most = 256
-  private static let longest = 4096
-  private nonisolated(unsafe) static let names = UnsafeMutablePointer<CChar>.allocate(capacity: most * longest)
-  /// 0: free, 1: being written, 2: in use.
-  private nonisolated(unsafe) static let states = {
-    let states = UnsafeMutablePointer<Atomic<Int>>.allocate(capacity: most)
-    for k in 0..<most { (states + k).initialize(to: Atomic(0)) }
-    return states
-  }()
-
-  static func prepare() { _ = (names, states) }
-
-  static func add(_ path: FilePath) -> Int? {
-    path.withPlatformString { path in
-      guard strlen(path) < longest else { return nil }
-      for k in 0..<most
-      where states[k].compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged {
-        strcpy(names + k * longest, path)
-        states[k].store(2, ordering: .releasing)
-        return k
-      }
-      return nil
+  /// Removes every file that is not finished, and ends the program before another can be begun.
+  package static func removeUnfinished(andThen end: () -> Never) -> Never {
+    unfinished.withLock { unfinished in
+      for path in unfinished { FileSystem.remove(path) }
+      end()
     }
-  }
-
-  static func remove(_ entry: Int) { states[entry].store(0, ordering: .releasing) }
-
-  static func removeAll() {
-    for k in 0..<most where states[k].load(ordering: .acquiring) == 2 { unlink(names + k * longest) }
   }
 }

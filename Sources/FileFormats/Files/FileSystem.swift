@@ -1,12 +1,5 @@
+import CStandardLibrary
 import SystemPackage
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// What swift-system has no words for yet (1.8): every other call to the system's files goes through its `FileDescriptor`.
 package enum FileSystem {
@@ -43,13 +36,7 @@ package enum FileSystem {
   package static func rename(_ path: FilePath, to target: FilePath) throws(Errno) {
     try check(
       path.withPlatformString { path in
-        #if canImport(Glibc)
-          target.withPlatformString { Glibc.rename(path, $0) }
-        #elseif canImport(Musl)
-          target.withPlatformString { Musl.rename(path, $0) }
-        #else
-          target.withPlatformString { Darwin.rename(path, $0) }
-        #endif
+        target.withPlatformString { CStandardLibrary.rename(path, $0) }
       })
   }
 

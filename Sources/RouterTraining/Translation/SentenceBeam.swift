@@ -1,14 +1,7 @@
+import CStandardLibrary
 import LayerTensors
 import MixtureOfExperts
 import RoutingCore
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// How translations are looked for.
 public struct BeamOptions: Sendable, Equatable {

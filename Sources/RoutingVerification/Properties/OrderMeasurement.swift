@@ -1,15 +1,8 @@
+import CStandardLibrary
 import GSLNumerics
 import RoutingCore
 import RoutingEstimators
 import RoutingExpectations
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// The order of accuracy of an estimator, measured: how fast its bias falls as the problem is scaled towards linearity.
 ///
@@ -43,11 +36,8 @@ public struct OrderMeasurement: Sendable {
 
   /// Measures every estimator that claims an order or exactness on the problem's kind, with every quadrature rule.
   public static func measurements(on problem: RoutedProblem) -> [OrderMeasurement] {
-    let rules = QuadratureRule.fixed + (1...4).map { QuadratureRule.gaussLegendre($0) }
-    return EstimatorRegistry.standard.flatMap { estimator -> [any GradientEstimator] in
-      guard estimator.claims.kinds.contains(problem.kind) else { return [] }
-      if estimator is Quadrature { return rules.map { Quadrature($0) } }
-      return estimator.claims.order != nil || estimator.claims.exactness == .all ? [estimator] : []
+    EstimatorRegistry.standard.filter { $0.claims.kinds.contains(problem.kind) }.flatMap(\.family).filter {
+      $0.claims.order != nil || $0.claims.exactness == .all
     }.map { OrderMeasurement(of: $0, on: problem) }
   }
 

@@ -1,12 +1,5 @@
+import CStandardLibrary
 import RoutingCore
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 extension SequentialMeanTest {
   /// What is kept of each coordinate, four coordinates to a vector, all fields of one vector side by side.

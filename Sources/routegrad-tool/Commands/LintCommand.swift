@@ -1,5 +1,5 @@
 import ArgumentParser
-import Glibc
+import CStandardLibrary
 import RouteGrad
 
 struct LintCommand: ParsableCommand {
@@ -62,12 +62,10 @@ struct LintCommand: ParsableCommand {
     case .text: try Output.standard.write(report.text(style: Terminal.hasColours ? .coloured : .plain))
     case .json: try Output.standard.write(report.json)
     }
-    Glibc.exit(ExitStatus(result.verdict).rawValue)
+    CStandardLibrary.exit(ExitStatus(result.verdict).rawValue)
   }
 
   private func lint() throws -> LintResult {
-    // So that a signal ends the tree of processes, too, however far from the command's group it went.
-    Interruption.deferInterrupts()
     let child = try ChildProcess(command, timeout: timeout)
     var hasAnswered = false
     defer { child.stop(hasAnswered: hasAnswered) }
@@ -82,7 +80,6 @@ struct LintCommand: ParsableCommand {
       return result
     } catch {
       if isShown { Terminal.show("\r\u{1B}[K") }
-      if Interruption.isRequested { throw Refusal(.interrupted, "interrupted") }
       throw Refusal(.wrongData, "\(command[0]): \(error)")
     }
   }

@@ -1,4 +1,4 @@
-import Glibc
+import CStandardLibrary
 import RouteGrad
 
 /// A command that answers lines with lines, run in a process group of its own.
@@ -16,9 +16,6 @@ final class ChildProcess: RouterTransport {
   /// How much of what was received is known to hold no line feed.
   private var searched = 0
   private var lastWords: [UInt8] = []
-
-  /// The longest time between two looks for a signal, in milliseconds.
-  private static let patience = 100.0
 
   /// The longest line taken for an answer.
   static let longestLine = 1 << 24
@@ -62,10 +59,10 @@ final class ChildProcess: RouterTransport {
       } + [nil]
     defer { for argument in arguments { free(argument) } }
     var started = pid_t()
-    let failure = Interruption.withoutSignals {
-      let failure = posix_spawnp(&started, arguments[0] ?? strdup(""), &actions, &attributes, &arguments, environ)
-      if failure == 0 { Interruption.child = started }
-      return failure
+    var failure: Int32 = 0
+    Interruption.startChild(tree) {
+      failure = posix_spawnp(&started, arguments[0] ?? strdup(""), &actions, &attributes, &arguments, environ)
+      return failure == 0 ? started : nil
     }
     for end in [ends[0][0], ends[1][1], ends[2][1]] { close(end) }
     process = started
@@ -95,7 +92,6 @@ final class ChildProcess: RouterTransport {
         throw RouterFailure("the router answered \(received.count) bytes without a line feed")
       }
       let left = deadline - Self.now
-      if Interruption.isRequested { throw RouterFailure("interrupted") }
       guard left > 0 else { throw RouterFailure("the router gave no answer within \(timeout) s") }
       var polled = [
         pollfd(fd: output, events: Int16(POLLIN), revents: 0), pollfd(fd: error, events: Int16(POLLIN), revents: 0),
@@ -103,7 +99,7 @@ final class ChildProcess: RouterTransport {
         pollfd(fd: input, events: Int16(sent < bytes.count ? POLLOUT : 0), revents: 0),
       ]
       if isSilent { polled[1].fd = -1 }
-      guard poll(&polled, 3, Int32(min(left * 1000 + 1, Self.patience))) > 0 else { continue }
+      guard poll(&polled, 3, Int32(min(left * 1000 + 1, 1e9))) > 0 else { continue }
       if polled[1].revents != 0 { listen(&chunk) }
       if polled[0].revents != 0 {
         let count = read(output, &chunk, chunk.count)
@@ -134,7 +130,7 @@ final class ChildProcess: RouterTransport {
     }
     kill(-process, SIGKILL)  // what it started and left behind
     tree.end()
-    Interruption.child = 0
+    Interruption.childHasEnded()
     signal(SIGPIPE, SIG_DFL)
   }
 

@@ -1,67 +1,153 @@
-import Glibc
+import CStandardLibrary
 import RouteGrad
+import RouteGradTraining
+import Synchronization
 
-/// What happens when the program is stopped from outside: nothing half-written stays behind, nor does a process that was
-/// started.
+/// What happens when the program is stopped from outside: nothing half-written stays behind, and what can be saved is.
 ///
-/// Whatever the command, the exit status is 128 + the signal's number: 130 for an interrupt, 143 for a request to terminate,
-/// 129 for a hangup.
+/// There are no signal handlers. The signals are blocked in every thread, and one thread does nothing but wait for them, so
+/// that they never come between two instructions of anything else (some kernels of matrix products keep the stack pointer where no
+/// handler may run), and what is done about them may lock and allocate.
 enum Interruption {
-  /// The signal that has asked for the end where one is waited for (``deferInterrupts()``); 0 if none has.
-  nonisolated(unsafe) private static var requested: sig_atomic_t = 0
-  /// Whether the first signal only asks.
-  nonisolated(unsafe) private static var isDeferred: sig_atomic_t = 0
-  /// The process that was started, to be ended with its group; 0 if there is none.
-  nonisolated(unsafe) static var child: pid_t = 0
-
-  private static let signals = [SIGINT, SIGTERM, SIGHUP]
-
-  /// Whether a signal has asked the program to come to an end by itself.
-  static var isRequested: Bool { requested != 0 }
-
-  /// How a program ends that a signal has asked to.
-  static var status: ExitStatus { ExitStatus(rawValue: 128 + requested) ?? .interrupted }
-
-  /// From now on the first signal only asks for the end (``isRequested``); the second ends the program as before.
-  static func deferInterrupts() { isDeferred = 1 }
-
-  /// Ends the program with 128 + the signal's number after removing what is unfinished.
-  static func install() {
-    // Initialised before any signal can ask for it.
-    AtomicFile.prepare()
-    (child, requested, isDeferred) = (0, 0, 0)
-    // A file that grows past the limit is a write that fails, not the end.
-    signal(SIGXFSZ, SIG_IGN)
-    // A parent that blocks signals (a thread of libdispatch does) hands its mask on.
-    var mask = sigset_t()
-    sigemptyset(&mask)
-    for number in signals {
-      sigaddset(&mask, number)
-      let before = signal(number) { number in
-        if Interruption.isDeferred != 0, Interruption.requested == 0 {
-          Interruption.requested = number
-          return
-        }
-        AtomicFile.removeUnfinished()
-        if Interruption.child > 0 { kill(-Interruption.child, SIGKILL) }
-        _exit(128 + number)
-      }
-      // Who started it by nohup wants it to go on.
-      if number == SIGHUP, unsafeBitCast(before, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self) {
-        signal(number, SIG_IGN)
-      }
-    }
-    sigprocmask(SIG_UNBLOCK, &mask, nil)
+  private struct State {
+    /// Folders of runs that nobody wants to keep.
+    var unfinished: Set<String> = []
+    /// The process that was started, to be ended with all that it started; 0 if there is none.
+    var child: pid_t = 0
+    var tree: ProcessTree?
+    /// Whether the first signal only asks for the end.
+    var isDeferred = false
   }
 
-  /// Does something that no signal may come between.
-  static func withoutSignals<Result>(_ body: () -> Result) -> Result {
-    var mask = sigset_t()
-    var before = sigset_t()
-    sigemptyset(&mask)
-    for number in signals { sigaddset(&mask, number) }
-    sigprocmask(SIG_BLOCK, &mask, &before)
-    defer { sigprocmask(SIG_SETMASK, &before, nil) }
-    return body()
+  private static let state = Mutex(State())
+  /// The signal that has asked for the end, or 0.
+  private static let request = Atomic<Int32>(0)
+
+  /// Whether a signal has asked the program to come to an end by itself.
+  static var isRequested: Bool { request.load(ordering: .relaxed) != 0 }
+
+  /// How a program ends that a signal has asked to.
+  static var status: ExitStatus { ExitStatus(rawValue: 128 + request.load(ordering: .relaxed)) ?? .interrupted }
+
+  /// From now on the first signal only asks for the end (``isRequested``); the second ends the program as before.
+  static func deferInterrupts() { state.withLock { $0.isDeferred = true } }
+
+  /// From now on an interrupt, a request to terminate, or a hangup ends the program with 128 + the signal's number (130 for
+  /// an interrupt) after removing what is unfinished. Called before there is a second thread, since threads inherit what is blocked.
+  ///
+  /// A hangup stays ignored where it is (`nohup`); an interrupt does not (a shell's background jobs begin so), because whoever sends
+  /// one to a process by its id means it.
+  static func install() {
+    // A file that grows past a limit is a write that fails, not the end.
+    signal(SIGXFSZ, SIG_IGN)
+    var handler = sigaction()
+    sigaction(SIGHUP, nil, &handler)
+    let isHangupIgnored = isIgnored(handler)
+    var mask = signals(isHangupIgnored ? [SIGINT, SIGTERM] : [SIGINT, SIGTERM, SIGHUP])
+    // An ignored signal need not be kept for a thread that waits for it.
+    for number in [SIGINT, SIGTERM] { signal(number, SIG_DFL) }
+    pthread_sigmask(SIG_BLOCK, &mask, nil)
+    let waiting = Thread(mask)
+    var thread = pthread_t()
+    let failure = pthread_create(
+      &thread, nil,
+      { argument in
+        guard let argument else { return nil }
+        Unmanaged<Thread>.fromOpaque(argument).takeRetainedValue().run()
+      }, Unmanaged.passRetained(waiting).toOpaque())
+    if failure == 0 {
+      pthread_detach(thread)
+    } else {
+      // Without a thread to wait for them they end the program at once, and may leave an unfinished file.
+      pthread_sigmask(SIG_UNBLOCK, &mask, nil)
+    }
+  }
+
+  private static func isIgnored(_ action: sigaction) -> Bool {
+    unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
+  }
+
+  private static func signals(_ numbers: [Int32]) -> sigset_t {
+    var set = sigset_t()
+    sigemptyset(&set)
+    for number in numbers { sigaddset(&set, number) }
+    return set
+  }
+
+  /// The thread that waits.
+  private final class Thread: Sendable {
+    private let mask: sigset_t
+    init(_ mask: sigset_t) { self.mask = mask }
+
+    func run() -> Never {
+      var mask = mask
+      while true {
+        var number: Int32 = 0
+        if sigwait(&mask, &number) == 0 { Interruption.receive(number) }
+      }
+    }
+  }
+
+  private static func receive(_ number: Int32) {
+    state.withLock { state in
+      if state.isDeferred, request.compareExchange(expected: 0, desired: number, ordering: .relaxed).exchanged {
+        return
+      }
+      end(state)
+      AtomicFile.removeUnfinished { _exit(128 + number) }
+    }
+  }
+
+  private static func end(_ state: borrowing State) {
+    for path in state.unfinished { RunFolder.removeAll(path) }
+    if state.child > 0 {
+      kill(-state.child, SIGKILL)
+      state.tree?.end()
+    }
+  }
+}
+
+// MARK: - What must not stay behind
+
+extension Interruption {
+  /// Does something about folders that the end of the program may not come between.
+  ///
+  /// - Parameter body: makes or removes a folder, and says so in the set of unfinished ones.
+  static func withUnfinished<Result>(_ body: (inout Set<String>) -> Result) -> Result {
+    state.withLock { state in
+      var unfinished = state.unfinished
+      defer { state.unfinished = unfinished }
+      return body(&unfinished)
+    }
+  }
+
+  /// Starts a process that ends with the program, or with ``childHasEnded()``.
+  ///
+  /// - Parameter start: gives its id, or nil if it could not be started.
+  static func startChild(_ tree: ProcessTree, _ start: () -> pid_t?) {
+    state.withLock { state in
+      state.tree = tree
+      state.child = start() ?? 0
+    }
+  }
+
+  /// The process is no more.
+  static func childHasEnded() { state.withLock { $0.child = 0 } }
+
+  /// Removes a folder of runs that is not wanted any more.
+  static func discard(_ path: String) {
+    withUnfinished { unfinished in
+      RunFolder.removeAll(path)
+      unfinished.remove(path)
+    }
+  }
+
+  /// Ends the program after removing what was not finished.
+  static func exit(_ status: ExitStatus) -> Never {
+    withUnfinished { unfinished in
+      for path in unfinished { RunFolder.removeAll(path) }
+      unfinished = []
+    }
+    AtomicFile.removeUnfinished { CStandardLibrary.exit(status.rawValue) }
   }
 }

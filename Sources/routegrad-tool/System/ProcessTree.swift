@@ -1,5 +1,5 @@
 import CProcess
-import Glibc
+import CStandardLibrary
 import RouteGrad
 import SystemPackage
 

@@ -1,4 +1,4 @@
-import Glibc
+import CStandardLibrary
 import RouteGrad
 import RouteGradTraining
 import RoutingCore
@@ -36,9 +36,9 @@ struct ComparisonSession {
 
   /// Trains and compares.
   func run() throws -> ComparisonReport {
-    let folder = try command.runs ?? Self.temporaryFolder()
-    defer { if command.runs == nil { RunFolder.removeAll(folder) } }
     Interruption.deferInterrupts()
+    let folder = try command.runs ?? Self.temporaryFolder()
+    defer { if command.runs == nil { Interruption.discard(folder) } }
     var notes: [String] = []
     let rates = try command.tune ? tuned(in: folder, &notes) : given ?? TunedRates.standard(for: settings)
     var jobs: [TrainingJobs.Job] = []
@@ -106,10 +106,13 @@ struct ComparisonSession {
 
   // MARK: - A folder for runs that nobody wants to keep
 
+  /// It is removed however the program ends.
   private static func temporaryFolder() throws -> String {
     let base = getenv("TMPDIR").map { FilePath(platformString: $0) } ?? "/tmp"
     do throws(Errno) {
-      return try FileSystem.makeTemporaryFolder(in: base, prefix: "routegrad-compare-").text
+      let folder = try FileSystem.makeTemporaryFolder(in: base, prefix: "routegrad-compare-").text
+      Interruption.withUnfinished { _ = $0.insert(folder) }
+      return folder
     } catch {
       throw AtomicFile.unwritable(base.text, error)
     }

@@ -96,7 +96,9 @@ struct TrainerTests {
       let tensors = trainer.model.parameters.map { ($0.name, $0.value) }
       for place in stride(from: 0, to: bytes.count, by: 499) + Array(0..<64) {
         bytes[place] ^= UInt8(1 << (place % 8))
-        #expect(throws: (any Error).self, "byte \(place)") { try Checkpoint(bytes, into: tensors, trainer.folder.manifest.plan) }
+        #expect(throws: (any Error).self, "byte \(place)") {
+          try Checkpoint(bytes, into: tensors, trainer.folder.manifest.plan)
+        }
         bytes[place] ^= UInt8(1 << (place % 8))
       }
     }
