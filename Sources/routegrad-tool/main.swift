@@ -8,7 +8,7 @@ Interruption.install()
 do {
   let arguments = Program.arguments
   if Set(arguments) == ["--version", "--verbose"] {
-    try Output.standard.write(RouteGradCommand.verboseVersion)
+    try Output.standard.write(Terminal.characters(RouteGradCommand.verboseVersion))
     exit(0)
   }
   try RouteGradCommand.requireKnownCommand(arguments)

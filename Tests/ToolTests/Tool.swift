@@ -97,7 +97,9 @@ enum Tool {
     let change = (folder.map { ["--chdir", $0.path] } ?? []) + (ignored.map { ["--ignore-signal=\($0)"] } ?? [])
     let wrapper = shell.map { ["/bin/sh", "-c", $0, "sh"] } ?? []
     let command = (change.isEmpty ? [] : ["/usr/bin/env"] + change) + wrapper + [try executable()] + arguments
-    let variables = ProcessInfo.processInfo.environment.merging(environment) { $1 }.map { "\($0)=\($1)" }
+    // In a locale that has all characters, unless a test asks for another.
+    let variables = ProcessInfo.processInfo.environment.merging(["LC_ALL": "C.UTF-8"]) { $1 }
+      .merging(environment) { $1 }.map { "\($0)=\($1)" }
     var process = pid_t()
     let failure = withCStrings(command) { arguments in
       withCStrings(variables) { posix_spawn(&process, command[0], &actions, &attributes, arguments, $0) }

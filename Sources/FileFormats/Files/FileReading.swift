@@ -35,7 +35,8 @@ package enum FileReading {
     }
   }
 
-  static func open(_ name: String) throws(Refusal) -> FileDescriptor {
+  /// Opens a file to read.
+  package static func open(_ name: String) throws(Refusal) -> FileDescriptor {
     do { return try FileDescriptor.open(FilePath(named: name), .readOnly, options: .closeOnExec) } catch {
       throw unreadable(name, error)
     }

@@ -1,4 +1,6 @@
+import CStandardLibrary
 import RouteGrad
+import SystemPackage
 
 /// Files that are read.
 enum Input {
@@ -13,6 +15,72 @@ enum Input {
   /// - Throws: `Refusal` if it cannot be read, `InvalidFile` if it holds no problems.
   static func problems(in path: String) throws -> [FiledProblem] {
     try ProblemFile.problems(of: bytes(of: path), file: name(of: path))
+  }
+
+  /// Larger files of problems are read piece by piece, twice.
+  private static let inMemory = 1 << 23
+  private static let piece = 1 << 18
+
+  /// The problems of a file, or of standard input for `-`, which need not fit into memory.
+  ///
+  /// - Throws: `Refusal` if it cannot be read, `InvalidFile` if it is small and holds no problems.
+  static func source(of path: String) throws -> ProblemSource {
+    let descriptor = path == "-" ? FileDescriptor.standardInput : try FileReading.open(path)
+    let isFile = FileSystem.status(of: descriptor)?.isFile ?? false
+    let beginning = isFile ? try descriptor.seek(offset: 0, from: .current) : 0
+    var bytes: [UInt8] = []
+    while bytes.count <= inMemory {
+      let piece = try read(descriptor, path: path)
+      if piece.isEmpty {
+        if path != "-" { try? descriptor.close() }
+        return ProblemSource(try ProblemFile.problems(of: bytes, file: name(of: path)))
+      }
+      bytes += piece
+    }
+    // What cannot be read twice is kept in a file without a name.
+    let kept = isFile ? descriptor : try copy(bytes, andTheRestOf: descriptor, path: path)
+    return ProblemSource(file: name(of: path)) {
+      var offset = isFile ? beginning : 0
+      return {
+        let piece = try read(kept, path: path, at: offset)
+        offset += Int64(piece.count)
+        return piece
+      }
+    }
+  }
+
+  /// The next bytes, none at the end; with an offset those from there on.
+  private static func read(
+    _ descriptor: FileDescriptor, path: String, at offset: Int64? = nil
+  ) throws(Refusal) -> [UInt8] {
+    do {
+      return try [UInt8](unsafeUninitializedCapacity: piece) { buffer, initialized in
+        let bytes = UnsafeMutableRawBufferPointer(buffer)
+        initialized =
+          try offset.map { try descriptor.read(fromAbsoluteOffset: $0, into: bytes) } ?? descriptor.read(into: bytes)
+      }
+    } catch {
+      throw FileReading.unreadable(name(of: path), error)
+    }
+  }
+
+  /// A file without a name that holds some bytes and what is left of a stream.
+  private static func copy(
+    _ bytes: [UInt8], andTheRestOf descriptor: FileDescriptor, path: String
+  ) throws(Refusal) -> FileDescriptor {
+    guard let stream = tmpfile() else { throw AtomicFile.unwritable("a temporary file", Errno(rawValue: errno)) }
+    let file = FileDescriptor(rawValue: fileno(stream))
+    var piece = bytes
+    var total = 0
+    while !piece.isEmpty {
+      total += piece.count
+      guard total <= largest else {
+        throw Refusal(.wrongData, "\(name(of: path)): expected at most \(largest) bytes, got more")
+      }
+      do { try file.writeAll(piece) } catch { throw AtomicFile.unwritable("a temporary file", error) }
+      piece = try read(descriptor, path: path)
+    }
+    return file
   }
 
   /// The one problem of a file, or the one with a name.
