@@ -17,7 +17,8 @@ let package = Package(
     .default(enabledTraits: ["BASE"]),
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
   ],
   targets: [
     // MARK: C
@@ -27,6 +28,7 @@ let package = Package(
     .target(name: "CStandardLibrary"),
     .target(name: "CBLASLoader", linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
     .target(name: "CKernels"),
+    .target(name: "CProcess"),
     .target(name: "CShippedProblems"),
 
     // MARK: Mathematics, without GSL and without input or output
@@ -44,7 +46,11 @@ let package = Package(
       ]),
 
     // MARK: Files
-    .target(name: "FileFormats", dependencies: ["CStandardLibrary", "RoutingCore", "CZlib"]),
+    .target(
+      name: "FileFormats",
+      dependencies: [
+        "CStandardLibrary", "RoutingCore", "CZlib", .product(name: "SystemPackage", package: "swift-system"),
+      ]),
 
     // MARK: The judge's wing
     .target(
@@ -84,7 +90,7 @@ let package = Package(
       dependencies: [
         "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "LayerTensors",
         "MixtureOfExperts",
-        "FileFormats", "GSLNumerics", "CKernels",
+        "FileFormats", "GSLNumerics", "CKernels", .product(name: "SystemPackage", package: "swift-system"),
       ]),
     .target(
       name: "TrainingReports",
@@ -101,8 +107,9 @@ let package = Package(
     .executableTarget(
       name: "routegrad-tool",
       dependencies: [
-        "CStandardLibrary", "RouteGrad", "RouteGradTraining",
+        "CStandardLibrary", "RouteGrad", "RouteGradTraining", "CProcess",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "SystemPackage", package: "swift-system"),
       ]),
     .executableTarget(
       name: "routegrad-bench",

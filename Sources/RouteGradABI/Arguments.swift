@@ -55,13 +55,18 @@ func requireSize<Structure>(_ size: Int, of type: Structure.Type, _ name: String
   }
 }
 
+extension Limit {
+  /// Throws what to say of an argument whose value is not within the limit.
+  func check(_ argument: String, _ value: Value) throws(Failure) {
+    if let complaint = complaint(about: value) { throw .argument("\(argument): \(complaint)") }
+  }
+}
+
 /// The mask with a rule and a threshold.
 func mask(_ rule: UnsafePointer<CChar>?, _ threshold: Double, _ name: String) throws(Failure) -> SamplingSpace {
   let rule = try text(rule, "\(name) rule")
   if rule == SamplingSpace.none.rule { return .none }
-  guard threshold >= 0, threshold.isFinite else {
-    throw .argument("\(name) threshold: expected a finite number of at least 0, got \(threshold)")
-  }
+  try SamplingSpace.thresholdLimit.check("\(name) threshold", threshold)
   guard let space = SamplingSpace(rule: rule, threshold: threshold) else {
     throw .argument("\(name) rule: expected one of \(SamplingSpace.rules.joined(separator: ", ")), got '\(rule)'")
   }

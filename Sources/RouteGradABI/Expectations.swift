@@ -12,17 +12,13 @@ extension AssessmentOptions {
     self.init(target: target, covariance: covariance)
     guard let options = options?.pointee else { return }
     try requireSize(options.size, of: rg_options.self, "options")
-    guard options.tolerance > 0, options.tolerance.isFinite else {
-      throw .argument("options.tolerance: expected a finite number above 0, got \(options.tolerance)")
-    }
+    try IntegrationOptions.toleranceLimit.check("options.tolerance", options.tolerance)
     let threads = problem.threads(try checkedThreads(options.threads, "options.threads"))
     integration = IntegrationOptions(tolerance: options.tolerance, seed: options.seed, threads: threads)
     switch options.method {
     case RG_METHOD_AUTO: break
     case RG_METHOD_MONTE_CARLO:
-      guard (2...mostSamples).contains(options.samples) else {
-        throw .argument("options.samples: expected a whole number from 2 to \(mostSamples), got \(options.samples)")
-      }
+      try MonteCarlo.samplesLimit.check("options.samples", Int(clamping: options.samples))
       sampling = Sampling(samples: Int(options.samples), seed: options.seed, threads: threads)
     default:
       throw .argument(
@@ -30,9 +26,6 @@ extension AssessmentOptions {
     }
   }
 }
-
-/// More samples than this would take years.
-private let mostSamples: UInt64 = 1_000_000_000_000
 
 /// A number of threads from 1 to 1024.
 func checkedThreads(_ threads: Int, _ name: String) throws(Failure) -> Int {

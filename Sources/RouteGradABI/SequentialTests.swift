@@ -81,16 +81,10 @@ extension Criteria {
     guard let c = criteria else { return }
     try requireSize(c.size, of: rg_criteria.self, "criteria")
     for (name, rate) in [("false_fail_rate", c.false_fail_rate), ("false_pass_rate", c.false_pass_rate)] {
-      guard rate >= 1e-300, rate <= 0.5 else {
-        throw .argument("criteria.\(name): expected a number from 1e-300 to 0.5, got \(rate)")
-      }
+      try ErrorRates.limit.check("criteria.\(name)", rate)
     }
-    guard c.detectable_bias > 0, c.detectable_bias.isFinite else {
-      throw .argument("criteria.detectable_bias: expected a finite number above 0, got \(c.detectable_bias)")
-    }
-    guard c.tolerance >= 0, c.tolerance < 1 else {
-      throw .argument("criteria.tolerance: expected a number from 0 to below 1, got \(c.tolerance)")
-    }
+    try Criteria.detectableBiasLimit.check("criteria.detectable_bias", c.detectable_bias)
+    try Criteria.toleranceLimit.check("criteria.tolerance", c.tolerance)
     self.init(
       rates: ErrorRates(falseFail: c.false_fail_rate, falsePass: c.false_pass_rate), relativeTolerance: c.tolerance,
       relativeDetectableBias: c.detectable_bias)

@@ -19,6 +19,8 @@ public enum SamplingSpace: Sendable, Equatable {
 
   /// The threshold used where none is given.
   public static let defaultThreshold = 0.1
+  /// What a threshold may be.
+  public static let thresholdLimit = Limit<Double>.notNegative
 
   /// The rule's name in files and on the command line.
   public var rule: String {

@@ -5,6 +5,8 @@ import RoutingEstimators
 public struct IntegrationOptions: Sendable, Equatable {
   /// The relative error that is asked for where none is given.
   public static let standardTolerance = 1e-10
+  /// What a tolerance may be.
+  public static let toleranceLimit = Limit<Double>.positive
   /// The number of samples where only sampling is left and no number is given.
   public static let standardSamples = 200_000
 

@@ -12,6 +12,9 @@ import RoutingEstimators
 ///   outcome came up is kept: integers, which merge exactly.
 /// - Those with continuous noise are run (``SamplingEstimator``), their samples' powers are summed.
 public enum MonteCarlo {
+  /// The number of samples: a variance takes two, and more than this would take years.
+  public static let samplesLimit = Limit.whole(2...1_000_000_000_000)
+
   /// The samples of a block of finite estimators, and the length up to which their lists are short.
   static let blockSize = 1 << 14
   /// The samples of a block of continuous estimators, which cost more.

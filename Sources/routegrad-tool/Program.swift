@@ -5,10 +5,18 @@ import RouteGradTraining
 
 /// How the program ends.
 enum Program {
+  /// The arguments without the program's name, in which bytes that are not UTF-8 stand as `FileName` has them;
+  /// `CommandLine.arguments` replaces them, and what they name could not be found again.
+  static var arguments: [String] {
+    UnsafeBufferPointer(start: CommandLine.unsafeArgv, count: Int(CommandLine.argc)).dropFirst().map { argument in
+      argument.map { FileName.text(of: UnsafeBufferPointer(start: $0, count: strlen($0)).map(UInt8.init(bitPattern:))) }
+        ?? ""
+    }
+  }
+
   /// Ends the program as an error asks for: help on standard output, or one line on standard error and the
   /// error's status.
   static func exit(with error: any Error) -> Never {
-    Interruption.discardUnfinished()
     guard RouteGradCommand.exitCode(for: error) != .success else {
       // Help and version are thrown, too.
       do {
@@ -23,7 +31,7 @@ enum Program {
     }
     let failure = Failure(error)
     Terminal.complain("routegrad: \(failure.message)")
-    CStandardLibrary.exit(failure.status.rawValue)
+    Interruption.exit(failure.status)
   }
 }
 
@@ -42,8 +50,10 @@ enum ExitStatus: Int32 {
   case noInput = 66
   /// An output that cannot be written.
   case noOutput = 73
-  /// Stopped by a signal that was waited for.
+  /// Stopped by a signal: 128 + its number.
+  case hungUp = 129
   case interrupted = 130
+  case terminated = 143
 }
 
 extension ExitStatus {
@@ -54,6 +64,20 @@ extension ExitStatus {
       case .proved, .consistent: .success
       case .refuted: .refuted
       case .undecided: .undecided
+      }
+  }
+}
+
+extension ExitStatus {
+  /// What a refusal ends the program with.
+  init(_ code: Refusal.Code) {
+    self =
+      switch code {
+      case .wrongData: .wrongData
+      case .noInput: .noInput
+      case .noOutput: .noOutput
+      case .interrupted: Interruption.status
+      default: .wrongUsage
       }
   }
 }
@@ -74,26 +98,20 @@ struct Failure: Error {
     case let failure as Failure: self = failure
     case let error as InvalidFile: self.init(.wrongData, error.description)
     case let error as InvalidEstimator: self.init(.wrongUsage, error.description)
-    case let error as ReportError:
-      self.init(error.code == .wrongData ? .wrongData : .wrongUsage, error.description)
-    case let error as SampleError:
-      self.init(error.code == .noInput ? .noInput : .wrongData, error.description)
-    case let error as RunError:
-      switch error.code {
-      case .noInput: self.init(.noInput, error.description)
-      case .noOutput: self.init(.noOutput, error.description)
-      case .wrongData: self.init(.wrongData, error.description)
-      default: self.init(.wrongUsage, error.description)
-      }
+    case let error as Refusal: self.init(ExitStatus(error.code), error.description)
     default:
       let lines = RouteGradCommand.message(for: error).split(whereSeparator: \.isNewline)
       self.init(.wrongUsage, lines.joined(separator: " "))
     }
   }
 
+  /// Settings whose options have other names.
+  private static let options = ["heldOutPercent": "held-out", "vocabularyLimit": "vocabulary"]
+
   /// What is wrong with a setting that an option of the same name gives: `learningRate` is `--learning-rate`.
   init(option error: InvalidInput) {
-    let option = error.path.map { $0.isUppercase ? "-\($0.lowercased())" : "\($0)" }.joined()
+    let setting = error.path.split(separator: ".").last.map(String.init) ?? ""
+    let option = Self.options[setting] ?? setting.map { $0.isUppercase ? "-\($0.lowercased())" : "\($0)" }.joined()
     self.init(.wrongUsage, "'--\(option)': \(error.expectation)")
   }
 }

@@ -10,7 +10,7 @@ struct RouteGradCommand: ParsableCommand {
       Start with 'routegrad report': it needs no input.
 
       Exit status: 0 done, 1 refuted, 2 undecided, 64 wrong usage, 65 wrong data, 66 an input cannot be \
-      opened, 73 an output cannot be written, 130 interrupted.
+      opened, 73 an output cannot be written, 129, 130 or 143 ended by a signal.
       """,
     version: routeGradVersion,
     subcommands: [

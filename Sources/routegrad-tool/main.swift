@@ -6,12 +6,13 @@ import RouteGrad
 // (formats.md).
 Interruption.install()
 do {
-  if Set(CommandLine.arguments.dropFirst()) == ["--version", "--verbose"] {
+  let arguments = Program.arguments
+  if Set(arguments) == ["--version", "--verbose"] {
     try Output.standard.write(Terminal.characters(RouteGradCommand.verboseVersion))
     exit(0)
   }
-  try RouteGradCommand.requireKnownCommand(Array(CommandLine.arguments.dropFirst()))
-  var command = try RouteGradCommand.parseAsRoot()
+  try RouteGradCommand.requireKnownCommand(arguments)
+  var command = try RouteGradCommand.parseAsRoot(arguments)
   try command.run()
 } catch {
   Program.exit(with: error)

@@ -163,8 +163,8 @@ struct Contents: Equatable {
     for (bits, value) in [
       (0x3C00, 1.0), (0xC000, -2), (0x0001, 0x1p-24), (0x03FF, 1023 * 0x1p-24), (0x0400, 0x1p-14), (0x7BFF, 65504),
       (0x3555, 0.333251953125), (0x7C00, .infinity), (0xFC00, -.infinity),
-    ] { #expect(NpyArray.half(UInt16(bits)) == value) }
-    #expect(NpyArray.half(0x7E00).isNaN)
+    ] { #expect(Double(half: UInt16(bits)) == value) }
+    #expect(Double(half: 0x7E00).isNaN)
   }
 
   // MARK: Text

@@ -37,14 +37,16 @@ enum Tool {
 
   /// Runs the program to its end.
   static func run(
-    _ arguments: [String], input: String = "", in folder: URL? = nil, environment: [String: String] = [:]
+    _ arguments: [String], input: String = "", in folder: URL? = nil, environment: [String: String] = [:],
+    under shell: String? = nil
   ) throws -> Run {
-    try run(arguments, input: Data(input.utf8), in: folder, environment: environment)
+    try run(arguments, input: Data(input.utf8), in: folder, environment: environment, under: shell)
   }
 
   /// Runs the program to its end on bytes that need not be text.
   static func run(
-    _ arguments: [String], input: Data, in folder: URL? = nil, environment: [String: String] = [:]
+    _ arguments: [String], input: Data, in folder: URL? = nil, environment: [String: String] = [:],
+    under shell: String? = nil
   ) throws -> Run {
     try Folder.temporary { files in
       // Through files and not through pipes, which would have to be emptied while the program runs.
@@ -53,7 +55,7 @@ enum Tool {
       for name in names[1...] { try Data().write(to: name) }
       let process = try start(
         arguments, input: .file(names[0].path), output: .file(names[1].path), error: .file(names[2].path),
-        in: folder, environment: environment)
+        in: folder, environment: environment, under: shell)
       let status = try wait(for: process)
       return Run(
         status: status, output: String(decoding: try Data(contentsOf: names[1]), as: UTF8.self),
@@ -61,10 +63,15 @@ enum Tool {
     }
   }
 
-  /// Starts the program and returns its process; `ignored` are signals that it finds ignored, as `HUP,INT`.
+  /// Starts the program and returns its process.
+  ///
+  /// - Parameters:
+  ///   - ignored: signals that it finds ignored, as `HUP,INT`.
+  ///   - shell: a line for `sh` that becomes the program, `"$@"`, after what it does first.
   static func start(
     _ arguments: [String], input: Stream = .file("/dev/null"), output: Stream, error: Stream,
-    in folder: URL? = nil, environment: [String: String] = [:], ignoring ignored: String? = nil
+    in folder: URL? = nil, environment: [String: String] = [:], ignoring ignored: String? = nil,
+    under shell: String? = nil
   ) throws -> pid_t {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
@@ -88,7 +95,8 @@ enum Tool {
 
     // posix_spawn cannot change the folder in portable C; env, which becomes the program, can.
     let change = (folder.map { ["--chdir", $0.path] } ?? []) + (ignored.map { ["--ignore-signal=\($0)"] } ?? [])
-    let command = (change.isEmpty ? [] : ["/usr/bin/env"] + change) + [try executable()] + arguments
+    let wrapper = shell.map { ["/bin/sh", "-c", $0, "sh"] } ?? []
+    let command = (change.isEmpty ? [] : ["/usr/bin/env"] + change) + wrapper + [try executable()] + arguments
     // In a locale that has all characters, unless a test asks for another.
     let variables = ProcessInfo.processInfo.environment.merging(["LC_ALL": "C.UTF-8"]) { $1 }
       .merging(environment) { $1 }.map { "\($0)=\($1)" }

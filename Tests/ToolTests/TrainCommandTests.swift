@@ -87,7 +87,10 @@ struct TrainCommandTests {
     ("a b c d e f g h i j\n", ["--router", "exact"], 64, ["works at any depth"]),
     ("a b c d e f g h i j\n", ["--router", "sparsmixer"], 64, ["did you mean 'sparsemixer'?"]),
     ("a b c d e f g h i j\n", ["--heads", "3"], 64, ["a width that the 3 heads divide"]),
-    ("a b c d e f g h i j\n", ["--learning-rate", "0"], 64, ["'--learning-rate': expected a number above 0, got 0"]),
+    (
+      "a b c d e f g h i j\n", ["--learning-rate", "0"], 64,
+      ["'--learning-rate': expected a finite number above 0, got 0"]
+    ),
     ("a b c d e f g h i j\n", ["--held-out", "100"], 64, ["0 to 99 percent"]),
   ])
   func badTextsAndSettingsAreRefused(text: String, options: [String], status: Int32, parts: [String]) throws {

@@ -109,7 +109,7 @@ package final class NpyArray {
     switch (element.kind, element.bytes) {
     case ("f", 8): return Double(bitPattern: load(UInt64.self))
     case ("f", 4): return Double(Float(bitPattern: load(UInt32.self)))
-    case ("f", _): return Self.half(load(UInt16.self))
+    case ("f", _): return Double(half: load(UInt16.self))
     case ("i", 1): return Double(load(Int8.self))
     case ("i", 2): return Double(load(Int16.self))
     case ("i", 4): return Double(load(Int32.self))
@@ -118,18 +118,6 @@ package final class NpyArray {
     case (_, 2): return Double(load(UInt16.self))
     case (_, 4): return Double(load(UInt32.self))
     default: return Double(load(UInt64.self))
-    }
-  }
-
-  /// The number of 16 bits of IEEE 754 binary16; Swift's own type is missing on some platforms.
-  package static func half(_ bits: UInt16) -> Double {
-    let sign = bits >> 15 == 0 ? 1.0 : -1
-    let exponent = Int(bits >> 10 & 0x1F)
-    let fraction = Double(bits & 0x3FF)
-    switch exponent {
-    case 0: return sign * fraction * 0x1p-24
-    case 31: return fraction == 0 ? sign * .infinity : .nan
-    default: return sign * (1024 + fraction) * Double(sign: .plus, exponent: exponent - 25, significand: 1)
     }
   }
 }

@@ -1,25 +1,7 @@
+import RoutingCore
+
 /// Why samples cannot be read.
-public struct SampleError: Error, Sendable, Equatable, CustomStringConvertible {
-  /// Whose fault it is.
-  public struct Code: Sendable, Equatable {
-    private let name: String
-    /// The samples are not what they should be.
-    public static let wrongData = Code(name: "wrong data")
-    /// The samples cannot be read where they stand.
-    public static let noInput = Code(name: "no input")
-  }
-
-  /// Whose fault it is.
-  public let code: Code
-  /// One line: the stream's name, the line or row, and what was expected there.
-  public let description: String
-
-  /// Says why.
-  public init(_ code: Code, _ description: String) {
-    self.code = code
-    self.description = description
-  }
-}
+public typealias SampleError = Refusal
 
 /// Where bytes come from: a file, a pipe.
 public protocol ByteSource: AnyObject {

@@ -33,6 +33,9 @@ package struct JSONFields {
     }
   }
 
+  /// The names of the fields, sorted.
+  package var names: [String] { members.keys.sorted() }
+
   /// Whether there is a field of this name.
   package func has(_ key: String) -> Bool { members[key] != nil }
 
@@ -49,6 +52,15 @@ package struct JSONFields {
     let value = try value(key, expected)
     guard case .string(let text) = value else { throw mismatch(key, expected, value) }
     return text
+  }
+
+  /// The name of a file.
+  package func fileName(_ key: String) throws(InvalidInput) -> String {
+    let name = try string(key, "the name of a file")
+    guard !name.isEmpty, !name.unicodeScalars.contains("\0") else {
+      throw InvalidInput(key, "expected the name of a file, got one that is empty or has a NUL in it")
+    }
+    return name
   }
 
   /// One of a few words.
@@ -77,6 +89,42 @@ package struct JSONFields {
       throw InvalidInput(key, "expected a whole number, got \(number)")
     }
     return integer
+  }
+
+  /// A number within a limit.
+  package func number(_ key: String, _ limit: Limit<Double>) throws(InvalidInput) -> Double {
+    let number = try number(key)
+    try limit.require(key, number)
+    return number
+  }
+
+  /// A whole number within a limit.
+  package func integer(_ key: String, _ limit: Limit<Int>) throws(InvalidInput) -> Int {
+    let integer = try integer(key)
+    try limit.require(key, integer)
+    return integer
+  }
+
+  /// A number, or null.
+  package func optionalNumber(_ key: String) throws(InvalidInput) -> Double? {
+    try value(key, "a number or null") == .null ? nil : number(key)
+  }
+
+  /// A whole number, or null.
+  package func optionalInteger(_ key: String) throws(InvalidInput) -> Int? {
+    try value(key, "a whole number or null") == .null ? nil : integer(key)
+  }
+
+  /// An object.
+  package func object(
+    _ key: String, of owner: String, only fields: [String]? = nil
+  ) throws(InvalidInput) -> JSONFields {
+    let value = try value(key, "\(owner) (an object)")
+    do throws(InvalidInput) {
+      return try JSONFields(value, of: owner, only: fields)
+    } catch {
+      throw error.inside(key)
+    }
   }
 
   /// A list of numbers.

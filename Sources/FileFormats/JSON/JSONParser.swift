@@ -1,5 +1,7 @@
+import RoutingCore
+
 /// Why a text is not JSON, and where.
-package struct JSONError: Error, Sendable, Equatable {
+package struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
   /// The path of the value that is wrong, `problems[3].logits[1]`; empty for the whole text.
   package var path: String
   /// What was expected, and what was found.
@@ -7,6 +9,15 @@ package struct JSONError: Error, Sendable, Equatable {
   /// The place in the text, counted from 1; columns are bytes.
   package var line: Int
   package var column: Int
+
+  /// As a complaint about a file.
+  package var inFile: InvalidInput { InvalidInput(path, "\(expectation) (line \(line), column \(column))") }
+
+  /// As a complaint about a text of one line.
+  package var inLine: InvalidInput { InvalidInput(path, "\(expectation) (column \(column))") }
+
+  /// One line.
+  package var description: String { inFile.description }
 }
 
 /// A strict reader of JSON (RFC 8259) that knows the path of whatever it refuses.

@@ -141,7 +141,7 @@ public struct SafeTensors: Sendable {
       case .f64: load(UInt64.self) { Double(bitPattern: $0) }
       case .f32: load(UInt32.self) { Double(Float(bitPattern: $0)) }
       case .bf16: load(UInt16.self) { Double(Float(bitPattern: UInt32($0) << 16)) }
-      case .f16: load(UInt16.self, Self.half)
+      case .f16: load(UInt16.self) { Double(half: $0) }
       default: []
       }
     }
@@ -152,6 +152,23 @@ public struct SafeTensors: Sendable {
       throw InvalidInput("\(name)[\(k)]", "expected a finite number, got \(values[k])")
     }
     return values
+  }
+
+  /// Throws `InvalidInput` unless there is a tensor F32 of a shape, all of it finite.
+  package func requireFloats(_ name: String, shape: [Int]) throws(InvalidInput) {
+    let entry = tensors[name]
+    guard let entry, entry.type == .f32, entry.shape == shape else {
+      throw InvalidInput(
+        name, "expected a tensor F32 \(shape), got \(entry.map { "\($0.type.rawValue) \($0.shape)" } ?? "none")")
+    }
+    let fault = bytes.withUnsafeBytes { raw in
+      (0..<entry.count).first { k in
+        // All ones is the exponent of NaN and the infinities.
+        let bits = raw.loadUnaligned(fromByteOffset: entry.range.lowerBound + 4 * k, as: UInt32.self)
+        return UInt32(littleEndian: bits) & 0x7F80_0000 == 0x7F80_0000
+      }
+    }
+    if let fault { throw InvalidInput("\(name)[\(fault)]", "expected a finite number, got one that is not") }
   }
 
   /// Copies a tensor of F32 bit by bit.
@@ -186,17 +203,5 @@ public struct SafeTensors: Sendable {
   private func entry(_ name: String) throws(InvalidInput) -> Entry {
     guard let entry = tensors[name] else { throw InvalidInput(name, "expected a tensor, it is missing") }
     return entry
-  }
-
-  /// A number of IEEE 754's binary16; written out because Float16 is not available everywhere.
-  static func half(_ bits: UInt16) -> Double {
-    let magnitude: Double
-    let (exponent, fraction) = (Int(bits >> 10 & 0x1F), Double(bits & 0x3FF))
-    switch exponent {
-    case 0: magnitude = fraction * 0x1p-24
-    case 31: magnitude = fraction == 0 ? .infinity : .nan
-    default: magnitude = (1024 + fraction) * Double(sign: .plus, exponent: exponent - 25, significand: 1)
-    }
-    return bits >> 15 == 1 ? -magnitude : magnitude
   }
 }

@@ -29,6 +29,9 @@ package struct Comparison: Sendable {
     package var audit: RouterAudit?
   }
 
+  /// The number of seeds.
+  package static let seedsLimit = Limit.whole(1...10_000)
+
   /// What all runs have in common.
   package var settings: any ModelSettings
   package var plan: TrainingPlan

@@ -70,7 +70,7 @@ package struct RateSearch: Sendable {
   private func meanLogLoss(_ router: TrainingRouter, rate: Double) throws(RunError) -> Double {
     var sum = 0.0
     for job in jobs(router, rate: rate) {
-      let metrics = try RunFolder.metrics(of: job.folder)
+      let metrics = try RunFolder.metrics(of: job.folder, job.manifest.plan)
       sum += metrics.lines.last?.loss.map { log($0) } ?? .infinity
     }
     return sum / Double(seeds.count)

@@ -1,5 +1,6 @@
 import FileFormats
 import RoutingCore
+import SystemPackage
 
 /// A complete run, as its folder has it.
 package struct RunRecord: Sendable {
@@ -27,7 +28,7 @@ package struct RunCollection: Sendable {
   ///
   /// - Throws: ``RunError`` if there is none, or a manifest or metrics are damaged.
   package init(below folder: String) throws(RunError) {
-    guard RunFiles.names(in: folder) != nil else { throw RunFiles.unreadable(folder) }
+    do { _ = try FileSystem.names(in: FilePath(named: folder)) } catch { throw FileReading.unreadable(folder, error) }
     try collect(folder, depth: 0)
     guard !records.isEmpty || !unfinished.isEmpty else {
       throw RunError(.noInput, "\(folder): expected folders of runs (manifest.json), there are none")
@@ -52,7 +53,7 @@ package struct RunCollection: Sendable {
 
   private mutating func add(_ folder: String) throws(RunError) {
     let manifest = try RunFolder.manifest(of: folder)
-    let metrics = try RunFolder.metrics(of: folder)
+    let metrics = try RunFolder.metrics(of: folder, manifest.plan)
     if metrics.isComplete(manifest.plan) {
       records.append(RunRecord(manifest: manifest, metrics: metrics, path: folder))
     } else {

@@ -49,7 +49,9 @@ package enum TrainingJobs {
       guard manifest.commonPart == job.manifest.commonPart else {
         throw RunError(.wrongUsage, "\(job.folder): holds a run of another task or plan")
       }
-      if let metrics = try? RunFolder.metrics(of: job.folder), metrics.isComplete(manifest.plan) { return }
+      if let metrics = try? RunFolder.metrics(of: job.folder, manifest.plan), metrics.isComplete(manifest.plan) {
+        return
+      }
       folder = try RunFolder(opening: job.folder)
     } else {
       folder = try RunFolder(creating: job.folder, job.manifest)

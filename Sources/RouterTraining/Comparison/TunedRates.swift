@@ -39,7 +39,7 @@ package struct TunedRates: Sendable, Equatable {
 
   package init(_ bytes: [UInt8]) throws(InvalidInput) {
     let value: JSONValue
-    do { value = try JSONParser.parse(bytes) } catch { throw InvalidInput("", "\(error)") }
+    do { value = try JSONParser.parse(bytes) } catch { throw error.inFile }
     let fields = try JSONFields(value, of: "tuned rates", only: ["schema", "model", "shared", "rates"])
     _ = try fields.word("schema", among: [Self.schema])
     model = try fields.string("model")

@@ -54,24 +54,27 @@ extension MixtureSettings: ModelSettings {
     try validate()
   }
 
+  static let sharedLimit = Limit.number(0...1)
+  static let batchLimit = Limit.whole(1...1 << 16)
+  static let heldOutLimit = Limit.whole(2...1 << 16)
+  static let expertsLimit = Limit.whole(2...1 << 10)
+  static let widthLimit = Limit.whole(2...1 << 12)
+  static let hiddenLimit = Limit.whole(1...1 << 12)
+
   /// - Throws: `InvalidInput` for the first setting that is out of range.
   package func validate() throws(InvalidInput) {
-    func require(_ name: String, _ value: Int, _ range: ClosedRange<Int>) throws(InvalidInput) {
-      guard range.contains(value) else {
-        throw InvalidInput(name, "expected \(range.lowerBound) to \(range.upperBound), got \(value)")
-      }
-    }
-    guard shared >= 0, shared <= 1 else { throw InvalidInput("shared", "expected a number from 0 to 1, got \(shared)") }
-    guard loadBalance >= 0, loadBalance.isFinite else {
-      throw InvalidInput("loadBalance", "expected a number of at least 0, got \(loadBalance)")
-    }
-    try require("batch", batch, 1...1 << 16)
-    try require("heldOut", heldOut, 2...1 << 16)
-    try require("audited", audited, 1...heldOut)
-    try require("experts", experts, 2...1024)
-    try require("width", width, 2...4096)
-    try require("hidden", hidden, 1...4096)
+    try Self.sharedLimit.require("shared", shared)
+    try Limit.notNegative.require("loadBalance", loadBalance)
+    try Self.batchLimit.require("batch", batch)
+    try Self.heldOutLimit.require("heldOut", heldOut)
+    try Limit.whole(1...heldOut).require("audited", audited)
+    try Self.expertsLimit.require("experts", experts)
+    try Self.widthLimit.require("width", width)
+    try Self.hiddenLimit.require("hidden", hidden)
+    try TransformerShape.weightLimit.require("experts", 2 * experts * width * hidden)
   }
+
+  package func validate(_ router: TrainingRouter) throws(InvalidInput) {}
 
   package func model(router: TrainingRouter, seed: UInt64) throws(InvalidInput) -> any TrainableModel {
     try validate()

@@ -53,8 +53,11 @@ extension Checkpoint {
 
   /// Reads a file into tensors that exist.
   ///
+  /// - Parameter plan: the plan of the run.
   /// - Throws: `InvalidInput` if the file is damaged or not of this run; the tensors are then as they were.
-  init(_ bytes: [UInt8], into tensors: [(name: String, tensor: Tensor<Float>)]) throws(InvalidInput) {
+  init(
+    _ bytes: [UInt8], into tensors: [(name: String, tensor: Tensor<Float>)], _ plan: TrainingPlan
+  ) throws(InvalidInput) {
     // Before anything else: a flipped bit may turn up as anything.
     guard let place = Self.checksumPlace(bytes) else {
       throw InvalidInput("", "damaged: expected a checksum, there is none")
@@ -67,25 +70,46 @@ extension Checkpoint {
         "damaged: its checksum is \(Self.checksum(blank)), expected \(String(decoding: bytes[place], as: UTF8.self))")
     }
     let file = try SafeTensors(bytes)
-    guard file.metadata["schema"] == Self.schema else { throw InvalidInput("schema", "expected \(Self.schema)") }
-    func number<T: LosslessStringConvertible>(_ name: String, _ type: T.Type = T.self) throws(InvalidInput) -> T {
-      guard let number = file.metadata[name].flatMap({ T($0) }) else { throw InvalidInput(name, "expected a number") }
+    func number<T: LosslessStringConvertible & Comparable>(
+      _ name: String, _ limit: Limit<T>
+    ) throws(InvalidInput) -> T {
+      let text = file.metadata[name]
+      guard let number = text.flatMap({ T($0) }), limit.contains(number) else {
+        let found = text.map { "'\($0.clipped(to: 40))'" } ?? "nothing"
+        throw InvalidInput(name, "expected \(limit.expectation), got \(found)")
+      }
       return number
     }
-    step = try number("step")
-    metricsBytes = try number("metricsBytes")
+    _ = try number("schema", Limit("'\(Self.schema)'") { $0 == Self.schema })
+    step = try number("step", .whole(0...plan.steps))
+    metricsBytes = try number("metricsBytes", .count)
     tally = LossTally(
-      loss: try number("lossSum"), auxiliary: try number("auxiliarySum"), count: try number("lossCount"))
+      loss: try number("lossSum", .finite), auxiliary: try number("auxiliarySum", .finite),
+      count: try number("lossCount", .whole(0...step)))
     for (name, tensor) in tensors {
-      guard let entry = file.tensors[name], entry.type == .f32, entry.shape == [tensor.rows, tensor.columns] else {
-        throw InvalidInput(name, "expected a tensor F32 [\(tensor.rows), \(tensor.columns)]")
-      }
+      try file.requireFloats(name, shape: [tensor.rows, tensor.columns])
     }
     if let other = file.tensors.keys.filter({ name in !tensors.contains { $0.name == name } }).min() {
       throw InvalidInput(other, "expected no such tensor in this run")
     }
     for (name, tensor) in tensors { file.copyFloats(name, to: tensor.elements) }
     self.tensors = tensors
+  }
+
+  /// Throws `InvalidInput` unless the metrics that this checkpoint remembers go with it.
+  ///
+  /// - Parameters:
+  ///   - metrics: those of the first ``metricsBytes`` bytes.
+  ///   - endsLine: whether the last of these bytes is a line feed.
+  func require(_ metrics: RunMetrics, endsLine: Bool) throws(InvalidInput) {
+    guard endsLine, let last = metrics.lines.last else {
+      throw InvalidInput("metricsBytes", "expected the end of a line of metrics.jsonl, got \(metricsBytes)")
+    }
+    // What is summed is what the last line does not know yet.
+    guard tally.count == step - last.step else {
+      throw InvalidInput(
+        "lossCount", "expected \(step - last.step), the steps since the last line of metrics.jsonl, got \(tally.count)")
+    }
   }
 
   /// Where the eight digits of the checksum stand: within the first bytes of the header.

@@ -25,11 +25,7 @@ extension TrainableModel {
   public func setWeights(_ file: SafeTensors) throws(InvalidInput) {
     let parameters = parameters
     for parameter in parameters {
-      let shape = [parameter.value.rows, parameter.value.columns]
-      guard let entry = file.tensors[parameter.name], entry.type == .f32, entry.shape == shape else {
-        throw InvalidInput(parameter.name, "expected a tensor F32 [\(shape[0]), \(shape[1])]")
-      }
-      _ = try file.numbers(parameter.name)
+      try file.requireFloats(parameter.name, shape: [parameter.value.rows, parameter.value.columns])
     }
     for parameter in parameters { file.copyFloats(parameter.name, to: parameter.value.elements) }
   }

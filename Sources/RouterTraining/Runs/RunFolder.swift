@@ -1,8 +1,8 @@
-import CStandardLibrary
 import FileFormats
 import LayerTensors
 import MixtureOfExperts
 import RoutingCore
+import SystemPackage
 
 /// A run on disk: `manifest.json`, `metrics.jsonl`, and the last two checkpoints.
 ///
@@ -12,7 +12,7 @@ package final class RunFolder {
   package let path: String
   package let manifest: RunManifest
   /// Open for appending, and locked, so that two programs never train in one folder.
-  private let metrics: Int32
+  private let metrics: FileDescriptor
   private(set) var metricsBytes = 0
 
   private static let manifestName = "manifest.json"
@@ -26,7 +26,7 @@ package final class RunFolder {
     try RunFiles.makeFolder(path)
     self.path = path
     self.manifest = manifest
-    guard access("\(path)/\(Self.manifestName)", F_OK) != 0 else {
+    guard FileSystem.status(of: FilePath(named: "\(path)/\(Self.manifestName)")) == nil else {
       throw RunError(.noOutput, "\(path): holds a run already; go on with it by 'routegrad train resume \(path)'")
     }
     metrics = try Self.openMetrics(path)
@@ -42,29 +42,33 @@ package final class RunFolder {
     manifest = try Self.manifest(of: path)
     metrics = try Self.openMetrics(path)
     for name in RunFiles.names(in: path) ?? [] where name.hasSuffix(RunFiles.temporarySuffix) {
-      unlink("\(path)/\(name)")
+      RunFiles.remove("\(path)/\(name)")
     }
   }
 
-  deinit { close(metrics) }
+  deinit { try? metrics.close() }
 
   /// The manifest of a folder.
   package static func manifest(of path: String) throws(RunError) -> RunManifest {
     let file = "\(path)/\(manifestName)"
-    let bytes = try RunFiles.bytes(of: file)
-    do {
-      return try RunManifest(JSONParser.parse(bytes))
+    let bytes = try FileReading.bytes(of: file)
+    do throws(InvalidInput) {
+      let value: JSONValue
+      do { value = try JSONParser.parse(bytes) } catch { throw error.inFile }
+      return try RunManifest(value)
     } catch {
       throw RunError(.wrongData, "\(file): \(error)")
     }
   }
 
   /// The metrics of a folder, as far as whole lines go.
-  package static func metrics(of path: String) throws(RunError) -> RunMetrics {
+  ///
+  /// - Parameter plan: what its manifest says.
+  package static func metrics(of path: String, _ plan: TrainingPlan) throws(RunError) -> RunMetrics {
     let file = "\(path)/\(metricsName)"
-    let bytes = try RunFiles.bytes(of: file)
+    let bytes = try FileReading.bytes(of: file)
     do throws(InvalidInput) {
-      return try RunMetrics(bytes)
+      return try RunMetrics(bytes, plan)
     } catch {
       throw RunError(.wrongData, "\(file): \(error)")
     }
@@ -72,17 +76,23 @@ package final class RunFolder {
 
   /// Removes a folder and everything below it; symbolic links are removed, not followed.
   package static func removeAll(_ path: String) {
-    if unlink(path) == 0 { return }
+    if FileSystem.remove(FilePath(named: path)) { return }
     for name in RunFiles.names(in: path) ?? [] { removeAll("\(path)/\(name)") }
-    rmdir(path)
+    FileSystem.removeFolder(FilePath(named: path))
   }
 
-  private static func openMetrics(_ path: String) throws(RunError) -> Int32 {
+  private static func openMetrics(_ path: String) throws(RunError) -> FileDescriptor {
     let file = "\(path)/\(metricsName)"
-    let descriptor = open(file, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o666)
-    guard descriptor >= 0 else { throw RunFiles.unwritable(file) }
-    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-      close(descriptor)
+    let descriptor: FileDescriptor
+    do {
+      descriptor = try .open(
+        FilePath(named: file), .readWrite, options: [.create, .append, .closeOnExec],
+        permissions: FilePermissions(rawValue: 0o666))
+    } catch {
+      throw AtomicFile.unwritable(file, error)
+    }
+    guard FileSystem.lock(descriptor) else {
+      try? descriptor.close()
       throw RunError(.noOutput, "\(path): another program is training in this folder")
     }
     return descriptor
@@ -95,28 +105,43 @@ extension RunFolder {
   /// Adds a line to the metrics.
   func append(_ line: JSONValue) throws(RunError) {
     let bytes = Array((JSONWriter.line(line) + "\n").utf8)
-    guard RunFiles.write(bytes, to: metrics) else { throw RunFiles.unwritable("\(path)/\(Self.metricsName)") }
+    try writingMetrics { try metrics.writeAll(bytes) }
     metricsBytes += bytes.count
   }
 
-  /// Cuts the metrics back.
+  private func writingMetrics(_ body: () throws -> Void) throws(RunError) {
+    do { try body() } catch { throw AtomicFile.unwritable("\(path)/\(Self.metricsName)", error) }
+  }
+
+  /// Cuts the metrics back to what a checkpoint remembers, or to nothing, once they have been found to go with it.
   ///
   /// - Returns: what is left of them.
-  func cutMetrics(to length: Int) throws(RunError) -> RunMetrics {
+  func cutMetrics(to restored: Restored?) throws(RunError) -> RunMetrics {
     let file = "\(path)/\(Self.metricsName)"
-    var bytes = try RunFiles.bytes(of: file)
+    let length = restored?.checkpoint.metricsBytes ?? 0
+    var bytes = try FileReading.bytes(of: file)
     guard bytes.count >= length else {
       throw RunError(
         .wrongData, "\(file): damaged: expected at least \(length) bytes, as the checkpoint says, got \(bytes.count)")
     }
     bytes.removeSubrange(length...)
-    guard ftruncate(metrics, off_t(length)) == 0 else { throw RunFiles.unwritable(file) }
-    metricsBytes = length
+    let kept: RunMetrics
     do throws(InvalidInput) {
-      return try RunMetrics(bytes)
+      kept = try RunMetrics(bytes, manifest.plan)
     } catch {
       throw RunError(.wrongData, "\(file): \(error)")
     }
+    if let restored {
+      do throws(InvalidInput) {
+        try restored.checkpoint.require(kept, endsLine: bytes.last == UInt8(ascii: "\n"))
+      } catch {
+        throw RunError(.wrongData, "\(path)/\(restored.name): \(error)")
+      }
+    }
+    try writingMetrics { try metrics.resize(to: Int64(length)) }
+    metricsBytes = length
+    if let skipped = restored?.skipped { RunFiles.remove("\(path)/\(skipped)") }
+    return kept
   }
 }
 
@@ -141,20 +166,29 @@ extension RunFolder {
 
   /// Saves a checkpoint and removes those before the last two.
   func save(_ checkpoint: Checkpoint) throws(RunError) {
-    guard fsync(metrics) == 0 else { throw RunFiles.unwritable("\(path)/\(Self.metricsName)") }
+    try writingMetrics { try FileSystem.synchronise(metrics) }
     try RunFiles.replace(Self.name(step: checkpoint.step), in: path, with: checkpoint.bytes)
-    for name in checkpoints.dropFirst(Self.keptCheckpoints) { unlink("\(path)/\(name)") }
+    for name in checkpoints.dropFirst(Self.keptCheckpoints) { RunFiles.remove("\(path)/\(name)") }
+  }
+
+  /// A checkpoint that was read.
+  struct Restored {
+    var checkpoint: Checkpoint
+    /// Its file's name.
+    var name: String
+    /// The newer one that is to be given up.
+    var skipped: String?
   }
 
   /// Reads the newest checkpoint, or the one before it, into tensors that exist.
   ///
   /// - Parameters:
-  ///   - previous: leave out the newest, and remove it once the one before it has been read.
+  ///   - previous: leave out the newest.
   /// - Returns: nil if there is none.
   /// - Throws: ``RunError`` if it is damaged, naming the one before it if that is whole.
   func restore(
     previous: Bool, into tensors: [(name: String, tensor: Tensor<Float>)]
-  ) throws(RunError) -> Checkpoint? {
+  ) throws(RunError) -> Restored? {
     var names = checkpoints
     var skipped: String?
     if previous, !names.isEmpty { skipped = names.removeFirst() }
@@ -162,23 +196,23 @@ extension RunFolder {
       throw RunError(.noInput, "\(path): expected a checkpoint before the last one, there is none")
     }
     guard let name = names.first else { return nil }
-    let bytes = try RunFiles.bytes(of: "\(path)/\(name)")
+    let bytes = try FileReading.bytes(of: "\(path)/\(name)")
     let checkpoint: Checkpoint
     do throws(InvalidInput) {
-      checkpoint = try Checkpoint(bytes, into: tensors)
+      checkpoint = try Checkpoint(bytes, into: tensors, manifest.plan)
+      try Limit("the step of the file's name") { Self.name(step: $0) == name }.require("step", checkpoint.step)
     } catch {
       var advice = "there is none before it"
       if names.count > 1 {
         let scratch = tensors.map { ($0.name, Tensor<Float>(rows: $0.tensor.rows, columns: $0.tensor.columns)) }
-        let older = try RunFiles.bytes(of: "\(path)/\(names[1])")
+        let older = try FileReading.bytes(of: "\(path)/\(names[1])")
         advice =
-          (try? Checkpoint(older, into: scratch)) == nil
+          (try? Checkpoint(older, into: scratch, manifest.plan)) == nil
           ? "\(names[1]) before it is damaged, too" : "\(names[1]) before it is whole: go on from it with '--previous'"
       }
       throw RunError(.wrongData, "\(path)/\(name): \(error); \(advice)")
     }
-    if let skipped { unlink("\(path)/\(skipped)") }
-    return checkpoint
+    return Restored(checkpoint: checkpoint, name: name, skipped: skipped)
   }
 }
 
@@ -201,10 +235,12 @@ extension RunFolder {
   }
 
   /// Reads a checkpoint into tensors that exist.
-  static func read(_ file: String, into tensors: [(name: String, tensor: Tensor<Float>)]) throws(RunError) {
-    let bytes = try RunFiles.bytes(of: file)
+  static func read(
+    _ file: String, into tensors: [(name: String, tensor: Tensor<Float>)], _ plan: TrainingPlan
+  ) throws(RunError) {
+    let bytes = try FileReading.bytes(of: file)
     do throws(InvalidInput) {
-      _ = try Checkpoint(bytes, into: tensors)
+      _ = try Checkpoint(bytes, into: tensors, plan)
     } catch {
       throw RunError(.wrongData, "\(file): \(error)")
     }

@@ -14,6 +14,10 @@ package protocol ModelSettings: Sendable {
   var json: JSONValue { get }
   /// Reads settings.
   init(id: String, _ fields: JSONFields) throws(InvalidInput)
+  /// - Throws: `InvalidInput` for the first setting that is out of range.
+  func validate() throws(InvalidInput)
+  /// - Throws: `InvalidInput` if a router does not go with them.
+  func validate(_ router: TrainingRouter) throws(InvalidInput)
   /// The model with fresh parameters.
   ///
   /// - Throws: `InvalidInput` if settings and router do not fit, or ``RunError`` about files that the settings name.
@@ -96,8 +100,11 @@ package struct RunManifest: Sendable {
     } catch {
       throw InvalidInput("router", error.description)
     }
-    guard let seed = UInt64(try fields.string("seed")) else {
-      throw InvalidInput("seed", "expected a whole number from 0 to 2⁶⁴ − 1, as text")
+    do throws(InvalidInput) { try settings.validate(router) } catch { throw InvalidInput("router", error.expectation) }
+    let digits = try fields.string("seed")
+    guard let seed = UInt64(digits), "\(seed)" == digits else {
+      throw InvalidInput(
+        "seed", "expected a whole number from 0 to 2⁶⁴ − 1, as text, got \"\(digits.clipped(to: 40))\"")
     }
     self.seed = seed
     do throws(InvalidInput) {
@@ -107,14 +114,23 @@ package struct RunManifest: Sendable {
     }
   }
 
+  /// - Throws: `InvalidInput` for the first setting that is out of range.
+  package func validate() throws(InvalidInput) {
+    try settings.validate()
+    try settings.validate(router)
+    try plan.validate()
+  }
+
   /// The model with fresh parameters.
+  ///
+  /// - Throws: ``RunError`` about the files that it is trained on; settings are validated before.
   package func model() throws(RunError) -> any TrainableModel {
     do {
       return try settings.model(router: router, seed: seed)
     } catch let error as RunError {
       throw error
     } catch {
-      throw RunError(.wrongUsage, "\(settings.id): \(error)")
+      throw RunError(.wrongData, "\(settings.id): \(error)")
     }
   }
 }

@@ -25,14 +25,19 @@ package struct RunMetrics: Sendable {
   package var lines: [Line] = []
 
   /// Reads a file; what follows the last line feed was cut off while it was written, and is left out.
-  package init(_ bytes: [UInt8]) throws(InvalidInput) {
+  ///
+  /// - Parameter plan: the plan of the run whose metrics they are.
+  /// - Throws: `InvalidInput` that names line and field: every field of every line is looked at.
+  package init(_ bytes: [UInt8], _ plan: TrainingPlan) throws(InvalidInput) {
     for (k, line) in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).dropLast()
       .enumerated()
     {
-      do {
-        lines.append(try Line(JSONParser.parse(Array(line))))
+      do throws(InvalidInput) {
+        let value: JSONValue
+        do { value = try JSONParser.parse(Array(line)) } catch { throw error.inLine }
+        lines.append(try Line(value, after: lines.last, plan))
       } catch {
-        throw InvalidInput("line \(k + 1)", "\(error)")
+        throw InvalidInput("line \(k + 1)", error.description)
       }
     }
   }
@@ -53,15 +58,41 @@ package struct RunMetrics: Sendable {
 }
 
 extension RunMetrics.Line {
-  init(_ value: JSONValue) throws(InvalidInput) {
-    let fields = try JSONFields(value, of: "a line of metrics")
+  /// - Parameter last: the line before it, nil before the first.
+  init(_ value: JSONValue, after last: RunMetrics.Line?, _ plan: TrainingPlan) throws(InvalidInput) {
+    let fields = try JSONFields(
+      value, of: "a line of metrics",
+      only: [
+        "step", "heldOut", "trainingLoss", "auxiliaryLoss", "learningRate", "gradientNorm", "routers", "audit",
+        "stopped",
+      ])
     step = try fields.integer("step")
-    loss = try JSONFields(fields.value("heldOut", "an object"), of: "held-out figures").optionalNumberIfPresent("loss")
-    if fields.has("audit"), case let value = try fields.value("audit", "an object"), value != .null {
-      let audit = try JSONFields(value, of: "an audit")
-      self.audit = RouterAudit(
-        targetNorm: try audit.number("targetNorm"), relativeBias: try audit.number("relativeBias"),
-        relativeDeviation: try audit.number("relativeStandardDeviation"), cosine: try audit.number("cosine"))
+    if let last {
+      guard last.stopped == nil else {
+        throw InvalidInput("", "expected no line after the one that says why the run stopped")
+      }
+      // A run may diverge right after an evaluation.
+      let least = fields.has("stopped") ? last.step : last.step + 1
+      try Limit("a step from \(least) to \(plan.steps)") { (least...max(least, plan.steps)).contains($0) }
+        .require("step", step)
+    } else {
+      try Limit("0, the step of the first line") { $0 == 0 }.require("step", step)
+    }
+    let heldOut = try fields.object("heldOut", of: "held-out figures")
+    do throws(InvalidInput) {
+      for name in heldOut.names { _ = try heldOut.optionalNumber(name) }
+      loss = heldOut.has("loss") ? try heldOut.optionalNumber("loss") : nil
+      try Limit.notNegative.require("loss", loss)
+    } catch {
+      throw error.inside("heldOut")
+    }
+    for name in ["trainingLoss", "auxiliaryLoss"] where fields.has(name) { _ = try fields.number(name) }
+    for name in ["learningRate", "gradientNorm"] where fields.has(name) {
+      try Limit.notNegative.require(name, try fields.optionalNumber(name))
+    }
+    if fields.has("routers") { try RoutingFigures.require(fields.value("routers", "a list of routers")) }
+    if fields.has("audit"), try fields.value("audit", "an object") != .null {
+      audit = try RouterAudit(fields)
     }
     if fields.has("stopped") {
       stopped = RunMetrics.Stop(
@@ -70,10 +101,19 @@ extension RunMetrics.Line {
   }
 }
 
-extension JSONFields {
-  /// A number, or nil where the field is null or missing.
-  fileprivate func optionalNumberIfPresent(_ key: String) throws(InvalidInput) -> Double? {
-    has(key) ? try optionalNumber(key) : nil
+extension RouterAudit {
+  fileprivate init(_ line: JSONFields) throws(InvalidInput) {
+    let fields = try line.object(
+      "audit", of: "an audit", only: ["targetNorm", "relativeBias", "relativeStandardDeviation", "cosine"])
+    do throws(InvalidInput) {
+      self.init(
+        targetNorm: try fields.number("targetNorm", .notNegative),
+        relativeBias: try fields.number("relativeBias", .notNegative),
+        relativeDeviation: try fields.number("relativeStandardDeviation", .notNegative),
+        cosine: try fields.number("cosine", .number(-1...1)))
+    } catch {
+      throw error.inside("audit")
+    }
   }
 }
 
@@ -87,6 +127,23 @@ extension RouterAudit {
 }
 
 extension RoutingFigures {
+  /// Throws unless a value is a list of figures.
+  fileprivate static func require(_ value: JSONValue) throws(InvalidInput) {
+    guard case .array(let items) = value else { throw InvalidInput("routers", "expected a list, got \(value.kind)") }
+    for (k, item) in items.enumerated() {
+      do throws(InvalidInput) {
+        let fields = try JSONFields(item, of: "a router's figures", only: ["entropy", "load", "dropped"])
+        try Limit.notNegative.require("entropy", try fields.optionalNumber("entropy"))
+        _ = try fields.integer("dropped", .count)
+        for (i, load) in try fields.numbers("load").enumerated() where load < 0 || Int(exactly: load) == nil {
+          throw InvalidInput("load[\(i)]", "expected a whole number of at least 0, got \(load)")
+        }
+      } catch {
+        throw error.inside("routers", at: k)
+      }
+    }
+  }
+
   var json: JSONValue {
     ["entropy": JSONValue(entropy.isFinite ? entropy : nil), "load": JSONValue(load), "dropped": JSONValue(dropped)]
   }

@@ -46,9 +46,9 @@ package final class Trainer {
     plan = folder.manifest.plan
     model = try folder.manifest.model()
     optimiser = AdamOptimiser(model.parameters, beta2: plan.beta2, clip: plan.clip)
-    let checkpoint = try folder.restore(previous: previous, into: Checkpoint.tensors(of: model, optimiser))
-    metrics = try folder.cutMetrics(to: checkpoint?.metricsBytes ?? 0)
-    if let checkpoint {
+    let restored = try folder.restore(previous: previous, into: Checkpoint.tensors(of: model, optimiser))
+    metrics = try folder.cutMetrics(to: restored)
+    if let checkpoint = restored?.checkpoint {
       step = checkpoint.step
       tally = checkpoint.tally
       optimiser.resume(after: step)
@@ -66,10 +66,7 @@ package final class Trainer {
   ) throws(RunError) -> Outcome {
     if metrics.lines.isEmpty { try evaluate(threads: threads) }
     while !metrics.isComplete(plan) {
-      if isInterrupted() {
-        try save()
-        return .interrupted
-      }
+      if isInterrupted() { return try save() ? .interrupted : .diverged }
       let result = try layerError { () throws(LayerError) in try model.step(step, threads: threads) }
       guard result.loss.isFinite, result.auxiliary.isFinite else {
         try append(["step": JSONValue(step), "heldOut": .object([])], stopped: .diverged)
@@ -87,15 +84,24 @@ package final class Trainer {
       onProgress(Progress(step: step, steps: plan.steps, loss: metrics.lines.last?.loss))
     }
     if metrics.lines.last?.stopped == .diverged { return .diverged }
-    try save()
-    return .finished
+    return try save() ? .finished : .diverged
   }
 
-  private func save() throws(RunError) {
-    guard keepsCheckpoints else { return }
-    try folder.save(
-      Checkpoint(
-        step: step, metricsBytes: folder.metricsBytes, tally: tally, tensors: Checkpoint.tensors(of: model, optimiser)))
+  /// Saves a checkpoint, unless a step has just made numbers of it that are not finite: the next step will say so, and what was
+  /// saved before is worth more.
+  ///
+  /// - Returns: whether all numbers are finite.
+  @discardableResult
+  private func save() throws(RunError) -> Bool {
+    guard keepsCheckpoints else { return true }
+    let tensors = Checkpoint.tensors(of: model, optimiser)
+    for (_, tensor) in tensors {
+      guard UnsafeBufferPointer(start: tensor.elements, count: tensor.count).allSatisfy(\.isFinite) else {
+        return false
+      }
+    }
+    try folder.save(Checkpoint(step: step, metricsBytes: folder.metricsBytes, tally: tally, tensors: tensors))
+    return true
   }
 }
 
@@ -122,7 +128,9 @@ extension Trainer {
         .init(key: "learningRate", value: JSONValue(plan.rate(step: step))),
       ]
     }
-    if let gradientNorm { members.append(.init(key: "gradientNorm", value: JSONValue(gradientNorm))) }
+    if let gradientNorm {
+      members.append(.init(key: "gradientNorm", value: JSONValue(gradientNorm.isFinite ? gradientNorm : nil)))
+    }
     let routing = model.routing
     if !routing.isEmpty { members.append(.init(key: "routers", value: .array(routing.map(\.json)))) }
     // Not at step 0, where nothing depends on the router yet.
@@ -142,7 +150,7 @@ extension Trainer {
     if let stopped { members.append(.init(key: "stopped", value: .string(stopped.rawValue))) }
     let line = JSONValue.object(members)
     do throws(InvalidInput) {
-      metrics.lines.append(try RunMetrics.Line(line))
+      metrics.lines.append(try RunMetrics.Line(line, after: metrics.lines.last, plan))
     } catch {
       preconditionFailure("a line of metrics reads back, got \(error)")
     }

@@ -78,37 +78,23 @@ extension TrainingPlan {
     try validate()
   }
 
+  /// A number of steps: more would take years, and the streams of random numbers are divided by it.
+  static let stepLimit = Limit.whole(1...1 << 30)
+  package static let learningRateLimit = Limit<Double>.positive
+  static let warmUpLimit = Limit.whole(0...1 << 30)
+  static let beta2Limit = Limit.number(0..<1)
+  static let clipLimit = Limit<Double>.positive
+
   /// - Throws: `InvalidInput` for the first setting that is out of range.
   package func validate() throws(InvalidInput) {
-    func require(_ name: String, _ value: Int?, atLeast least: Int) throws(InvalidInput) {
-      guard let value else { return }
-      guard (least...1 << 40).contains(value) else {
-        throw InvalidInput(name, "expected at least \(least), got \(value)")
-      }
-    }
-    func require(_ name: String, _ holds: Bool, _ expectation: String, _ value: Double) throws(InvalidInput) {
-      guard holds else { throw InvalidInput(name, "expected \(expectation), got \(value)") }
-    }
-    try require("steps", steps, atLeast: 1)
-    try require("learningRate", learningRate > 0 && learningRate.isFinite, "a number above 0", learningRate)
-    try require("warmUp", warmUp, atLeast: 0)
-    try require("beta2", beta2 >= 0 && beta2 < 1, "a number from 0 to below 1", beta2)
-    if let clip { try require("clip", clip > 0 && clip.isFinite, "a number above 0", clip) }
-    try require("evaluateEvery", evaluateEvery, atLeast: 1)
-    try require("patience", patience, atLeast: 1)
-    try require("auditEvery", auditEvery, atLeast: 1)
-    try require("checkpointEvery", checkpointEvery, atLeast: 1)
-  }
-}
-
-extension JSONFields {
-  /// A number, or null.
-  func optionalNumber(_ key: String) throws(InvalidInput) -> Double? {
-    try value(key, "a number or null") == .null ? nil : number(key)
-  }
-
-  /// A whole number, or null.
-  func optionalInteger(_ key: String) throws(InvalidInput) -> Int? {
-    try value(key, "a whole number or null") == .null ? nil : integer(key)
+    try Self.stepLimit.require("steps", steps)
+    try Self.learningRateLimit.require("learningRate", learningRate)
+    try Self.warmUpLimit.require("warmUp", warmUp)
+    try Self.beta2Limit.require("beta2", beta2)
+    try Self.clipLimit.require("clip", clip)
+    try Self.stepLimit.require("evaluateEvery", evaluateEvery)
+    try Self.stepLimit.require("patience", patience)
+    try Self.stepLimit.require("auditEvery", auditEvery)
+    try Self.stepLimit.require("checkpointEvery", checkpointEvery)
   }
 }

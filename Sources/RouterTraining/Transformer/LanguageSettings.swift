@@ -40,18 +40,37 @@ extension LanguageSettings: ModelSettings {
     try fields.requireOnly([
       "text", "fingerprint", "tokens", "vocabularyLimit", "context", "batch", "heldOutPercent", "shape",
     ])
-    text = try fields.string("text")
+    text = try fields.fileName("text")
     fingerprint = try fields.string("fingerprint")
     tokens = Tokens(rawValue: try fields.word("tokens", among: Tokens.allCases.map(\.rawValue))) ?? .bytes
     vocabularyLimit = try fields.integer("vocabularyLimit")
     context = try fields.integer("context")
     batch = try fields.integer("batch")
     heldOutPercent = try fields.integer("heldOutPercent")
-    shape = try TransformerShape(JSONFields(fields.value("shape", "an object"), of: "a shape"))
+    shape = try TransformerShape(fields.object("shape", of: "a shape"))
+    try validate()
+  }
+
+  static let vocabularyLimit = Limit.whole(1...1 << 30)
+
+  package func validate() throws(InvalidInput) {
+    try Self.vocabularyLimit.require("vocabularyLimit", vocabularyLimit)
+    try modelSettings.validate()
+    do throws(InvalidInput) { try shape.validate() } catch { throw error.inside("shape") }
+  }
+
+  package func validate(_ router: TrainingRouter) throws(InvalidInput) {
+    try requireDeepRouter(router.tokenRouter, experts: shape.experts)
+  }
+
+  private var modelSettings: SwitchLanguageModel.Settings {
+    var settings = SwitchLanguageModel.Settings()
+    (settings.context, settings.batch, settings.heldOutPercent) = (context, batch, heldOutPercent)
+    return settings
   }
 
   package func model(router: TrainingRouter, seed: UInt64) throws -> any TrainableModel {
-    let bytes = try RunFiles.bytes(of: text)
+    let bytes = try FileReading.bytes(of: text)
     guard fingerprint.isEmpty || fingerprint == RunFiles.fingerprint(of: bytes) else {
       throw RunError(.wrongData, "\(text): expected the file that the run began with (\(fingerprint)), got another")
     }
@@ -61,8 +80,7 @@ extension LanguageSettings: ModelSettings {
     } catch {
       throw RunError(.wrongData, "\(error)")
     }
-    var settings = SwitchLanguageModel.Settings()
-    (settings.context, settings.batch, settings.heldOutPercent) = (context, batch, heldOutPercent)
+    var settings = modelSettings
     settings.seed = seed
     var shape = shape
     shape.scale = router.scale
@@ -77,7 +95,7 @@ extension LanguageSettings: ModelSettings {
   /// These settings, for the file as it is now.
   package func withFingerprint() throws(RunError) -> LanguageSettings {
     var settings = self
-    settings.fingerprint = RunFiles.fingerprint(of: try RunFiles.bytes(of: text))
+    settings.fingerprint = RunFiles.fingerprint(of: try FileReading.bytes(of: text))
     return settings
   }
 

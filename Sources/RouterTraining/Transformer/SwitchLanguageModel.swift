@@ -17,7 +17,20 @@ public final class SwitchLanguageModel: TrainableModel {
     /// The most held-out windows that are evaluated.
     public var heldOutWindows = 64
 
+    static let contextLimit = Limit.whole(1...1 << 14)
+    static let batchLimit = Limit.whole(1...1 << 16)
+    static let tokensLimit = Limit<Int>("a batch of at most \(1 << 20) tokens") { $0 <= 1 << 20 }
+    static let heldOutLimit = Limit("0 to 99 percent") { (0..<100).contains($0) }
+
     public init() {}
+
+    /// - Throws: `InvalidInput` for the first setting that is out of range.
+    func validate() throws(InvalidInput) {
+      try Self.contextLimit.require("context", context)
+      try Self.batchLimit.require("batch", batch)
+      try Self.tokensLimit.require("batch", batch * context)
+      try Self.heldOutLimit.require("heldOutPercent", heldOutPercent)
+    }
   }
 
   public let parameters: [TrainableParameter]
@@ -39,12 +52,10 @@ public final class SwitchLanguageModel: TrainableModel {
   public init(
     _ shape: TransformerShape, text: [Int32], vocabulary: Int, router: any TokenRouter, settings: Settings = Settings()
   ) throws(InvalidInput) {
-    if let complaint = shape.complaint { throw InvalidInput("shape", complaint) }
+    try shape.validate()
+    try settings.validate()
     try requireDeepRouter(router, experts: shape.experts)
     let window = settings.context + 1
-    guard settings.context >= 1, settings.batch >= 1, (0..<100).contains(settings.heldOutPercent) else {
-      throw InvalidInput("settings", "expected a context and a batch of at least 1, and 0 to 99 percent held out")
-    }
     trained = text.count - text.count * settings.heldOutPercent / 100
     guard trained >= window else {
       throw InvalidInput("text", "expected at least \(window) tokens to train on, got \(trained)")

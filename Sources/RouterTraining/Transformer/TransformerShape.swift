@@ -1,3 +1,5 @@
+import RoutingCore
+
 /// The sizes of a stack of Transformer blocks.
 public struct TransformerShape: Sendable, Equatable {
   /// d, the width of the residual stream.
@@ -26,21 +28,26 @@ public struct TransformerShape: Sendable, Equatable {
   /// Whether the feed-forward layer of block `k` (from 0) is a Switch layer.
   func hasExperts(_ k: Int) -> Bool { expertsEvery > 0 && (k + 1).isMultiple(of: expertsEvery) }
 
-  /// What is wrong with the sizes, or nil.
-  var complaint: String? {
-    if min(width, heads, layers, hidden) < 1 { return "expected width, heads, layers and hidden units of at least 1" }
-    // More is a slip of the keyboard, and would end in an allocation that fails.
-    if max(width, hidden) > 1 << 16 || max(layers, experts) > 1 << 10 {
-      return "expected a width and hidden units of at most \(1 << 16), layers and experts of at most \(1 << 10)"
-    }
-    if !width.isMultiple(of: heads) { return "expected a width that the \(heads) heads divide, got \(width)" }
-    if expertsEvery > 0, experts < 1 { return "expected at least 1 expert, got \(experts)" }
-    if expertsEvery < 0 { return "expected a Switch layer every 0 or more, got \(expertsEvery)" }
-    if !(dropout >= 0 && dropout < 1) { return "expected 0 ≤ dropout < 1, got \(dropout)" }
-    if !(loadBalance >= 0 && loadBalance.isFinite) {
-      return "expected a load balance of at least 0, got \(loadBalance)"
-    }
-    return nil
+  static let sizeLimit = Limit.whole(1...1 << 16)
+  static let countLimit = Limit.whole(1...1 << 10)
+  static let expertsEveryLimit = Limit.whole(0...1 << 10)
+  static let dropoutLimit = Limit.number(0..<1)
+  /// The weights of a model; more is a slip of the keyboard, and would end in an allocation that fails.
+  static let weightLimit = Limit<Int>("sizes that together take at most \(1 << 31) weights") { $0 <= 1 << 31 }
+
+  /// - Throws: `InvalidInput` for the first size that is out of range.
+  package func validate() throws(InvalidInput) {
+    try Self.sizeLimit.require("width", width)
+    try Self.sizeLimit.require("heads", heads)
+    try Self.countLimit.require("layers", layers)
+    try Self.sizeLimit.require("hidden", hidden)
+    try Limit("a width that the \(heads) heads divide") { $0.isMultiple(of: heads) }.require("width", width)
+    try Self.expertsEveryLimit.require("expertsEvery", expertsEvery)
+    try Limit.whole((expertsEvery > 0 ? 1 : 0)...1 << 10).require("experts", experts)
+    try Self.weightLimit.require("layers", layers * width * (4 * width + 2 * hidden * (expertsEvery > 0 ? experts : 1)))
+    try Self.dropoutLimit.require("dropout", dropout)
+    try Limit.notNegative.require("loadBalance", loadBalance)
+    try Limit.positive.require("capacityFactor", capacityFactor)
   }
 }
 

@@ -1,6 +1,7 @@
 import CStandardLibrary
 import LayerTensors
 import MixtureOfExperts
+import RoutingCore
 
 /// How translations are looked for.
 public struct BeamOptions: Sendable, Equatable {
@@ -11,13 +12,12 @@ public struct BeamOptions: Sendable, Equatable {
 
   public init() {}
 
-  /// What is wrong, or nil.
-  public var complaint: String? {
-    if !(1...1024).contains(width) { return "expected a beam of 1 to 1024 hypotheses, got \(width)" }
-    if !(lengthPenalty >= 0 && lengthPenalty.isFinite) {
-      return "expected a length penalty of at least 0, got \(lengthPenalty)"
-    }
-    return nil
+  static let widthLimit = Limit.whole(1...1 << 10)
+
+  /// - Throws: `InvalidInput` for the first setting that is out of range.
+  package func validate() throws(InvalidInput) {
+    try Self.widthLimit.require("beam", width)
+    try Limit.notNegative.require("lengthPenalty", lengthPenalty)
   }
 
   /// The most tokens of a translation, the end symbol included: twice the source's and ten, as far as the context goes.

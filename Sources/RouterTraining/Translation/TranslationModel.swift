@@ -24,16 +24,19 @@ public final class TranslationModel: TrainableModel {
 
     public init() {}
 
-    /// What is wrong, or nil.
-    var complaint: String? {
-      if !(2...1 << 14).contains(context) { return "expected a context of 2 to \(1 << 14) tokens, got \(context)" }
-      if batchTokens < context {
-        return "expected batches of at least the context's \(context) tokens, got \(batchTokens)"
-      }
-      if batchTokens > 1 << 20 { return "expected batches of at most \(1 << 20) tokens, got \(batchTokens)" }
-      if !(smoothing >= 0 && smoothing < 1) { return "expected 0 ≤ label smoothing < 1, got \(smoothing)" }
-      if bleuSentences < 0 { return "expected at least 0 sentences for BLEU, got \(bleuSentences)" }
-      return beam.complaint
+    static let contextLimit = Limit.whole(2...1 << 14)
+    static let batchTokensLimit = Limit.whole(2...1 << 20)
+    static let smoothingLimit = Limit.number(0..<1)
+    static let bleuSentencesLimit = Limit.whole(0...1 << 30)
+
+    /// - Throws: `InvalidInput` for the first setting that is out of range.
+    func validate() throws(InvalidInput) {
+      try Self.contextLimit.require("context", context)
+      try Self.batchTokensLimit.require("batchTokens", batchTokens)
+      try Limit("at least the \(context) tokens of the context") { $0 >= context }.require("batchTokens", batchTokens)
+      try Self.smoothingLimit.require("labelSmoothing", smoothing)
+      try Self.bleuSentencesLimit.require("bleuSentences", bleuSentences)
+      try beam.validate()
     }
   }
 
@@ -69,8 +72,8 @@ public final class TranslationModel: TrainableModel {
     _ shape: TransformerShape, vocabulary: Vocabulary, training: ParallelText?, heldOut: HeldOut?,
     router: any TokenRouter, settings: Settings = Settings()
   ) throws(InvalidInput) {
-    if let complaint = shape.complaint { throw InvalidInput("shape", complaint) }
-    if let complaint = settings.complaint { throw InvalidInput("settings", complaint) }
+    try shape.validate()
+    try settings.validate()
     try requireDeepRouter(router, experts: shape.experts)
     self.vocabulary = vocabulary
     self.settings = settings

@@ -101,14 +101,14 @@ extension TranslationSettings {
 extension TranslationSettings.Files {
   fileprivate mutating func take() throws(RunError) {
     for (k, path) in [source, target].enumerated() {
-      fingerprints[k] = RunFiles.fingerprint(of: try RunFiles.bytes(of: path))
+      fingerprints[k] = RunFiles.fingerprint(of: try FileReading.bytes(of: path))
     }
   }
 
   fileprivate func lines() throws -> [TextLines] {
     var texts: [TextLines] = []
     for (path, fingerprint) in zip([source, target], fingerprints) {
-      let bytes = try RunFiles.bytes(of: path)
+      let bytes = try FileReading.bytes(of: path)
       guard fingerprint.isEmpty || fingerprint == RunFiles.fingerprint(of: bytes) else {
         throw RunError(.wrongData, "\(path): expected the file that the run began with (\(fingerprint)), got another")
       }
@@ -157,14 +157,33 @@ extension TranslationSettings: ModelSettings {
     model.bleuSentences = try fields.integer("bleuSentences")
     model.beam.width = try fields.integer("beam")
     model.beam.lengthPenalty = try fields.number("lengthPenalty")
-    shape = try TransformerShape(JSONFields(fields.value("shape", "an object"), of: "a shape"))
+    shape = try TransformerShape(fields.object("shape", of: "a shape"))
+    try validate()
+  }
+
+  /// At least the end of a sentence, the unknown word and one other.
+  static let vocabularyLimit = Limit.whole(3...1 << 30)
+
+  package func validate() throws(InvalidInput) {
+    try Self.vocabularyLimit.require("vocabularyLimit", vocabularyLimit)
+    try model.validate()
+    do throws(InvalidInput) { try shape.validate() } catch { throw error.inside("shape") }
+  }
+
+  package func validate(_ router: TrainingRouter) throws(InvalidInput) {
+    try requireDeepRouter(router.tokenRouter, experts: shape.experts)
   }
 
   private static func files(_ key: String, _ fields: JSONFields) throws(InvalidInput) -> Files? {
     let value = try fields.value(key, "two files or null")
     guard value != .null else { return nil }
-    let members = try JSONFields(value, of: "two files", only: ["source", "target", "fingerprints"])
-    var files = Files(source: try members.string("source"), target: try members.string("target"))
+    let members = try fields.object(key, of: "two files", only: ["source", "target", "fingerprints"])
+    var files: Files
+    do throws(InvalidInput) {
+      files = Files(source: try members.fileName("source"), target: try members.fileName("target"))
+    } catch {
+      throw error.inside(key)
+    }
     guard case .array(let items) = try members.value("fingerprints", "two fingerprints"), items.count == 2,
       case .string(let source) = items[0], case .string(let target) = items[1]
     else { throw InvalidInput("\(key).fingerprints", "expected two fingerprints") }
@@ -204,7 +223,7 @@ extension TranslationSettings: ModelSettings {
       throw RunError(.wrongData, "\(folder): expected a run of translation, got one of \(manifest.settings.id)")
     }
     let name = "\(folder)/\(vocabularyFile)"
-    let bytes = try RunFiles.bytes(of: name)
+    let bytes = try FileReading.bytes(of: name)
     let model: TranslationModel
     do throws(InvalidInput) {
       let vocabulary = try Vocabulary(fileText: bytes, unit: settings.unit, name: name)
@@ -212,7 +231,7 @@ extension TranslationSettings: ModelSettings {
     } catch {
       throw RunError(.wrongData, "\(error)")
     }
-    try RunFolder.read(file, into: Checkpoint.tensors(of: model, AdamOptimiser(model.parameters)))
+    try RunFolder.read(file, into: Checkpoint.tensors(of: model, AdamOptimiser(model.parameters)), manifest.plan)
     return model
   }
 }

@@ -57,9 +57,8 @@ public enum RouterExchange {
     do throws(JSONError) {
       value = try JSONParser.parse(bytes)
     } catch {
-      let path = error.path.isEmpty ? "" : "\(error.path): "
       let line = String(decoding: bytes.prefix(60), as: UTF8.self)
-      throw RouterFailure("\(what): \(path)\(error.expectation) (column \(error.column)) in “\(line.clipped(to: 60))”")
+      throw RouterFailure("\(what): \(error.inLine) in “\(line.clipped(to: 60))”")
     }
     do throws(InvalidInput) {
       return try decode(value)

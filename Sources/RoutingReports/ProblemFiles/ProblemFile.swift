@@ -72,13 +72,8 @@ public enum ProblemFile {
     do {
       return try JSONParser.parse(bytes)
     } catch {
-      throw container.map(refusal(error).inside) ?? refusal(error)
+      throw container.map(error.inFile.inside) ?? error.inFile
     }
-  }
-
-  /// What is wrong with a text, and where.
-  static func refusal(_ error: JSONError) -> InvalidInput {
-    InvalidInput(error.path, "\(error.expectation) (line \(error.line), column \(error.column))")
   }
 
   /// A problem of a list.

@@ -1,5 +1,5 @@
-import RoutingCore
 import FileFormats
+import RoutingCore
 
 /// Problems that are read from their beginning as often as needed, and need not fit into memory.
 public struct ProblemSource {
@@ -39,7 +39,7 @@ public struct ProblemSource {
           defer { index = 1 }
           return try ProblemFile.decoded(.object(reader.fields), file: file).first
         } catch let error as JSONError {
-          throw InvalidFile(file, ProblemFile.refusal(error))
+          throw InvalidFile(file, error.inFile)
         }
       }
     }

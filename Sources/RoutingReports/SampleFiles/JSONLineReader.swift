@@ -90,7 +90,7 @@ final class JSONLineReader: SampleReader {
     do {
       value = try JSONParser.parse(Array(line))
     } catch {
-      throw InvalidInput(error.path, "\(error.expectation) (column \(error.column))")
+      throw error.inLine
     }
     return try JSONFields(value, of: "a sample", only: known)
   }

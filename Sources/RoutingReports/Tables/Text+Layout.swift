@@ -1,3 +1,5 @@
+import FileFormats
+
 extension String {
   /// The text in lines as wide as tables are; what follows the first is set in by two.
   package var wrapped: [String] { TextTable.wrap(onOneLine, width: TextTable.width) }
@@ -17,7 +19,8 @@ extension String {
   /// The same text on one line: control characters are escaped as in Swift's string literals.
   public var onOneLine: String {
     var text = ""
-    for scalar in unicodeScalars {
+    // What is no text in a file's name, too.
+    for scalar in FileName.readable(self).unicodeScalars {
       switch scalar.properties.generalCategory {
       case .control, .lineSeparator, .paragraphSeparator, .format: text += scalar.escaped(asASCII: true)
       default: text.unicodeScalars.append(scalar)

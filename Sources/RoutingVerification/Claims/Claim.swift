@@ -134,6 +134,10 @@ public struct Criteria: Sendable, Equatable {
 
   /// A hundred roundings of Float32: what a few dozen operations leave. 1e-2 suits BFloat16.
   public static let standardTolerance = 1e-5
+  /// What a relative tolerance may be.
+  public static let toleranceLimit = Limit.number(0..<1)
+  /// What a detectable bias may be.
+  public static let detectableBiasLimit = Limit<Double>.positive
   /// A bias of a twentieth of the gradient.
   public static let standardDetectableBias = 0.05
 

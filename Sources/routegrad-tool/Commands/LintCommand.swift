@@ -80,7 +80,7 @@ struct LintCommand: ParsableCommand {
       return result
     } catch {
       if isShown { Terminal.show("\r\u{1B}[K") }
-      throw Failure(.wrongData, "\(command[0]): \(error)")
+      throw Refusal(.wrongData, "\(command[0]): \(error)")
     }
   }
 }

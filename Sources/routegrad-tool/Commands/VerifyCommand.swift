@@ -65,7 +65,7 @@ struct VerifyCommand: ParsableCommand {
     let claim = try claim(estimator, on: routed, location: filed.location)
     let name = Input.name(of: samples)
     let path = samples
-    let source = try FileSource(path)
+    let source = path == "-" ? FileSource.standardInput : try FileSource(path)
     let stream = try SampleStream(
       source, name: name, coordinates: routed.experts,
       reopen: source.isFile ? { () throws(SampleError) in try FileSource(path) } : nil)
@@ -87,7 +87,7 @@ struct VerifyCommand: ParsableCommand {
 
   private func claim(
     _ estimator: (any GradientEstimator)?, on problem: RoutedProblem, location: String
-  ) throws(Failure) -> Claim {
+  ) throws(Refusal) -> Claim {
     let subject = estimator?.specification ?? (target ?? .expectedLoss).rawValue
     do throws(AssessmentError) {
       if let estimator { return try Claim(estimator, on: problem, threads: runOptions.threadCount) }
@@ -98,9 +98,9 @@ struct VerifyCommand: ParsableCommand {
     } catch {
       // A target is defined for a kind of problem and lies within the samples' bounds, or too much was asked for.
       if estimator == nil, case .unavailable = error {
-        throw Failure(.wrongUsage, "\(location): \(subject): \(error)")
+        throw Refusal(.wrongUsage, "\(location): \(subject): \(error)")
       }
-      throw Failure(.wrongData, "\(location): \(subject): \(error)")
+      throw Refusal(.wrongData, "\(location): \(subject): \(error)")
     }
   }
 }

@@ -20,9 +20,7 @@ struct MaskOptions: ParsableArguments {
 
   func validate() throws {
     guard let threshold else { return }
-    guard threshold >= 0, threshold.isFinite else {
-      throw ValidationError("'--threshold': expected a finite number of at least 0, got \(threshold)")
-    }
+    try SamplingSpace.thresholdLimit.validate("--threshold", threshold)
     switch mask {
     case nil: throw ValidationError("'--threshold' goes with '--mask paper' or '--mask reference-code'")
     case .some(.none): throw ValidationError("'--threshold' does not go with '--mask none'")

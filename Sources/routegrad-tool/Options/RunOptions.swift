@@ -1,5 +1,6 @@
 import ArgumentParser
 import CStandardLibrary
+import RouteGrad
 
 /// How a command runs; every command takes these.
 struct RunOptions: ParsableArguments {
@@ -13,9 +14,7 @@ struct RunOptions: ParsableArguments {
   var quiet = false
 
   func validate() throws {
-    if let threads, threads < 1 {
-      throw ValidationError("'--threads': expected at least 1, got \(threads)")
-    }
+    try Limit.threads.validate("--threads", threads)
   }
 
   /// The number of threads, of which more than this many would only stand in each other's way.

@@ -26,22 +26,14 @@ struct SamplingOptions: ParsableArguments {
     case monteCarlo = "monte-carlo"
   }
 
-  /// More samples than this would take years.
-  static let mostSamples = 1_000_000_000_000
-
   func validate() throws {
     if let samples {
       guard method == .monteCarlo else {
         throw ValidationError("'--samples' goes with '--method monte-carlo'")
       }
-      guard (2...Self.mostSamples).contains(samples) else {
-        throw ValidationError(
-          "'--samples': expected a whole number from 2 to \(Self.mostSamples), got \(samples)")
-      }
+      try MonteCarlo.samplesLimit.validate("--samples", samples)
     }
-    guard tolerance > 0, tolerance.isFinite else {
-      throw ValidationError("'--tolerance': expected a finite number above 0, got \(tolerance)")
-    }
+    try IntegrationOptions.toleranceLimit.validate("--tolerance", tolerance)
   }
 
   /// How integrals are done.

@@ -54,20 +54,11 @@ struct VerificationOptions: ParsableArguments {
 
   func validate() throws {
     for (name, rate) in [("--false-fail-rate", falseFailRate), ("--false-pass-rate", falsePassRate)] {
-      // Smaller ones are not distinguished from 0 in what follows.
-      guard rate >= 1e-300, rate <= 0.5 else {
-        throw ValidationError("'\(name)': expected a number from 1e-300 to 0.5, got \(rate)")
-      }
+      try ErrorRates.limit.validate(name, rate)
     }
-    guard detectableBias > 0, detectableBias.isFinite else {
-      throw ValidationError("'--detectable-bias': expected a finite number above 0, got \(detectableBias)")
-    }
-    guard tolerance >= 0, tolerance < 1 else {
-      throw ValidationError("'--tolerance': expected a number from 0 to below 1, got \(tolerance)")
-    }
-    if let maxSamples, maxSamples < 1 {
-      throw ValidationError("'--max-samples': expected at least 1, got \(maxSamples)")
-    }
+    try Criteria.detectableBiasLimit.validate("--detectable-bias", detectableBias)
+    try Criteria.toleranceLimit.validate("--tolerance", tolerance)
+    try Limit("at least 1") { $0 >= 1 }.validate("--max-samples", maxSamples)
   }
 
   /// Rates and tolerances.

@@ -3,10 +3,11 @@ import RouteGrad
 
 /// A command that answers lines with lines, run in a process group of its own.
 ///
-/// Whatever it does (hang, die, flood, close its streams), no call blocks longer than the timeout, and ``stop()`` leaves
-/// neither a process nor a zombie.
+/// Whatever it does (hang, die, flood, close its streams, start daemons), no call blocks longer than the timeout, and
+/// ``stop(hasAnswered:)`` leaves neither a process nor a zombie.
 final class ChildProcess: RouterTransport {
   private let process: pid_t
+  private let tree: ProcessTree
   private let input: Int32
   private let output: Int32
   private let error: Int32
@@ -21,13 +22,14 @@ final class ChildProcess: RouterTransport {
 
   /// Starts a command.
   ///
-  /// - Throws: ``Failure`` if it cannot be started.
-  init(_ command: [String], timeout: Double) throws(Failure) {
+  /// - Throws: `Refusal` if it cannot be started.
+  init(_ command: [String], timeout: Double) throws(Refusal) {
     self.timeout = timeout
+    tree = ProcessTree()
     var ends = [[Int32]](repeating: [-1, -1], count: 3)
     for k in ends.indices {
       guard pipe(&ends[k]) == 0 else {
-        throw Failure(.noInput, "\(command[0]): no pipes: \(String(cString: strerror(errno)))")
+        throw Refusal(.noInput, "\(command[0]): no pipes: \(String(cString: strerror(errno)))")
       }
       for end in ends[k] { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
     }
@@ -44,16 +46,21 @@ final class ChildProcess: RouterTransport {
     var signals = sigset_t()
     sigemptyset(&signals)
     posix_spawnattr_setsigmask(&attributes, &signals)
-    for number in [SIGINT, SIGTERM, SIGHUP, SIGPIPE] { sigaddset(&signals, number) }
+    for number in [SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGXFSZ] { sigaddset(&signals, number) }
     posix_spawnattr_setsigdefault(&attributes, &signals)
     posix_spawnattr_setpgroup(&attributes, 0)
     posix_spawnattr_setflags(
       &attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP))
-    var arguments = command.map { strdup($0) } + [nil]
+    var arguments =
+      command.map { argument in
+        (FileName.bytes(of: argument) + [0]).withUnsafeBytes { bytes in
+          bytes.withMemoryRebound(to: CChar.self) { $0.baseAddress.flatMap { strdup($0) } }
+        }
+      } + [nil]
     defer { for argument in arguments { free(argument) } }
     var started = pid_t()
     var failure: Int32 = 0
-    Interruption.startChild {
+    Interruption.startChild(tree) {
       failure = posix_spawnp(&started, arguments[0] ?? strdup(""), &actions, &attributes, &arguments, environ)
       return failure == 0 ? started : nil
     }
@@ -62,7 +69,7 @@ final class ChildProcess: RouterTransport {
     (input, output, error) = (ends[0][1], ends[1][0], ends[2][0])
     guard failure == 0 else {
       for end in [input, output, error] { close(end) }
-      throw Failure(.noInput, "\(command[0]): cannot be started: \(String(cString: strerror(failure)))")
+      throw Refusal(.noInput, "\(command[0]): cannot be started: \(String(cString: strerror(failure)))")
     }
     for end in [input, output, error] { _ = fcntl(end, F_SETFL, fcntl(end, F_GETFL) | O_NONBLOCK) }
     signal(SIGPIPE, SIG_IGN)  // a router that closes its input is answered with a message, not with our end
@@ -110,7 +117,7 @@ final class ChildProcess: RouterTransport {
     }
   }
 
-  /// Ends the process and everything in its group. One that has answered every call gets the end of its input first, and a
+  /// Ends the process and everything that it has started. One that has answered every call gets the end of its input first, and a
   /// second.
   func stop(hasAnswered: Bool) {
     for end in [input, output, error] { close(end) }
@@ -122,6 +129,7 @@ final class ChildProcess: RouterTransport {
       }
     }
     kill(-process, SIGKILL)  // what it started and left behind
+    tree.end()
     Interruption.childHasEnded()
     signal(SIGPIPE, SIG_DFL)
   }

@@ -1,5 +1,6 @@
 import CStandardLibrary
 import RouteGrad
+import SystemPackage
 
 /// Files that are read.
 enum Input {
@@ -11,7 +12,7 @@ enum Input {
 
   /// The problems of a file, or of standard input for `-`.
   ///
-  /// - Throws: ``Failure`` if it cannot be read, `InvalidFile` if it holds no problems.
+  /// - Throws: `Refusal` if it cannot be read, `InvalidFile` if it holds no problems.
   static func problems(in path: String) throws -> [FiledProblem] {
     try ProblemFile.problems(of: bytes(of: path), file: name(of: path))
   }
@@ -22,18 +23,16 @@ enum Input {
 
   /// The problems of a file, or of standard input for `-`, which need not fit into memory.
   ///
-  /// - Throws: ``Failure`` if it cannot be read, `InvalidFile` if it is small and holds no problems.
+  /// - Throws: `Refusal` if it cannot be read, `InvalidFile` if it is small and holds no problems.
   static func source(of path: String) throws -> ProblemSource {
-    let descriptor = path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw unreadable(path) }
-    var status = stat()
-    let isFile = fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
-    let beginning = isFile ? Int(lseek(descriptor, 0, SEEK_CUR)) : 0
+    let descriptor = path == "-" ? FileDescriptor.standardInput : try FileReading.open(path)
+    let isFile = FileSystem.status(of: descriptor)?.isFile ?? false
+    let beginning = isFile ? try descriptor.seek(offset: 0, from: .current) : 0
     var bytes: [UInt8] = []
     while bytes.count <= inMemory {
       let piece = try read(descriptor, path: path)
       if piece.isEmpty {
-        if path != "-" { close(descriptor) }
+        if path != "-" { try? descriptor.close() }
         return ProblemSource(try ProblemFile.problems(of: bytes, file: name(of: path)))
       }
       bytes += piece
@@ -44,49 +43,44 @@ enum Input {
       var offset = isFile ? beginning : 0
       return {
         let piece = try read(kept, path: path, at: offset)
-        offset += piece.count
+        offset += Int64(piece.count)
         return piece
       }
     }
   }
 
   /// The next bytes, none at the end; with an offset those from there on.
-  private static func read(_ descriptor: Int32, path: String, at offset: Int? = nil) throws(Failure) -> [UInt8] {
-    while true {
-      var count = 0
-      let bytes = [UInt8](unsafeUninitializedCapacity: piece) { buffer, initialized in
-        count =
-          offset.map { pread(descriptor, buffer.baseAddress, piece, off_t($0)) }
-          ?? Glibc.read(descriptor, buffer.baseAddress, piece)
-        initialized = max(count, 0)
+  private static func read(
+    _ descriptor: FileDescriptor, path: String, at offset: Int64? = nil
+  ) throws(Refusal) -> [UInt8] {
+    do {
+      return try [UInt8](unsafeUninitializedCapacity: piece) { buffer, initialized in
+        let bytes = UnsafeMutableRawBufferPointer(buffer)
+        initialized =
+          try offset.map { try descriptor.read(fromAbsoluteOffset: $0, into: bytes) } ?? descriptor.read(into: bytes)
       }
-      if count < 0, errno == EINTR { continue }
-      guard count >= 0 else { throw unreadable(path) }
-      return bytes
+    } catch {
+      throw FileReading.unreadable(name(of: path), error)
     }
   }
 
   /// A file without a name that holds some bytes and what is left of a stream.
-  private static func copy(_ bytes: [UInt8], andTheRestOf descriptor: Int32, path: String) throws(Failure) -> Int32 {
-    guard let file = tmpfile() else {
-      throw Failure(.noOutput, "a temporary file: cannot be written: \(String(cString: strerror(errno)))")
-    }
+  private static func copy(
+    _ bytes: [UInt8], andTheRestOf descriptor: FileDescriptor, path: String
+  ) throws(Refusal) -> FileDescriptor {
+    guard let stream = tmpfile() else { throw AtomicFile.unwritable("a temporary file", Errno(rawValue: errno)) }
+    let file = FileDescriptor(rawValue: fileno(stream))
     var piece = bytes
     var total = 0
     while !piece.isEmpty {
       total += piece.count
       guard total <= largest else {
-        throw Failure(.wrongData, "\(name(of: path)): expected at most \(largest) bytes, got more")
+        throw Refusal(.wrongData, "\(name(of: path)): expected at most \(largest) bytes, got more")
       }
-      guard fwrite(piece, 1, piece.count, file) == piece.count else {
-        throw Failure(.noOutput, "a temporary file: cannot be written: \(String(cString: strerror(errno)))")
-      }
+      do { try file.writeAll(piece) } catch { throw AtomicFile.unwritable("a temporary file", error) }
       piece = try read(descriptor, path: path)
     }
-    guard fflush(file) == 0 else {
-      throw Failure(.noOutput, "a temporary file: cannot be written: \(String(cString: strerror(errno)))")
-    }
-    return fileno(file)
+    return file
   }
 
   /// The one problem of a file, or the one with a name.
@@ -95,13 +89,13 @@ enum Input {
   ///   - path: the file, or `-`.
   ///   - name: the problem's name, if one was asked for.
   ///   - option: the option by which one is asked for, for messages.
-  /// - Throws: as ``problems(in:)``, and ``Failure`` if it is not exactly one.
+  /// - Throws: as ``problems(in:)``, and `Refusal` if it is not exactly one.
   static func problem(in path: String, named name: String?, option: String) throws -> FiledProblem {
     let problems = try problems(in: path)
     let place = Self.name(of: path)
     guard let name else {
       guard problems.count == 1 else {
-        throw Failure(
+        throw Refusal(
           .wrongUsage,
           "\(place): expected one problem, got \(problems.count); choose with \(option): \(names(problems))")
       }
@@ -109,7 +103,7 @@ enum Input {
     }
     let found = problems.filter { $0.problem.name == name }
     guard found.count == 1 else {
-      throw Failure(
+      throw Refusal(
         .wrongUsage, "\(place): expected one problem named '\(name)', got \(found.count); names: \(names(problems))")
     }
     return found[0]
@@ -123,25 +117,8 @@ enum Input {
   }
 
   /// What a file holds, or standard input for `-`.
-  static func bytes(of path: String) throws(Failure) -> [UInt8] {
-    let descriptor = path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw unreadable(path) }
-    defer { if path != "-" { close(descriptor) } }
-    var bytes: [UInt8] = []
-    var chunk = [UInt8](repeating: 0, count: 1 << 16)
-    while true {
-      let count = Glibc.read(descriptor, &chunk, chunk.count)
-      if count < 0, errno == EINTR { continue }
-      guard count >= 0 else { throw unreadable(path) }
-      guard count > 0 else { return bytes }
-      bytes += chunk[..<count]
-      guard bytes.count <= largest else {
-        throw Failure(.wrongData, "\(name(of: path)): expected at most \(largest) bytes, got more")
-      }
-    }
-  }
-
-  private static func unreadable(_ path: String) -> Failure {
-    Failure(.noInput, "\(name(of: path)): cannot be read: \(String(cString: strerror(errno)))")
+  static func bytes(of path: String) throws(Refusal) -> [UInt8] {
+    guard path == "-" else { return try FileReading.bytes(of: path, atMost: largest) }
+    return try FileReading.bytes(from: .standardInput, named: name(of: path), atMost: largest)
   }
 }

@@ -1,4 +1,5 @@
 import CStandardLibrary
+import RouteGrad
 import RouteGradTraining
 import Synchronization
 
@@ -9,10 +10,11 @@ import Synchronization
 /// handler may run), and what is done about them may lock and allocate.
 enum Interruption {
   private struct State {
-    /// Files, and folders of runs, that are removed unless they are finished.
+    /// Folders of runs that nobody wants to keep.
     var unfinished: Set<String> = []
-    /// The process that was started, to be ended with its group; 0 if there is none.
+    /// The process that was started, to be ended with all that it started; 0 if there is none.
     var child: pid_t = 0
+    var tree: ProcessTree?
     /// Whether the first signal only asks for the end.
     var isDeferred = false
   }
@@ -24,6 +26,9 @@ enum Interruption {
   /// Whether a signal has asked the program to come to an end by itself.
   static var isRequested: Bool { request.load(ordering: .relaxed) != 0 }
 
+  /// How a program ends that a signal has asked to.
+  static var status: ExitStatus { ExitStatus(rawValue: 128 + request.load(ordering: .relaxed)) ?? .interrupted }
+
   /// From now on the first signal only asks for the end (``isRequested``); the second ends the program as before.
   static func deferInterrupts() { state.withLock { $0.isDeferred = true } }
 
@@ -33,6 +38,8 @@ enum Interruption {
   /// A hangup stays ignored where it is (`nohup`); an interrupt does not (a shell's background jobs begin so), because whoever sends
   /// one to a process by its id means it.
   static func install() {
+    // A file that grows past a limit is a write that fails, not the end.
+    signal(SIGXFSZ, SIG_IGN)
     var handler = sigaction()
     sigaction(SIGHUP, nil, &handler)
     let isHangupIgnored = isIgnored(handler)
@@ -87,22 +94,25 @@ enum Interruption {
         return
       }
       end(state)
-      _exit(128 + number)
+      AtomicFile.removeUnfinished { _exit(128 + number) }
     }
   }
 
   private static func end(_ state: borrowing State) {
     for path in state.unfinished { RunFolder.removeAll(path) }
-    if state.child > 0 { kill(-state.child, SIGKILL) }
+    if state.child > 0 {
+      kill(-state.child, SIGKILL)
+      state.tree?.end()
+    }
   }
 }
 
 // MARK: - What must not stay behind
 
 extension Interruption {
-  /// Does something about files or a process that the end of the program may not come between.
+  /// Does something about folders that the end of the program may not come between.
   ///
-  /// - Parameter body: makes, finishes or removes a file, and says so in the set of unfinished ones.
+  /// - Parameter body: makes or removes a folder, and says so in the set of unfinished ones.
   static func withUnfinished<Result>(_ body: (inout Set<String>) -> Result) -> Result {
     state.withLock { state in
       var unfinished = state.unfinished
@@ -114,14 +124,17 @@ extension Interruption {
   /// Starts a process that ends with the program, or with ``childHasEnded()``.
   ///
   /// - Parameter start: gives its id, or nil if it could not be started.
-  static func startChild(_ start: () -> pid_t?) {
-    state.withLock { $0.child = start() ?? 0 }
+  static func startChild(_ tree: ProcessTree, _ start: () -> pid_t?) {
+    state.withLock { state in
+      state.tree = tree
+      state.child = start() ?? 0
+    }
   }
 
   /// The process is no more.
   static func childHasEnded() { state.withLock { $0.child = 0 } }
 
-  /// Removes a file or a folder of runs that is not wanted any more.
+  /// Removes a folder of runs that is not wanted any more.
   static func discard(_ path: String) {
     withUnfinished { unfinished in
       RunFolder.removeAll(path)
@@ -129,57 +142,12 @@ extension Interruption {
     }
   }
 
-  /// Removes what was not finished.
-  static func discardUnfinished() {
+  /// Ends the program after removing what was not finished.
+  static func exit(_ status: ExitStatus) -> Never {
     withUnfinished { unfinished in
       for path in unfinished { RunFolder.removeAll(path) }
       unfinished = []
     }
-  }
-}
-
-/// A file that stands beside the place where it belongs until it is complete, so that nobody ever sees half of it; however the
-/// program ends before, it is removed.
-struct UnfinishedFile: Sendable {
-  /// Open for writing.
-  let descriptor: Int32
-  private let temporary, target: String
-
-  private static let count = Atomic(0)
-
-  /// Makes a file beside `target`.
-  ///
-  /// - Returns: nil if it could not be made; `errno` says why.
-  init?(replacing target: String, mode: mode_t) {
-    self.target = target
-    let folder = target.lastIndex(of: "/").map { String(target[...$0]) } ?? ""
-    let temporary = "\(folder).routegrad-\(getpid())-\(Self.count.add(1, ordering: .relaxed).newValue).tmp"
-    self.temporary = temporary
-    let (descriptor, failure) = Interruption.withUnfinished { unfinished in
-      let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
-      let failure = errno
-      if descriptor >= 0 { unfinished.insert(temporary) }
-      return (descriptor, failure)
-    }
-    guard descriptor >= 0 else {
-      errno = failure
-      return nil
-    }
-    self.descriptor = descriptor
-  }
-
-  /// Closes the file and gives it its name.
-  ///
-  /// - Returns: false if that failed, as `errno` says; the file is then still unfinished.
-  func complete() -> Bool {
-    guard close(descriptor) == 0 else { return false }
-    let (isRenamed, failure) = Interruption.withUnfinished { unfinished in
-      let isRenamed = rename(temporary, target) == 0
-      let failure = errno
-      if isRenamed { unfinished.remove(temporary) }
-      return (isRenamed, failure)
-    }
-    errno = failure
-    return isRenamed
+    AtomicFile.removeUnfinished { CStandardLibrary.exit(status.rawValue) }
   }
 }

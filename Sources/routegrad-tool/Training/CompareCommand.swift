@@ -79,19 +79,15 @@ struct CompareCommand: ParsableCommand {
   @OptionGroup var runOptions: RunOptions
 
   func validate() throws {
-    guard seeds >= 1, seeds <= 10_000 else { throw ValidationError("'--seeds': expected 1 to 10000, got \(seeds)") }
-    guard tuneSeeds >= 1, tuneSeeds <= 10_000 else {
-      throw ValidationError("'--tune-seeds': expected 1 to 10000, got \(tuneSeeds)")
-    }
+    try Comparison.seedsLimit.validate("--seeds", seeds)
+    try Comparison.seedsLimit.validate("--tune-seeds", tuneSeeds)
     let first = RateSearch.firstSeed
     guard firstSeed + UInt64(seeds) <= first else {
       throw ValidationError(
         "'--first-seed', '--seeds': expected seeds below \(first), from where on they are for tuning")
     }
-    guard auditEvery >= 0 else { throw ValidationError("'--audit-every': expected at least 0, got \(auditEvery)") }
-    if let learningRate, !(learningRate > 0 && learningRate.isFinite) {
-      throw ValidationError("'--learning-rate': expected a number above 0, got \(learningRate)")
-    }
+    try Limit.count.validate("--audit-every", auditEvery)
+    try TrainingPlan.learningRateLimit.validate("--learning-rate", learningRate)
     if from != nil, tune || runs != nil || rates != nil || learningRate != nil {
       throw ValidationError(
         "'--from' trains nothing: it does not go with '--tune', '--runs', '--rates' or '--learning-rate'")

@@ -3,6 +3,7 @@ import RouteGrad
 import RouteGradTraining
 import RoutingCore
 import RoutingEstimators
+import SystemPackage
 
 /// The runs of `routegrad compare`: tuned if that was asked for, trained, and read back.
 struct ComparisonSession {
@@ -12,14 +13,14 @@ struct ComparisonSession {
   private let routers: [TrainingRouter]
   private let given: TunedRates?
 
-  /// - Throws: ``Failure`` or what the library says, before anything is trained.
+  /// - Throws: `Refusal` or what the library says, before anything is trained.
   init(_ command: CompareCommand) throws {
     self.command = command
     settings = try command.settings()
     plan = try command.plan(settings)
     routers = try TrainingRouter.routers(list: command.routers)
     for (k, router) in routers.enumerated() where routers[..<k].contains(where: { $0.label == router.label }) {
-      throw Failure(.wrongUsage, "'--routers': '\(router.label)' is there twice")
+      throw Refusal(.wrongUsage, "'--routers': '\(router.label)' is there twice")
     }
     guard let path = command.rates, !command.tune else {
       given = nil
@@ -29,7 +30,7 @@ struct ComparisonSession {
     do throws(InvalidInput) {
       given = try TunedRates(bytes)
     } catch {
-      throw Failure(.wrongData, "\(path): \(error)")
+      throw Refusal(.wrongData, "\(path): \(error)")
     }
   }
 
@@ -65,7 +66,7 @@ struct ComparisonSession {
       }
       return rate
     }
-    throw Failure(
+    throw Refusal(
       .wrongUsage,
       "'\(router.label)' has no tuned learning rate; expected '--tune', '--rates' with one, or '--learning-rate'")
   }
@@ -98,23 +99,23 @@ struct ComparisonSession {
       jobs, threads: command.runOptions.threadCount, onEvent: board.show, isInterrupted: { Interruption.isRequested })
   }
 
-  private func interrupted(_ folder: String) -> Failure {
+  private func interrupted(_ folder: String) -> Refusal {
     let advice = command.runs == nil ? "nothing was kept" : "complete runs are in \(folder), the same command goes on"
-    return Failure(.interrupted, "interrupted; \(advice)")
+    return Refusal(.interrupted, "interrupted; \(advice)")
   }
 
   // MARK: - A folder for runs that nobody wants to keep
 
   /// It is removed however the program ends.
   private static func temporaryFolder() throws -> String {
-    let base = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
-    var template = Array("\(base)/routegrad-compare-XXXXXX".utf8CString)
-    guard mkdtemp(&template) != nil else {
-      throw Failure(.noOutput, "\(base): cannot be written: \(String(cString: strerror(errno)))")
+    let base = getenv("TMPDIR").map { FilePath(platformString: $0) } ?? "/tmp"
+    do throws(Errno) {
+      let folder = try FileSystem.makeTemporaryFolder(in: base, prefix: "routegrad-compare-").text
+      Interruption.withUnfinished { _ = $0.insert(folder) }
+      return folder
+    } catch {
+      throw AtomicFile.unwritable(base.text, error)
     }
-    let folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    Interruption.withUnfinished { _ = $0.insert(folder) }
-    return folder
   }
 }
 

@@ -64,9 +64,6 @@ struct TrainTranslationCommand: ParsableCommand {
     guard source != nil || validSource == nil else {
       throw ValidationError("'--valid-source' without '--source': the made corpus has held-out sentences of its own")
     }
-    if let vocabulary, vocabulary < 3 {
-      throw ValidationError("'--vocabulary': expected at least 3, got \(vocabulary)")
-    }
   }
 
   func run() throws {
@@ -81,6 +78,11 @@ struct TrainTranslationCommand: ParsableCommand {
     settings.model.bleuSentences = bleuSentences
     settings.model.beam = beamOptions.options
     settings.shape = transformer.shape
+    do throws(InvalidInput) {
+      try settings.validate()
+    } catch {
+      throw Failure(option: error)
+    }
     settings = try settings.withFingerprints()
     if !runOptions.quiet { Terminal.complain(try Self.counts(settings.corpus())) }
     var plan = TrainingPlan(steps: 3000)
@@ -114,7 +116,11 @@ struct BeamArguments: ParsableArguments {
   var lengthPenalty = 0.6
 
   func validate() throws {
-    if let complaint = options.complaint { throw ValidationError(complaint) }
+    do throws(InvalidInput) {
+      try options.validate()
+    } catch {
+      throw ValidationError(Failure(option: error).message)
+    }
   }
 
   var options: BeamOptions {

@@ -13,7 +13,7 @@ enum TrainingSession {
       settings: settings, router: try TrainingRouter(options.router), seed: options.seed, plan: options.plan(plan),
       version: routeGradVersion, commit: commit)
     do throws(InvalidInput) {
-      try manifest.plan.validate()
+      try manifest.validate()
     } catch {
       throw Failure(option: error)
     }
@@ -37,14 +37,14 @@ enum TrainingSession {
     let folder = trainer.folder.path
     switch outcome {
     case .finished:
-      let metrics = try RunFolder.metrics(of: folder)
+      let metrics = try RunFolder.metrics(of: folder, trainer.folder.manifest.plan)
       let loss = metrics.lines.last?.loss.map { ", held-out loss \($0)" } ?? ""
-      try Output.standard.write("\(folder): \(trainer.step) steps\(loss)\n")
+      try Output.standard.write("\(folder.onOneLine): \(trainer.step) steps\(loss)\n")
     case .diverged:
-      throw Failure(
+      throw Refusal(
         .wrongData, "\(folder): step \(trainer.step): the loss is not finite any more; lower '--learning-rate'")
     case .interrupted:
-      throw Failure(
+      throw Refusal(
         .interrupted,
         "interrupted and saved after \(trainer.step) steps; go on with: routegrad train resume \(folder)")
     }

@@ -38,7 +38,7 @@ struct TranslateCommand: ParsableCommand {
       do throws(InvalidInput) {
         try TextLines.requireParallel(text, references)
       } catch {
-        throw Failure(.wrongData, "\(error)")
+        throw Refusal(.wrongData, "\(error)")
       }
     }
     let result = try model.translate(text, beamOptions.options, threads: runOptions.threadCount)
@@ -54,12 +54,12 @@ struct TranslateCommand: ParsableCommand {
     }
   }
 
-  private func lines(_ path: String) throws(Failure) -> TextLines {
+  private func lines(_ path: String) throws(Refusal) -> TextLines {
     let bytes = try Input.bytes(of: path)
     do throws(InvalidInput) {
       return try TextLines(bytes, name: Input.name(of: path))
     } catch {
-      throw Failure(.wrongData, "\(error)")
+      throw Refusal(.wrongData, "\(error)")
     }
   }
 }

@@ -96,7 +96,9 @@ struct TrainerTests {
       let tensors = trainer.model.parameters.map { ($0.name, $0.value) }
       for place in stride(from: 0, to: bytes.count, by: 499) + Array(0..<64) {
         bytes[place] ^= UInt8(1 << (place % 8))
-        #expect(throws: (any Error).self, "byte \(place)") { try Checkpoint(bytes, into: tensors) }
+        #expect(throws: (any Error).self, "byte \(place)") {
+          try Checkpoint(bytes, into: tensors, trainer.folder.manifest.plan)
+        }
         bytes[place] ^= UInt8(1 << (place % 8))
       }
     }
@@ -142,7 +144,7 @@ struct TrainerTests {
         plan.patience = 3
       }
       #expect(try Trainer(RunFolder(creating: folder, manifest)).run(threads: 1) == .finished)
-      let metrics = try RunFolder.metrics(of: folder)
+      let metrics = try RunFolder.metrics(of: folder, manifest.plan)
       #expect(metrics.lines.map(\.step) == [0, 5, 10, 15] && metrics.lines.last?.stopped == .patience)
       #expect(metrics.isComplete(manifest.plan))
     }
@@ -152,7 +154,7 @@ struct TrainerTests {
     try SmallRun.inFolder { folder in
       let manifest = try SmallRun.manifest { $0.learningRate = 1e30 }
       #expect(try Trainer(RunFolder(creating: folder, manifest)).run(threads: 1) == .diverged)
-      #expect(try RunFolder.metrics(of: folder).lines.last?.stopped == .diverged)
+      #expect(try RunFolder.metrics(of: folder, manifest.plan).lines.last?.stopped == .diverged)
     }
   }
 
