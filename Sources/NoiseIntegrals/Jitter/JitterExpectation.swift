@@ -51,7 +51,9 @@ public enum JitterExpectation {
 
   /// An evaluation of the products that takes more exponentials than this is not begun, nor one that takes a tenth of it
   /// if the expansion is coarse; there are at most four of them, and quasi-random points after that.
-  public static let largestEvaluations = 2e9
+  public static let largestEvaluations = 5e9
+  /// The same where jitter spans much more than the few units in which experts compete.
+  public static let largestWideEvaluations = 5e8
   /// Where jitter spans more than this, points do not find the few units in which experts compete.
   static let largestSampledSlope = 1e4
 
@@ -167,8 +169,9 @@ extension JitterExpectation {
     }
   }
 
-  private static func largestCost(_ residual: Double) -> Double {
-    residual < 1e-6 ? largestEvaluations : largestEvaluations / 10
+  private static func largestCost(_ residual: Double, isWide: Bool) -> Double {
+    let largest = isWide ? largestWideEvaluations : largestEvaluations
+    return residual < 1e-6 ? largest : largest / 10
   }
 
   /// The integrals by products, or nil where they would be hopeless.
@@ -187,7 +190,7 @@ extension JitterExpectation {
     guard let expansion = best, expansion.largestResidual < 1e-2 else { return nil }
     let origin = loss.value(at: [Double](repeating: 0, count: directions.columns))
     let integral = JitterIntegral(race: race, expansion: expansion)
-    let largestCost = largestCost(expansion.largestResidual)
+    let largestCost = largestCost(expansion.largestResidual, isWide: integral.isWide)
     var resolution = JitterIntegral.Resolution(refinement: 2.0 / 3)
     guard integral.cost(resolution) <= largestCost else { return nil }
     var nodes = 0

@@ -71,6 +71,7 @@ struct SoftGumbelSampling: Sendable {
         result.value += part.value
         result.error += part.error
         evaluations += part.evaluations
+        guard continuing(evaluations) else { throw GSLError(calledOff: "adaptive quadrature") }
       }
       return result
     }
