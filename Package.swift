@@ -46,7 +46,7 @@ let package = Package(
     // MARK: The judge's wing
     .target(
       name: "RoutingVerification",
-      dependencies: ["RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "GSLNumerics"]),
+      dependencies: ["RoutingCore", "RoutingEstimators", "RoutingExpectations", "GSLNumerics"]),
     .target(
       name: "LayerAudit",
       dependencies: [

@@ -20,6 +20,12 @@ public protocol StraightThroughGumbel: SamplingEstimator {
   var conditionalSamples: Int { get }
 }
 
+extension StraightThroughGumbel {
+  public func bounds(on problem: RoutedProblem) throws(Unavailable) -> SampleBounds {
+    try SampleBounds(of: self, on: problem)
+  }
+}
+
 extension RandomNumberGenerator {
   /// A draw from the exponential distribution of rate 1: positive and finite, from 1e-16 to 37, whatever the generator
   /// gives.

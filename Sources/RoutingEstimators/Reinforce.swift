@@ -81,7 +81,7 @@ public struct Reinforce: FiniteOutcomeEstimator {
       case .leaveOneOut(let samples): .constant(Double(samples))
       }
     return Claims(
-      kinds: [.categorical, .mixture], exactness: .all, expertEvaluations: evaluations,
+      kinds: [.categorical, .mixture], target: .expectedLoss, exactness: .all, expertEvaluations: evaluations,
       source: "Williams, Machine Learning 8 (1992)")
   }
 

@@ -1,4 +1,5 @@
 import RoutingCore
+import RoutingEstimators
 import RoutingVerification
 import Testing
 import _TestSupport

@@ -114,7 +114,7 @@ extension Report.Selection {
     switch self {
     case .enumerable:
       EstimatorRegistry.standard.filter {
-        $0 is any FiniteOutcomeEstimator && $0.claims.kinds.contains(kind)
+        $0.isEnumerable && $0.claims.kinds.contains(kind)
       }
     case .all: EstimatorRegistry.standard.filter { $0.claims.kinds.contains(kind) }
     case .listed(let estimators): estimators

@@ -41,13 +41,11 @@ public struct OrderMeasurement: Sendable {
     case undetermined(String)
   }
 
-  /// Measures every estimator that claims an order or exactness on the problem's kind, with every quadrature rule.
+  /// Measures every estimator that claims an order or exactness on the problem's kind, each member of a family of rules.
   public static func measurements(on problem: RoutedProblem) -> [OrderMeasurement] {
-    let rules = QuadratureRule.fixed + (1...4).map { QuadratureRule.gaussLegendre($0) }
-    return EstimatorRegistry.standard.flatMap { estimator -> [any GradientEstimator] in
-      guard estimator.claims.kinds.contains(problem.kind) else { return [] }
-      if estimator is Quadrature { return rules.map { Quadrature($0) } }
-      return estimator.claims.order != nil || estimator.claims.exactness == .all ? [estimator] : []
+    EstimatorRegistry.standard.flatMap { $0.family as [any GradientEstimator] }.filter {
+      let claims = $0.claims
+      return claims.kinds.contains(problem.kind) && (claims.order != nil || claims.exactness == .all)
     }.map { OrderMeasurement(of: $0, on: problem) }
   }
 

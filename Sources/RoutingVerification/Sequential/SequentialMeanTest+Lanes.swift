@@ -1,4 +1,5 @@
 import RoutingCore
+import RoutingEstimators
 
 #if canImport(Glibc)
   import Glibc

@@ -11,7 +11,8 @@ public struct BothSlopes: RayEstimator {
 
   public var claims: Claims {
     Claims(
-      kinds: [.mixture], exactness: .degree(2), order: 2, expertEvaluations: .constant(2), source: "this package")
+      kinds: [.mixture], target: .expectedLoss, exactness: .degree(2), order: 2, expertEvaluations: .constant(2),
+      source: "this package")
   }
 
   public var rule: RayRule { RayRule(nodes: [1, 0.5], others: [.init(weights: [1, 1])]) }
