@@ -1,2 +1,2 @@
 /// The version of the library and of the program, as reports name it.
-public let routeGradVersion = "0.1.0"
+public let routeGradVersion = "0.2.0"

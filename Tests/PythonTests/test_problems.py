@@ -1,5 +1,7 @@
 """Problems from arrays: what is taken, and what is refused."""
 
+import importlib.metadata
+
 import numpy as np
 import pytest
 import routegrad
@@ -8,7 +10,7 @@ LOSS = {"type": "linear", "coefficients": [1.0, 2.0]}
 
 
 def test_version():
-    assert routegrad.__version__ == "0.1.0"
+    assert routegrad.__version__ == importlib.metadata.version("routegrad")
 
 
 @pytest.mark.parametrize("outputs", [

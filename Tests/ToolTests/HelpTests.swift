@@ -1,3 +1,4 @@
+import RoutingReports
 import Testing
 
 struct HelpTests {
@@ -90,13 +91,13 @@ struct HelpTests {
   @Test func versionIsOneLine() throws {
     let run = try Tool.run(["--version"])
     #expect(run.status == 0)
-    #expect(run.output == "0.1.0\n")
+    #expect(run.output == "\(routeGradVersion)\n")
   }
 
   @Test func verboseVersionNamesTheMatrixLibraries() throws {
     let run = try Tool.run(["--version", "--verbose"])
     #expect(run.status == 0 && run.error == "")
-    #expect(run.lines.count == 3 && run.lines[0] == "routegrad 0.1.0")
+    #expect(run.lines.count == 3 && run.lines[0] == "routegrad \(routeGradVersion)")
     #expect(
       run.lines[1].hasPrefix("matrix products, Float32: ") && run.lines[2].hasPrefix("matrix products, Float64: "))
   }

@@ -1,4 +1,5 @@
 import Foundation
+import RoutingReports
 import Testing
 
 import enum _TestSupport.DecodedJSON
@@ -24,7 +25,7 @@ struct ReportCommandTests {
     let report = try json(["-"], input: Samples.list(Samples.mixture, Samples.categorical))
     #expect(report.keys == ["schema", "version", "problems"])
     #expect(report["schema"].string == "routegrad.report/1")
-    #expect(report["version"].string == "0.1.0")
+    #expect(report["version"].string == routeGradVersion)
     #expect(report["problems"].items.map { $0["name"].string } == ["sample", "choice"])
     #expect(report["problems"].items.map { $0["kind"].string } == ["mixture", "categorical"])
     for problem in report["problems"].items {

@@ -64,7 +64,7 @@ typedef enum rg_status {
  * until the next failure on this thread. */
 RG_API const char *rg_last_error(void);
 
-/* The version of the library, such as "0.1.0". Static. */
+/* The version of the library, such as "0.2.0". Static. */
 RG_API const char *rg_version(void);
 
 /* ---------------------------------------------------------------------------------------------------------- problems */
