@@ -79,7 +79,17 @@ extension RoutingDistribution {
 ///
 /// With `v = w − w_c` coordinate k is `p_k (v_k − Σ_j p_j v_j)`; for k = c the first term is exactly 0, and for k ≠ c,
 /// where `p_k ≤ ½`, it is at least half its own size after the subtraction of `p_k v_k`.
-package func centredProduct(
+///
+/// For estimators that read the softmax's Jacobian elsewhere than at π; at π it is
+/// ``RoutingDistribution/jacobianProduct(_:)``.
+///
+/// - Parameters:
+///   - p: `[experts]`.
+///   - w: `[experts]`; what stands outside `support` is ignored.
+///   - c: an index of `support`.
+///   - support: where p may be positive, in increasing order.
+/// - Returns: `[experts]`, 0 outside `support`.
+public func centredProduct(
   probabilities p: [Double], weights w: [Double], centre c: Int, support: [Int]
 ) -> [Double] {
   var mean = CompensatedSum()
