@@ -24,13 +24,14 @@ let package = Package(
     .systemLibrary(name: "CGSL", providers: [.apt(["libgsl-dev"]), .brew(["gsl"])]),
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
     .systemLibrary(name: "CGLPK", providers: [.apt(["libglpk-dev"]), .brew(["glpk"])]),
+    .target(name: "CStandardLibrary"),
     .target(name: "CBLASLoader", linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
     .target(name: "CKernels"),
     .target(name: "CShippedProblems"),
 
     // MARK: Mathematics, without GSL and without input or output
-    .target(name: "RoutingCore", dependencies: ["CKernels"]),
-    .target(name: "RoutingEstimators", dependencies: ["RoutingCore"]),
+    .target(name: "RoutingCore", dependencies: ["CStandardLibrary", "CKernels"]),
+    .target(name: "RoutingEstimators", dependencies: ["CStandardLibrary", "RoutingCore"]),
     .target(name: "RoutingExpectations", dependencies: ["RoutingCore", "RoutingEstimators", "CKernels"]),
     .target(name: "LayerTensors", dependencies: ["RoutingCore", "CBLASLoader", "CKernels"]),
 
@@ -38,24 +39,27 @@ let package = Package(
     .target(name: "GSLNumerics", dependencies: ["CGSL"]),
     .target(
       name: "NoiseIntegrals",
-      dependencies: ["RoutingCore", "RoutingEstimators", "RoutingExpectations", "GSLNumerics", "CKernels"]),
+      dependencies: [
+        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "GSLNumerics", "CKernels",
+      ]),
 
     // MARK: Files
-    .target(name: "FileFormats", dependencies: ["RoutingCore", "CZlib"]),
+    .target(name: "FileFormats", dependencies: ["CStandardLibrary", "RoutingCore", "CZlib"]),
 
     // MARK: The judge's wing
     .target(
       name: "RoutingVerification",
-      dependencies: ["RoutingCore", "RoutingEstimators", "RoutingExpectations", "GSLNumerics"]),
+      dependencies: ["CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "GSLNumerics"]),
     .target(
       name: "LayerAudit",
       dependencies: [
-        "RoutingCore", "RoutingEstimators", "RoutingExpectations", "LayerTensors", "FileFormats",
+        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "LayerTensors", "FileFormats",
       ]),
     .target(
       name: "RoutingReports",
       dependencies: [
-        "RoutingCore", "RoutingEstimators", "RoutingExpectations", "RoutingVerification", "LayerAudit", "FileFormats",
+        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "RoutingVerification",
+        "LayerAudit", "FileFormats",
         "CShippedProblems",
       ]),
     .target(
@@ -70,30 +74,33 @@ let package = Package(
     .target(
       name: "MixtureOfExperts",
       dependencies: [
-        "RoutingCore", "RoutingEstimators", "LayerTensors", "CKernels",
+        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "LayerTensors", "CKernels",
         .target(name: "CGLPK", condition: .when(traits: ["BASE"])),
       ]),
     .target(
       name: "RouterTraining",
       dependencies: [
-        "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "LayerTensors", "MixtureOfExperts",
+        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "LayerTensors",
+        "MixtureOfExperts",
         "FileFormats", "GSLNumerics", "CKernels",
       ]),
     .target(
-      name: "TrainingReports", dependencies: ["RoutingCore", "RouterTraining", "RoutingReports", "FileFormats"]),
+      name: "TrainingReports",
+      dependencies: ["CStandardLibrary", "RoutingCore", "RouterTraining", "RoutingReports", "FileFormats"]),
     .target(
       name: "RouteGradTraining",
       dependencies: ["LayerTensors", "MixtureOfExperts", "RouterTraining", "TrainingReports"]),
 
     // MARK: The C interface: its header, and what stands behind it
     .target(name: "CRouteGrad", exclude: ["build.sh", "install.sh"]),
-    .target(name: "RouteGradABI", dependencies: ["CRouteGrad", "RouteGrad"]),
+    .target(name: "RouteGradABI", dependencies: ["CStandardLibrary", "CRouteGrad", "RouteGrad"]),
 
     // MARK: Programs
     .executableTarget(
       name: "routegrad-tool",
       dependencies: [
-        "RouteGrad", "RouteGradTraining", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "CStandardLibrary", "RouteGrad", "RouteGradTraining",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(
       name: "routegrad-bench",
@@ -104,42 +111,52 @@ let package = Package(
 
     // MARK: Tests
     .target(
-      name: "_TestSupport", dependencies: ["RoutingCore", "RoutingEstimators", "RoutingExpectations"],
+      name: "_TestSupport",
+      dependencies: ["CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations"],
       path: "Tests/_TestSupport"),
     .target(
-      name: "_PlantedRouters", dependencies: ["RoutingCore", "RoutingEstimators", "RoutingVerification"],
+      name: "_PlantedRouters",
+      dependencies: ["CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingVerification"],
       path: "Tests/_PlantedRouters"),
     .executableTarget(
-      name: "lint-test-router", dependencies: ["RouteGrad", "_PlantedRouters"], path: "Tests/LintTestRouter"),
+      name: "lint-test-router", dependencies: ["CStandardLibrary", "RouteGrad", "_PlantedRouters"],
+      path: "Tests/LintTestRouter"),
     .testTarget(name: "_TestSupportTests", dependencies: ["_TestSupport"]),
-    .testTarget(name: "RoutingCoreTests", dependencies: ["RoutingCore", "CKernels", "_TestSupport"]),
-    .testTarget(name: "RoutingEstimatorsTests", dependencies: ["RoutingCore", "RoutingEstimators", "_TestSupport"]),
+    .testTarget(
+      name: "RoutingCoreTests", dependencies: ["CStandardLibrary", "RoutingCore", "CKernels", "_TestSupport"]),
+    .testTarget(
+      name: "RoutingEstimatorsTests",
+      dependencies: ["CStandardLibrary", "RoutingCore", "RoutingEstimators", "_TestSupport"]),
     .testTarget(
       name: "RoutingExpectationsTests",
       dependencies: [
-        "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "GSLNumerics", "_TestSupport",
+        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "GSLNumerics",
+        "_TestSupport",
       ]),
     .testTarget(
       name: "LayerTensorsTests", dependencies: ["LayerTensors", "RoutingCore", "CBLASLoader", "_TestSupport"]),
-    .testTarget(name: "GSLNumericsTests", dependencies: ["GSLNumerics", "_TestSupport"]),
+    .testTarget(name: "GSLNumericsTests", dependencies: ["CStandardLibrary", "GSLNumerics", "_TestSupport"]),
     .testTarget(
       name: "NoiseIntegralsTests",
       dependencies: [
-        "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "GSLNumerics", "CKernels",
+        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "GSLNumerics",
+        "CKernels",
         "_TestSupport",
       ]),
     .testTarget(name: "FileFormatsTests", dependencies: ["FileFormats", "RoutingCore", "_TestSupport"]),
     .testTarget(
       name: "RoutingVerificationTests",
       dependencies: [
-        "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "RoutingVerification",
+        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals",
+        "RoutingVerification",
         "_TestSupport",
         "_PlantedRouters",
       ]),
     .testTarget(
       name: "LayerAuditTests",
       dependencies: [
-        "RoutingCore", "RoutingEstimators", "RoutingExpectations", "LayerTensors", "LayerAudit", "FileFormats",
+        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "LayerTensors", "LayerAudit",
+        "FileFormats",
         "GSLNumerics", "_TestSupport",
       ]),
     .testTarget(
@@ -163,8 +180,11 @@ let package = Package(
     .testTarget(
       name: "TrainingReportsTests",
       dependencies: ["RoutingReports", "RouterTraining", "TrainingReports", "FileFormats", "_TestSupport"]),
-    .testTarget(name: "ABITests", dependencies: ["CRouteGrad", "RouteGradABI", "routegrad-tool", "_TestSupport"]),
     .testTarget(
-      name: "ToolTests", dependencies: ["routegrad-tool", "lint-test-router", "RoutingReports", "_TestSupport"]),
+      name: "ABITests",
+      dependencies: ["CStandardLibrary", "CRouteGrad", "RouteGradABI", "routegrad-tool", "_TestSupport"]),
+    .testTarget(
+      name: "ToolTests",
+      dependencies: ["CStandardLibrary", "routegrad-tool", "lint-test-router", "RoutingReports", "_TestSupport"]),
   ]
 )

@@ -1,13 +1,6 @@
+import CStandardLibrary
 import LayerTensors
 import RoutingCore
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// One token's loss as a function of the scaled mixture `z = ω ⊙ Σ m f`; the residual is part of it.
 struct TokenLoss: Objective {

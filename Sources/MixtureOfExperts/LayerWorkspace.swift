@@ -1,13 +1,6 @@
+import CStandardLibrary
 import LayerTensors
 import RoutingCore
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// The memory of one layer's forward and backward pass over up to so many tokens: made once, used at every step.
 public final class LayerWorkspace<Scalar: LayerScalar>: @unchecked Sendable {

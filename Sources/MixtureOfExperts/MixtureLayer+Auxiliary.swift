@@ -1,12 +1,5 @@
+import CStandardLibrary
 import RoutingCore
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 extension MixtureLayer {
   /// The auxiliary losses of a routed batch; leaves shares and mean probabilities in the workspace.

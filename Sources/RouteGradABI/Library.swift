@@ -1,7 +1,7 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
 
 import CRouteGrad
-import Glibc
+import CStandardLibrary
 import RouteGrad
 
 /// Texts that C reads, made once and kept for ever.

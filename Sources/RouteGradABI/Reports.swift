@@ -1,7 +1,7 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
 
 import CRouteGrad
-import Glibc
+import CStandardLibrary
 import RouteGrad
 
 /// What `rg_report` points to: texts that C reads as long as the handle lives.

@@ -1,14 +1,7 @@
+import CStandardLibrary
 import LayerTensors
 import MixtureOfExperts
 import RoutingCore
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// Adam over a model's parameters, with clipping: `m ← β₁m + (1−β₁)g`, `v ← β₂v + (1−β₂)g²`,
 /// `θ ← θ − η (m/(1−β₁ᵗ))/(√(v/(1−β₂ᵗ)) + ε)`, g times `min(1, bound/‖g‖)`.

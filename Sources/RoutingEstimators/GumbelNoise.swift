@@ -1,12 +1,5 @@
+import CStandardLibrary
 import RoutingCore
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// Straight-through Gumbel-softmax, averaged over K draws of the noise given the choice.
 ///

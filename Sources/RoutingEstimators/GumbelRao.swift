@@ -1,12 +1,5 @@
+import CStandardLibrary
 import RoutingCore
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// Gumbel-Rao: the mean over K conditional draws of the noise, given D, of the straight-through Gumbel-softmax sample.
 ///

@@ -1,12 +1,5 @@
+import CStandardLibrary
 import RoutingCore
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// Soft Gumbel-softmax: forward and backward at the relaxed draw, `ĝ = (1/τ) J(p) ∇f(p)` with
 /// `p = softmax((θ + Γ)/τ)`.

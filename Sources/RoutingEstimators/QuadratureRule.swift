@@ -1,10 +1,6 @@
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
+import CStandardLibrary
+
+
 
 /// A quadrature rule on [0, 1]: `∫₀¹ φ(t) dt ≈ Σ_k b_k φ(c_k)`.
 ///

@@ -1,12 +1,5 @@
+import CStandardLibrary
 import RoutingCore
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// Top-1 routing with multiplicative jitter, as Switch Transformers train it: the expert with the largest
 /// jittered logit is chosen, and what reaches the router is the gradient through its multiplier alone, the

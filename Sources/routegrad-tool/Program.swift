@@ -1,5 +1,5 @@
 import ArgumentParser
-import Glibc
+import CStandardLibrary
 import RouteGrad
 import RouteGradTraining
 
@@ -14,14 +14,14 @@ enum Program {
       do {
         let text = RouteGradCommand.fullMessage(for: error)
         try Output.standard.write(text.last == "\n" ? text : text + "\n")
-        Glibc.exit(ExitStatus.success.rawValue)
+        CStandardLibrary.exit(ExitStatus.success.rawValue)
       } catch {
         exit(with: error)
       }
     }
     let failure = Failure(error)
     Terminal.complain("routegrad: \(failure.message)")
-    Glibc.exit(failure.status.rawValue)
+    CStandardLibrary.exit(failure.status.rawValue)
   }
 }
 

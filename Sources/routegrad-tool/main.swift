@@ -1,5 +1,5 @@
 import ArgumentParser
-import Glibc
+import CStandardLibrary
 import RouteGrad
 
 // Errors are printed here and not by the parser, because their form and their exit statuses are a contract

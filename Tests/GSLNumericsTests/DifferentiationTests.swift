@@ -1,14 +1,7 @@
+import CStandardLibrary
 import GSLNumerics
 import Testing
 import _TestSupport
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// Numerical derivatives of functions whose derivatives are known.
 @Suite struct DifferentiationTests {

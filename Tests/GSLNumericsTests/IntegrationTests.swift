@@ -1,14 +1,7 @@
+import CStandardLibrary
 import GSLNumerics
 import Testing
 import _TestSupport
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// Integrals with closed forms, and what GSL refuses.
 @Suite struct IntegrationTests {

@@ -1,14 +1,7 @@
+import CStandardLibrary
 import GSLNumerics
 import Testing
 import _TestSupport
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// GSL's own rules, checked by what they integrate: they are what ours are held against.
 @Suite struct ReferenceRulesTests {

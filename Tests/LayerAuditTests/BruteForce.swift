@@ -1,17 +1,10 @@
+import CStandardLibrary
 import LayerAudit
 import LayerTensors
 import RoutingCore
 import RoutingEstimators
 import RoutingExpectations
 import _TestSupport
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// A small random layer.
 struct SmallLayer {

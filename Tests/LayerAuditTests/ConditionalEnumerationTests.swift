@@ -1,16 +1,9 @@
+import CStandardLibrary
 import GSLNumerics
 import LayerAudit
 import RoutingCore
 import Testing
 import _TestSupport
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// Three tokens of three experts under a loss that mixes them.
 @Suite struct ConditionalEnumerationTests {

@@ -3,16 +3,9 @@
 //   lint-test-router FAMILY [FLAW]
 //   lint-test-router hang | die | silent-exit | flood | endless-line | garbage | nan | short | wrong-call | close-input
 
+import CStandardLibrary
 import RouteGrad
 import _PlantedRouters
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 func say(_ text: String) {
   var text = text

@@ -1,3 +1,4 @@
+import CStandardLibrary
 import GSLNumerics
 import NoiseIntegrals
 import RoutingCore
@@ -5,14 +6,6 @@ import RoutingEstimators
 import RoutingExpectations
 import Testing
 import _TestSupport
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 private let worst = WorstError("Gumbel integrals, GSL")
 

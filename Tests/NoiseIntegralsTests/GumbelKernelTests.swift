@@ -1,17 +1,10 @@
 import CKernels
+import CStandardLibrary
 import RoutingCore
 import Testing
 import _TestSupport
 
 @testable import NoiseIntegrals
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// The kernels against scalar twins written from the formulas, and the exponential sums against what they stand for.
 @Suite(.seeded) struct GumbelKernelTests {

@@ -1,3 +1,4 @@
+import CStandardLibrary
 import GSLNumerics
 import RoutingCore
 import RoutingEstimators
@@ -6,14 +7,6 @@ import Testing
 import _TestSupport
 
 @testable import NoiseIntegrals
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 private let worst = WorstError("jitter")
 

@@ -1,15 +1,8 @@
 import CKernels
+import CStandardLibrary
 import RoutingCore
 import Testing
 import _TestSupport
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 private let errors = WorstError("Float32 Gumbel-softmax samples")
 

@@ -1,15 +1,8 @@
+import CStandardLibrary
 import Testing
 import _TestSupport
 
 @testable import RoutingCore
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 private let worst = WorstError("log cosh")
 

@@ -1,15 +1,8 @@
+import CStandardLibrary
 import Testing
 import _TestSupport
 
 @testable import RoutingCore
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// Values and gradients that can be worked out by hand. Gradients against numerical derivatives of random
 /// objectives stand in RoutingExpectationsTests, which may use GSL.

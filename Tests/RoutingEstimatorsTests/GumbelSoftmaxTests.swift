@@ -1,15 +1,8 @@
+import CStandardLibrary
 import RoutingCore
 import RoutingEstimators
 import Testing
 import _TestSupport
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// The sampler of soft Gumbel-softmax: what holds of every sample.
 @Suite(.seeded) struct GumbelSoftmaxTests {

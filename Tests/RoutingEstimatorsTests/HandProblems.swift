@@ -1,15 +1,8 @@
+import CStandardLibrary
 import RoutingCore
 import RoutingEstimators
 import Testing
 import _TestSupport
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// Problems small enough to be solved in a comment.
 enum HandProblems {

@@ -1,15 +1,8 @@
+import CStandardLibrary
 import Testing
 import _TestSupport
 
 @testable import RoutingEstimators
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// The rules' own moments. Against GSL's tables and steppers they are held in RoutingExpectationsTests.
 @Suite struct QuadratureRuleTests {

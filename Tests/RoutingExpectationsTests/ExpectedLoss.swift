@@ -1,15 +1,8 @@
+import CStandardLibrary
 import RoutingCore
 import RoutingEstimators
 import RoutingExpectations
 import _TestSupport
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// What each target is the gradient of, as a function of the logits with the mask held fixed, written down
 /// from the definitions: a softmax of its own, and the loss as a function.

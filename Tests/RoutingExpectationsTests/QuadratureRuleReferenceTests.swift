@@ -1,15 +1,8 @@
+import CStandardLibrary
 import GSLNumerics
 import RoutingEstimators
 import Testing
 import _TestSupport
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 private let worst = WorstError("quadrature rules")
 

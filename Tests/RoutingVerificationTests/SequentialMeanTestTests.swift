@@ -1,12 +1,9 @@
+import CStandardLibrary
 import RoutingCore
 import RoutingEstimators
 import RoutingVerification
 import Testing
 import _TestSupport
-
-#if canImport(Glibc)
-  import Glibc
-#endif
 
 @Suite("Sequential test of a mean", .seeded)
 struct SequentialMeanTestTests {

@@ -1,5 +1,5 @@
+import CStandardLibrary
 import Foundation
-import Glibc
 import Testing
 import _TestSupport
 

@@ -1,5 +1,5 @@
+import CStandardLibrary
 import Foundation
-import Glibc
 import Testing
 
 /// The program that was built, run as a user would.

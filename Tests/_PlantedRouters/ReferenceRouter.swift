@@ -1,13 +1,6 @@
+import CStandardLibrary
 import RoutingCore
 import RoutingVerification
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// A router written from the definitions alone, without the product's softmax; sound, unless it is given flaws.
 ///

@@ -1,10 +1,6 @@
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
+import CStandardLibrary
+
+
 
 /// The C library's exponential, for files that import no C library.
 func exponential(_ x: Double) -> Double { exp(x) }

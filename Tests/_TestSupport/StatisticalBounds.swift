@@ -1,13 +1,6 @@
+import CStandardLibrary
 import RoutingCore
 import Synchronization
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// The error rate of all random tests together, shared out over single comparisons (Bonferroni).
 ///

@@ -1,13 +1,6 @@
+import CStandardLibrary
 import RoutingCore
 import Testing
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// The seed of every random test: fixed, unless the environment variable `ROUTEGRAD_TEST_SEED` says
 /// otherwise.

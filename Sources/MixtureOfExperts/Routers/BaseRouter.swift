@@ -1,12 +1,5 @@
+import CStandardLibrary
 import RoutingCore
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// BASE layers: tokens are assigned to experts so that the sum of their logits is largest and loads differ by at most one
 /// (``BalancedAssignment``); multiplier `σ(θ_D)`. At evaluation each token takes its best expert.

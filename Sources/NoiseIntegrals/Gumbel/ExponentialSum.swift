@@ -1,12 +1,5 @@
+import CStandardLibrary
 import GSLNumerics
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// `1/S² ≈ Σ_q α_q e^{−s_q (S − 1)}` and `1/S⁴ ≈ Σ_q β_q e^{−s_q (S − 1)}` for `1 ≤ S ≤ R`, to nearly all digits with few terms.
 ///

@@ -1,14 +1,7 @@
+import CStandardLibrary
 import RoutingCore
 import RoutingEstimators
 import RoutingExpectations
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// Exact mean, variance and covariance of straight-through Gumbel-softmax and Gumbel-Rao, for any number of experts.
 ///

@@ -1,15 +1,8 @@
 import CKernels
+import CStandardLibrary
 import RoutingCore
 import RoutingEstimators
 import RoutingExpectations
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// What the integrals of ``GumbelIntegral`` need of a problem: experts racing with exponential times, of whom the first is
 /// chosen. Indices run over the support.

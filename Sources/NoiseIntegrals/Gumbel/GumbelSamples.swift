@@ -1,14 +1,7 @@
 import CKernels
+import CStandardLibrary
 import RoutingCore
 import RoutingExpectations
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// Sampled moments of straight-through Gumbel-softmax on separable objectives `f(z) = Σ_i f_i(z_i)`, in
 /// Float32: the fastest sampling that we know of, for comparison with the integrals. Those who want moments

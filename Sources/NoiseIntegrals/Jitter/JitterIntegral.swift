@@ -1,14 +1,7 @@
+import CStandardLibrary
 import RoutingCore
 import RoutingEstimators
 import RoutingExpectations
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// The integrals of ``JitterExpectation`` by products of one-dimensional ones, for any number of experts.
 struct JitterIntegral: Sendable {

@@ -1,13 +1,6 @@
+import CStandardLibrary
 import GSLNumerics
 import RoutingCore
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// The integrals of ``JitterExpectation`` by quasi-random points: where a loss has kinks, or the logits
 /// spread too far for the products.

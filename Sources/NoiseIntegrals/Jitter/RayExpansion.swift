@@ -1,13 +1,6 @@
+import CStandardLibrary
 import GSLNumerics
 import RoutingCore
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// A complex number, as far as the jitter integrals need it.
 struct Complex: Sendable {

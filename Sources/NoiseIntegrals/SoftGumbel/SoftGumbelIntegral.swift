@@ -1,12 +1,5 @@
+import CStandardLibrary
 import RoutingCore
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// Exact moments of soft Gumbel-softmax on linear and quadratic objectives, for any number of experts.
 ///

@@ -1,15 +1,8 @@
+import CStandardLibrary
 import GSLNumerics
 import RoutingCore
 import RoutingEstimators
 import RoutingExpectations
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// Moments of soft Gumbel-softmax for any objective: what is left where the integrals do not apply.
 struct SoftGumbelSampling: Sendable {

@@ -1,10 +1,6 @@
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
+import CStandardLibrary
+
+
 
 /// Moments of `x = σ V^{−a}`, `V ~ Exp(1)`, tilted by `e^{−x}`: what the integrals of soft Gumbel-softmax
 /// know of one expert.

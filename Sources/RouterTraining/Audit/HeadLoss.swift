@@ -1,12 +1,5 @@
+import CStandardLibrary
 import RoutingCore
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// One token's loss as a function of the layer's output y, `[width]`: LayerNorm (in classification) and linear map of `u + y`, and
 /// the squared error or cross-entropy; ``Head`` in Double for one token.

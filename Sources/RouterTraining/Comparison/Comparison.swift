@@ -1,14 +1,7 @@
+import CStandardLibrary
 import FileFormats
 import RoutingCore
 import RoutingEstimators
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// Routers against a baseline on matched seeds, computed from runs alone.
 package struct Comparison: Sendable {

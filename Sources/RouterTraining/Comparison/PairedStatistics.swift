@@ -1,13 +1,6 @@
+import CStandardLibrary
 import GSLNumerics
 import RoutingCore
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// A mean of paired differences with Student's interval and test.
 public struct PairedDifference: Sendable, Equatable {

@@ -1,10 +1,6 @@
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
+import CStandardLibrary
+
+
 
 /// The learning rate of each router with the smallest mean log final loss, on a grid that widens while that is on its edge.
 package struct RateSearch: Sendable {

@@ -1,13 +1,6 @@
+import CStandardLibrary
 import LayerTensors
 import MixtureOfExperts
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// What follows the layer: a linear map of v, or of LayerNorm(v), and the loss.
 struct Head<Scalar: LayerScalar> {

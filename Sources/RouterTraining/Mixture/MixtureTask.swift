@@ -1,13 +1,6 @@
+import CStandardLibrary
 import MixtureOfExperts
 import RoutingCore
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// A made task that rewards specialised experts: the inputs fall into K cells, in each of which another teacher speaks.
 ///

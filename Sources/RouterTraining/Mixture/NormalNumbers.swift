@@ -1,12 +1,5 @@
+import CStandardLibrary
 import RoutingCore
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 extension Philox {
   /// Fills memory with draws from N(0, 1), two at a time (Box and Muller).

@@ -1,12 +1,5 @@
+import CStandardLibrary
 import FileFormats
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// Files as runs need them: read whole, or replaced so that at any moment the old or the new content stands there.
 enum RunFiles {

@@ -1,15 +1,8 @@
+import CStandardLibrary
 import FileFormats
 import LayerTensors
 import MixtureOfExperts
 import RoutingCore
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// A run on disk: `manifest.json`, `metrics.jsonl`, and the last two checkpoints.
 ///

@@ -1,14 +1,7 @@
+import CStandardLibrary
 import LayerTensors
 import MixtureOfExperts
 import RoutingCore
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// `x = dropout(scale·E[token] + P[position])`: a table of tokens, which the output layer shares, and positions, learned or
 /// sinusoidal.

@@ -1,13 +1,6 @@
+import CStandardLibrary
 import LayerTensors
 import MixtureOfExperts
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// How translations are looked for.
 public struct BeamOptions: Sendable, Equatable {

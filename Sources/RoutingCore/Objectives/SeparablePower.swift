@@ -1,10 +1,6 @@
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
+import CStandardLibrary
+
+
 
 /// `Σ_j w_j |z_j − t_j|^p` with p > 1.
 ///

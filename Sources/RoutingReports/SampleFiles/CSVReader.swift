@@ -1,13 +1,6 @@
+import CStandardLibrary
 import FileFormats
 import RoutingVerification
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// Gradients as lines of numbers between commas, `[samples][coordinates]`.
 ///

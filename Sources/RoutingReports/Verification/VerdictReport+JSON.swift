@@ -1,15 +1,8 @@
+import CStandardLibrary
 import FileFormats
 import RoutingCore
 import RoutingEstimators
 import RoutingVerification
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// The natural logarithm, for files that do not import the C library.
 func logarithm(_ x: Double) -> Double { log(x) }

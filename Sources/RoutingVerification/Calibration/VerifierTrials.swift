@@ -1,14 +1,7 @@
+import CStandardLibrary
 import RoutingCore
 import RoutingEstimators
 import RoutingExpectations
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// Runs the sequential tests many times on samples of known distributions: the checker, checked.
 ///

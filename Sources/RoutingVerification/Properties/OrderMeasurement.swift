@@ -1,15 +1,8 @@
+import CStandardLibrary
 import GSLNumerics
 import RoutingCore
 import RoutingEstimators
 import RoutingExpectations
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// The order of accuracy of an estimator, measured: how fast its bias falls as the problem is scaled towards linearity.
 ///

@@ -1,12 +1,5 @@
+import CStandardLibrary
 import GSLNumerics
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// How many samples a bias needs to be found, and how small a bias so many samples find.
 ///

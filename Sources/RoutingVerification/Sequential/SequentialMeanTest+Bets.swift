@@ -1,10 +1,6 @@
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
+import CStandardLibrary
+
+
 
 extension SequentialMeanTest.Lanes {
   /// Books a block's products and sums.

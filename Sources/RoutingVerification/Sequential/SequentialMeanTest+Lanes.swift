@@ -1,13 +1,6 @@
+import CStandardLibrary
 import RoutingCore
 import RoutingEstimators
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 extension SequentialMeanTest {
   /// What is kept of each coordinate, four coordinates to a vector, all fields of one vector side by side.

@@ -1,13 +1,6 @@
+import CStandardLibrary
 import RoutingCore
 import RoutingEstimators
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 /// Tests the mean of bounded vectors while they come in, by betting.
 ///

@@ -1,14 +1,7 @@
+import CStandardLibrary
 import FileFormats
 import RouterTraining
 import RoutingReports
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 
 extension ComparisonReport {
   static let schema = "routegrad.comparison/1"

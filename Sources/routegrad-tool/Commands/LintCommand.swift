@@ -1,5 +1,5 @@
 import ArgumentParser
-import Glibc
+import CStandardLibrary
 import RouteGrad
 
 struct LintCommand: ParsableCommand {
@@ -62,7 +62,7 @@ struct LintCommand: ParsableCommand {
     case .text: try Output.standard.write(report.text(style: Terminal.hasColours ? .coloured : .plain))
     case .json: try Output.standard.write(report.json)
     }
-    Glibc.exit(ExitStatus(result.verdict).rawValue)
+    CStandardLibrary.exit(ExitStatus(result.verdict).rawValue)
   }
 
   private func lint() throws -> LintResult {

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Glibc
+import CStandardLibrary
 import RouteGrad
 
 struct VerifyCommand: ParsableCommand {
@@ -80,7 +80,7 @@ struct VerifyCommand: ParsableCommand {
     case .text: try Output.standard.write(report.text(style: Terminal.hasColours ? .coloured : .plain))
     case .json: try Output.standard.write(report.json)
     }
-    Glibc.exit(ExitStatus(evidence.verdict).rawValue)
+    CStandardLibrary.exit(ExitStatus(evidence.verdict).rawValue)
   }
 
   private func claim(

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Glibc
+import CStandardLibrary
 
 /// How a command runs; every command takes these.
 struct RunOptions: ParsableArguments {

@@ -1,4 +1,4 @@
-import Glibc
+import CStandardLibrary
 import RouteGrad
 
 /// A command that answers lines with lines, run in a process group of its own.

@@ -1,4 +1,4 @@
-import Glibc
+import CStandardLibrary
 import RouteGrad
 
 /// The bytes of a file, or of standard input for `-`.
@@ -20,7 +20,7 @@ final class FileSource: ByteSource {
 
   func read(into buffer: UnsafeMutableRawBufferPointer) throws(SampleError) -> Int {
     while true {
-      let count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
+      let count = CStandardLibrary.read(descriptor, buffer.baseAddress, buffer.count)
       if count < 0, errno == EINTR { continue }
       guard count >= 0 else { throw unreadable }
       return count

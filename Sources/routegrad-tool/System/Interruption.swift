@@ -1,4 +1,5 @@
-import Glibc
+import CStandardLibrary
+
 
 /// What happens when the program is stopped from outside: nothing half-written stays behind.
 enum Interruption {

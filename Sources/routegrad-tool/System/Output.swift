@@ -1,4 +1,5 @@
-import Glibc
+import CStandardLibrary
+
 
 /// Where results go: all of them or nothing.
 ///
@@ -55,7 +56,7 @@ struct Output {
     let isComplete = text.withUTF8 { bytes in
       var start = 0
       while start < bytes.count {
-        let count = Glibc.write(descriptor, bytes.baseAddress.map { $0 + start }, bytes.count - start)
+        let count = CStandardLibrary.write(descriptor, bytes.baseAddress.map { $0 + start }, bytes.count - start)
         if count < 0, errno == EINTR { continue }
         guard count > 0 else { return false }
         start += count

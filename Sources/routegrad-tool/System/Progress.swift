@@ -1,4 +1,4 @@
-import Glibc
+import CStandardLibrary
 import Synchronization
 
 /// Says on standard error how much is done, if that is a terminal and it takes long enough to be read.

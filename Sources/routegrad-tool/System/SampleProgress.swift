@@ -1,4 +1,5 @@
-import Glibc
+import CStandardLibrary
+
 
 /// Counts samples on standard error, if that is a terminal, at most five times a second.
 final class SampleProgress {

@@ -1,4 +1,4 @@
-import Glibc
+import CStandardLibrary
 import RouteGrad
 
 /// What the program says beside its results.

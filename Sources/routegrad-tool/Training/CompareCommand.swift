@@ -1,5 +1,5 @@
 import ArgumentParser
-import Glibc
+import CStandardLibrary
 import RouteGrad
 import RouteGradTraining
 import RoutingCore
