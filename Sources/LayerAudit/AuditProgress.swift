@@ -4,18 +4,16 @@ import Synchronization
 final class AuditProgress: Sendable {
   private let report: @Sendable (Int, Int) -> Void
   private let done = Atomic(0)
-  private let all = Atomic(0)
+  private let steps: Int
 
-  init(_ report: @escaping @Sendable (Int, Int) -> Void) { self.report = report }
-
-  /// Says how many steps there will be.
-  func expect(_ count: Int) { all.store(count, ordering: .relaxed) }
+  /// - Parameters:
+  ///   - report: told how many steps are done of how many, from any thread.
+  ///   - steps: how many there will be.
+  init(_ report: @escaping @Sendable (Int, Int) -> Void, steps: Int) {
+    self.report = report
+    self.steps = steps
+  }
 
   /// One more is done.
-  @Sendable func advance() { advance(1) }
-
-  /// Several are done, or were not needed.
-  func advance(_ count: Int) {
-    report(done.add(count, ordering: .relaxed).newValue, all.load(ordering: .relaxed))
-  }
+  @Sendable func advance() { report(done.add(1, ordering: .relaxed).newValue, steps) }
 }

@@ -10,28 +10,31 @@ extension AuditRun {
     let own = routerGradient(mean.logits)
     let other = reference.map { routerGradient($0.logits) }
     var weight = GroupSums()
-    weight.add(own.weight, other?.weight)
+    weight.add(own.weight, other?.weight[...])
     guard context.shape.routerBias else { return [(.routerWeight, weight)] }
     var bias = GroupSums()
-    bias.add(own.bias, other?.bias)
+    bias.add(own.bias, other?.bias[...])
     return [(.routerWeight, weight), (.routerBias, bias)]
   }
 
-  private func routerGradient(_ logits: Tensor<Double>) -> (weight: Tensor<Double>, bias: Tensor<Double>) {
+  /// `[experts, inputs]` and `[experts]`.
+  private func routerGradient(_ logits: [Double]) -> (weight: [Double], bias: [Double]) {
     let (n, d) = (context.shape.experts, context.shape.inputs)
-    let weight = Tensor<Double>(rows: n, columns: d)
-    let bias = Tensor<Double>(rows: 1, columns: n)
+    var weight = [Double](repeating: 0, count: n * d)
+    var bias = [Double](repeating: 0, count: n)
     MatrixFactor.multiply(
-      .memory(logits.elements, stride: n, transposed: true), .memory(context.layer.input.elements, stride: d),
-      rows: n, columns: d, depth: context.tokens, into: weight.elements)
-    Double.columnSums(logits.elements, rows: context.tokens, columns: n, stride: n, into: bias.elements)
+      .rows(logits, stride: n, transposed: true), .memory(context.layer.input.elements, stride: d),
+      rows: n, columns: d, depth: context.tokens, into: &weight)
+    Double.columnSums(logits, rows: context.tokens, columns: n, stride: n, into: &bias)
     return (weight, bias)
   }
 
   /// Who is told the experts' means, for all estimators of a law that are available.
-  func writer(of estimators: [any GradientEstimator], _ sums: LawPass.Sums) -> MeanWriter? {
+  func writer(of estimators: [any GradientEstimator], _ found: LawPass.Found) -> MeanWriter? {
     guard let onMean else { return nil }
-    let labels = estimators.indices.filter { sums.subjects[$0].unavailable == nil }.map { estimators[$0].specification }
+    let labels = estimators.indices.filter { found.subjects[$0].unavailable == nil }.map {
+      estimators[$0].specification
+    }
     return { name, first, values in
       for label in labels { onMean("\(label)/\(name)", first, values) }
     }
@@ -46,9 +49,9 @@ extension AuditRun {
       }
     }
     let router = routerGradient(mean.logits)
-    tell("router.weight", router.weight.values)
-    if context.shape.routerBias { tell("router.bias", router.bias.values) }
+    tell("router.weight", router.weight)
+    if context.shape.routerBias { tell("router.bias", router.bias) }
     if context.shape.scale { tell("scale", scale) }
-    tell("input", mean.input.values)
+    tell("input", mean.input)
   }
 }

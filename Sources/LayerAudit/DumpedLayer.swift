@@ -25,9 +25,6 @@ public struct DumpedLayer: Sendable {
     case squaredError(targets: Tensor<Double>)
     /// `−log softmax(U y_t)[label_t]`, U `[classes, outputs]`.
     case crossEntropy(unembedding: Tensor<Double>, labels: [Int])
-
-    /// Whether the loss's gradient is a linear function of the output, plus a constant.
-    var isQuadratic: Bool { if case .squaredError = self { true } else { false } }
   }
 
   /// T.

@@ -5,25 +5,46 @@ import RoutingExpectations
 /// The means of the gradients by the experts' weights under one law: `Σ_t v_t ⊗ a_t` and `Σ_t u_t ⊗ x_t`.
 struct ExpertPass: Sendable {
   let context: AuditContext
-  /// The mean of v, `[experts · tokens, outputs]`.
-  let sent: Tensor<Double>
+  /// The mean of v; nil where there is nothing to find.
+  let sent: SentVectors?
   /// What to compare with, times T.
   let reference: LayerParameters<Double>?
-  /// Where the means are kept, times T.
-  let kept: LayerParameters<Double>?
+  /// Whether the means are asked for.
+  let isKept: Bool
   /// Who is told the means, divided by T.
   let writer: MeanWriter?
 
-  /// Squared norms over all experts, times T², of passes side by side.
-  static func run(_ passes: [ExpertPass], _ context: AuditContext, onExpert: @Sendable () -> Void) -> [GroupSums] {
+  init(
+    context: AuditContext, sent: [SentVectors.Part]?, reference: LayerParameters<Double>?, isKept: Bool,
+    writer: MeanWriter?
+  ) {
+    self.context = context
+    self.sent = sent.map { SentVectors($0, outputs: context.shape.outputs) }
+    self.reference = reference
+    self.isKept = isKept
+    self.writer = writer
+  }
+
+  /// What is found over all experts.
+  struct Found {
+    /// Squared norms, times T².
+    var sums = GroupSums()
+    /// The means, times T, where they are asked for.
+    var kept: LayerParameters<Double>?
+  }
+
+  /// Runs passes side by side, so that the experts' hidden units are computed once for all of them.
+  static func run(_ passes: [ExpertPass], _ context: AuditContext, onExpert: @Sendable () -> Void) -> [Found] {
+    // Every expert writes its own rows.
+    let kept = passes.map { $0.isKept && $0.sent != nil ? LayerParameters<Double>(zeros: context.shape) : nil }
     let parts = parallelMap(0..<context.shape.experts, threads: context.threads) { i in
       defer { onExpert() }
-      return expert(i, passes, context)
+      return expert(i, passes, kept, context)
     }
     return passes.indices.map { p in
-      var sums = GroupSums()
-      for part in parts { sums.add(part[p]) }
-      return sums
+      var found = Found(kept: kept[p])
+      for part in parts { found.sums.add(part[p]) }
+      return found
     }
   }
 
@@ -39,34 +60,42 @@ struct ExpertPass: Sendable {
     }
   }
 
-  private static func expert(_ i: Int, _ passes: [ExpertPass], _ context: AuditContext) -> [GroupSums] {
+  private static func expert(
+    _ i: Int, _ passes: [ExpertPass], _ kept: [LayerParameters<Double>?], _ context: AuditContext
+  ) -> [GroupSums] {
     var gradients = passes.map { _ in Gradient(context.shape) }
     for tile in AuditContext.tiles(context.tokens, of: 256) {
       let hidden = Hidden(context.layer, expert: i, tokens: tile)
       for (p, pass) in passes.enumerated() { pass.add(i, tile, hidden, to: &gradients[p]) }
     }
-    return zip(passes, gradients).map { pass, gradient in
+    return passes.indices.map { p in
       var sums = GroupSums()
-      sums.hasTarget = pass.reference != nil
-      pass.collect("experts.w1", gradient.weights1, \.weights1, i, &sums)
-      pass.collect("experts.b1", gradient.biases1, \.biases1, i, &sums)
-      pass.collect("experts.w2", gradient.weights2, \.weights2, i, &sums)
-      pass.collect("experts.b2", gradient.biases2, \.biases2, i, &sums)
+      sums.hasTarget = passes[p].reference != nil
+      func collect(
+        _ name: String, _ values: [Double], _ tensor: (LayerParameters<Double>) -> Tensor<Double>?
+      ) {
+        guard !values.isEmpty, passes[p].sent != nil else { return }
+        passes[p].collect(
+          name, values, kept: kept[p].flatMap(tensor), reference: passes[p].reference.flatMap(tensor), i, &sums)
+      }
+      collect("experts.w1", gradients[p].weights1, \.weights1)
+      collect("experts.b1", gradients[p].biases1, \.biases1)
+      collect("experts.w2", gradients[p].weights2, \.weights2)
+      collect("experts.b2", gradients[p].biases2, \.biases2)
       return sums
     }
   }
 
   private func add(_ i: Int, _ tile: Range<Int>, _ hidden: Hidden, to gradient: inout Gradient) {
     let (d, h, e) = (context.shape.inputs, context.shape.hidden, context.shape.outputs)
-    let v = sent.elements + (i * context.tokens + tile.lowerBound) * e
+    guard let v = sent?.rows(expert: i, tile) else { return }
     var units = [Double](repeating: 0, count: tile.count * h)
     MatrixFactor.multiply(
-      .memory(v, stride: e), .memory(context.layer.parameters.weights2.elements + i * e * h, stride: h),
+      .rows(v, stride: e), .memory(context.layer.parameters.weights2.elements + i * e * h, stride: h),
       rows: tile.count, columns: h, depth: e, into: &units)
-    Double.activateBackward(
-      &units, count: units.count, value: hidden.slopes, slope: hidden.slopes, activation: .silu)
+    multiplyEntries(&units, by: hidden.slopes, count: units.count)
     MatrixFactor.multiply(
-      .memory(v, stride: e, transposed: true), .rows(hidden.values, stride: h),
+      .rows(v, stride: e, transposed: true), .rows(hidden.values, stride: h),
       rows: e, columns: h, depth: tile.count, beta: 1, into: &gradient.weights2)
     MatrixFactor.multiply(
       .rows(units, stride: h, transposed: true),
@@ -79,22 +108,7 @@ struct ExpertPass: Sendable {
   }
 
   private func collect(
-    _ name: String, _ values: [Double], _ tensor: KeyPath<LayerParameters<Double>, Tensor<Double>>, _ i: Int,
-    _ sums: inout GroupSums
-  ) {
-    collect(name, values, kept?[keyPath: tensor], reference?[keyPath: tensor], i, &sums)
-  }
-
-  private func collect(
-    _ name: String, _ values: [Double], _ tensor: KeyPath<LayerParameters<Double>, Tensor<Double>?>, _ i: Int,
-    _ sums: inout GroupSums
-  ) {
-    guard !values.isEmpty else { return }
-    collect(name, values, kept?[keyPath: tensor], reference?[keyPath: tensor], i, &sums)
-  }
-
-  private func collect(
-    _ name: String, _ values: [Double], _ kept: Tensor<Double>?, _ reference: Tensor<Double>?, _ i: Int,
+    _ name: String, _ values: [Double], kept: Tensor<Double>?, reference: Tensor<Double>?, _ i: Int,
     _ sums: inout GroupSums
   ) {
     let first = i * values.count

@@ -1,4 +1,3 @@
-import LayerTensors
 import RoutingCore
 import RoutingEstimators
 import RoutingExpectations
@@ -16,25 +15,20 @@ extension LayerAudit {
     _ layer: DumpedLayer, options: Options = Options(), onMean: MeanWriter? = nil,
     onProgress: @escaping @Sendable (_ done: Int, _ all: Int) -> Void = { _, _ in }
   ) throws(InvalidInput) {
-    let context = AuditContext(layer, space: options.space, threads: options.threads)
-    var audit = AuditRun(context, options, onMean, onProgress)
-    for t in 0..<layer.tokens {
-      do { _ = try context.problem(t) } catch { throw error.inside("token \(t)") }
-    }
-    audit.run()
+    let context = try AuditContext(layer, options)
+    let audit = AuditRun(context, options, onMean, onProgress)
+    let (norms, references) = audit.targets()
     tokens = layer.tokens
     experts = layer.shape.experts
     groups = audit.groups
     space = options.space
     target = options.target
-    targets = audit.targets
-    entries = audit.entries
-    var sum = 0.0
-    for t in 0..<layer.tokens {
-      sum += (try? context.problem(t).expectedLoss()) ?? .nan
-    }
-    expectedLoss = sum / Double(layer.tokens)
-    guard expectedLoss.isFinite, entries.allSatisfy(\.isFinite) else {
+    targets = norms
+    entries = audit.entries(against: references)
+    expectedLoss =
+      context.problems.reduce(0) { $0 + ((try? $1.expectedLoss()) ?? .nan) } / Double(layer.tokens)
+    let areNormsFinite = targets.allSatisfy { $0.norms.values.allSatisfy(\.isFinite) }
+    guard expectedLoss.isFinite, areNormsFinite, entries.allSatisfy(\.isFinite) else {
       throw InvalidInput("", "expected gradients within Float64's range, they overflow")
     }
   }
@@ -71,8 +65,6 @@ extension LayerAudit {
 extension LayerAudit.Entry {
   fileprivate var isFinite: Bool {
     guard case .success(let figures) = result else { return true }
-    return figures.values.allSatisfy {
-      $0.meanNorm.isFinite && $0.totalVariance.isFinite && ($0.biasNorm?.isFinite ?? true)
-    }
+    return figures.values.allSatisfy(\.isFinite)
   }
 }

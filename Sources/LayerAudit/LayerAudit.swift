@@ -1,4 +1,3 @@
-import LayerTensors
 import RoutingCore
 import RoutingEstimators
 
@@ -22,7 +21,7 @@ public enum ParameterGroup: String, Sendable, CaseIterable {
 /// v by two matrix products, the variance from norms, and no covariance is ever written down.
 ///
 /// *Numerics*: variances are sums of squared deviations and of products of probabilities and their complements; second
-/// moments are never subtracted (``SentRows/moments(of:_:length:share:)`` has the one exception).
+/// moments are never subtracted.
 public struct LayerAudit: Sendable {
   /// The number of tokens.
   public let tokens: Int
@@ -59,6 +58,8 @@ public struct LayerAudit: Sendable {
     public var space: SamplingSpace
     /// The number of threads; it does not change the result.
     public var threads: Int
+    /// The numbers that a tile of tokens may take on each thread, where one token and one first draw do not take more.
+    package var room = 8_000_000
 
     /// Asks for every estimator with finitely many outcomes, unless told otherwise.
     public init(
@@ -72,77 +73,6 @@ public struct LayerAudit: Sendable {
       self.space = space
       self.threads = threads
     }
-  }
-}
-
-/// The figures of an estimator for one group of parameters.
-public struct GroupFigures: Sendable, Equatable {
-  /// `‖∇‖`; nil where the target is not defined for the group, and so is everything that needs it.
-  public var targetNorm: Double?
-  /// `‖E ĝ‖`.
-  public var meanNorm: Double
-  /// `‖E ĝ − ∇‖`.
-  public var biasNorm: Double?
-  /// `‖E ĝ − ∇‖/‖∇‖`.
-  public var relativeBias: Double?
-  /// The cosine of `E ĝ` and `∇`.
-  public var cosine: Double?
-  /// `tr Cov ĝ`.
-  public var totalVariance: Double
-  /// `√(tr Cov ĝ)/‖∇‖`.
-  public var relativeStandardDeviation: Double?
-
-  /// Figures from squared norms; a ratio to zero is nil.
-  init(_ sums: GroupSums, totalVariance: Double) {
-    meanNorm = sums.mean.squareRoot()
-    self.totalVariance = totalVariance
-    guard sums.hasTarget else { return }
-    let norm = sums.target.squareRoot()
-    targetNorm = norm
-    biasNorm = sums.bias.squareRoot()
-    guard norm > 0 else { return }
-    relativeBias = sums.bias.squareRoot() / norm
-    relativeStandardDeviation = totalVariance.squareRoot() / norm
-    if meanNorm > 0 { cosine = min(max(sums.product / (norm * meanNorm), -1), 1) }
-  }
-}
-
-/// Squared norms of a mean, a target and their difference, and the product of the two, summed over parts of a group.
-struct GroupSums: Sendable {
-  var mean = 0.0
-  var target = 0.0
-  var bias = 0.0
-  var product = 0.0
-  var hasTarget = true
-
-  mutating func add(_ mean: UnsafePointer<Double>, _ target: UnsafePointer<Double>?, count: Int) {
-    for k in 0..<count {
-      let m = mean[k]
-      self.mean += m * m
-      guard let t = target?[k] else { continue }
-      self.target += t * t
-      bias += (m - t) * (m - t)
-      product += m * t
-    }
-    if target == nil { hasTarget = false }
-  }
-
-  mutating func add(_ mean: Tensor<Double>, _ target: Tensor<Double>?) {
-    add(mean.elements, target.map { UnsafePointer($0.elements) }, count: mean.count)
-  }
-
-  func scaled(by factor: Double) -> GroupSums {
-    GroupSums(
-      mean: factor * mean, target: factor * target, bias: factor * bias, product: factor * product,
-      hasTarget: hasTarget)
-  }
-
-  mutating func add(_ other: GroupSums) {
-    mean += other.mean
-    target += other.target
-    bias += other.bias
-    product += other.product
-    hasTarget = hasTarget && other.hasTarget
   }
 }
 

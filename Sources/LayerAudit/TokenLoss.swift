@@ -19,6 +19,9 @@ struct TokenLoss: Objective {
     self.offset = offset
   }
 
+  /// Whether the gradient is `z + offset`.
+  var isQuadratic: Bool { if case .squaredError = layer.loss { true } else { false } }
+
   var dimension: Int { layer.shape.outputs }
 
   func value(at point: [Double]) -> Double { evaluate(point, count: 1).values[0] }

@@ -15,6 +15,8 @@ public struct DenseBackward: FiniteOutcomeEstimator {
       source: "arXiv 2504.12463")
   }
 
+  public var forwardLaw: ForwardLaw { .denseBackward }
+
   public func outcomes(of problem: RoutedProblem) throws(Unavailable) -> OutcomeDistribution {
     _ = try problem.computableMixture()
     let distribution = problem.distribution

@@ -13,6 +13,8 @@ public struct Exact: FiniteOutcomeEstimator {
       source: "enumeration")
   }
 
+  public var forwardLaw: ForwardLaw { .expectation(draws: 1) }
+
   public func outcomes(of problem: RoutedProblem) throws(Unavailable) -> OutcomeDistribution {
     OutcomeDistribution(
       distribution: problem.distribution,

@@ -25,9 +25,8 @@ public protocol GradientEstimator: Sendable {
   /// How its random draws are given. Not to be written: conform to ``FiniteOutcomeEstimator``, ``RayEstimator`` or
   /// ``SamplingEstimator``.
   var randomness: Randomness { get }
-  /// The estimators of this id whose claims are measured one by one: itself alone, unless the id stands for a family of
-  /// rules, and then all of them.
-  var family: [Self] { get }
+  /// The estimators that stand for it where claims are measured, such as one for each of its rules; unless stated, itself.
+  var family: [any GradientEstimator] { get }
 }
 
 /// How an estimator's random draws are given.
@@ -41,7 +40,7 @@ public enum Randomness: Sendable {
 extension GradientEstimator {
   public static var parameters: [ParameterDeclaration] { [] }
   public var values: ParameterValues { ParameterValues() }
-  public var family: [Self] { [self] }
+  public var family: [any GradientEstimator] { [self] }
 
   /// `id:key=value,…`, which ``EstimatorRegistry/estimator(_:)`` reads back.
   public var specification: String { values.isEmpty ? Self.id : "\(Self.id):\(values)" }
@@ -73,6 +72,11 @@ public protocol FiniteOutcomeEstimator: GradientEstimator {
   /// - Throws: ``RoutingCore/Unavailable`` if the estimator is not defined there, or needs an evaluation that the
   ///   problem's table does not hold.
   func outcomes(of problem: RoutedProblem) throws(Unavailable) -> OutcomeDistribution
+  /// What experts see of it, in the order of its outcomes; unless stated, whatever the outcomes say.
+  ///
+  /// A claim that a test holds every registered estimator to: audits of layers read it, and share the work of one law
+  /// between all estimators that claim it.
+  var forwardLaw: ForwardLaw { get }
 }
 
 extension FiniteOutcomeEstimator {
@@ -96,6 +100,9 @@ public struct Claims: Sendable, Equatable {
   public var order: Int?
   /// How many experts it draws without replacement: 1, or 2, whose expected loss is that of the pairs.
   public var draws: Int
+  /// K: over how many independent draws, pair by pair, a sample is an average; experts and scale then get the average of K
+  /// single draws' gradients, a K-th of their variance. 1 unless it is such an average.
+  public var averagedDraws: Int
   /// The evaluations of an expert (and the loss) that a sample costs.
   public var expertEvaluations: ExpertEvaluations
   /// Where it was published.
@@ -104,13 +111,14 @@ public struct Claims: Sendable, Equatable {
   /// States claims. What is left out is not claimed: an order, or more than one draw.
   public init(
     kinds: [RoutingProblem.Kind], target: GradientTarget, exactness: Exactness, order: Int? = nil, draws: Int = 1,
-    expertEvaluations: ExpertEvaluations, source: String
+    averagedDraws: Int = 1, expertEvaluations: ExpertEvaluations, source: String
   ) {
     self.kinds = kinds
     self.target = target
     self.exactness = exactness
     self.order = order
     self.draws = draws
+    self.averagedDraws = averagedDraws
     self.expertEvaluations = expertEvaluations
     self.source = source
   }

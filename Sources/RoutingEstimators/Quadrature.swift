@@ -45,16 +45,16 @@ public struct Quadrature: RayEstimator {
     return values
   }
 
+  /// Every fixed rule, and Gauss-Legendre's with one to four nodes, all nodes evaluated.
+  public var family: [any GradientEstimator] {
+    (QuadratureRule.fixed + (1...4).map { QuadratureRule.gaussLegendre($0) }).map { Quadrature($0) }
+  }
+
   public var claims: Claims {
     let evaluated = combined.weights.count { $0 != 0 }
     return Claims(
       kinds: [.mixture], target: .expectedLoss, exactness: .degree(quadrature.degree), order: quadrature.degree,
       expertEvaluations: .constant(drawsOneNode ? 1 : Double(evaluated)), source: "arXiv 2310.00811, section 3")
-  }
-
-  /// Every rule, evaluated at all nodes; Gauss–Legendre with up to four points.
-  public var family: [Quadrature] {
-    (QuadratureRule.fixed + (1...4).map { QuadratureRule.gaussLegendre($0) }).map { Quadrature($0) }
   }
 
   /// Nodes and β: the rule's, with weight 1 added at the node 1.

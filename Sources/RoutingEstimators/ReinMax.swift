@@ -30,6 +30,8 @@ public struct ReinMax: FiniteOutcomeEstimator {
       order: temperature == 1 ? 2 : 0, expertEvaluations: .gradientAtChoice, source: "arXiv 2304.08612")
   }
 
+  public var forwardLaw: ForwardLaw { .plainDraw }
+
   public func outcomes(of problem: RoutedProblem) throws(Unavailable) -> OutcomeDistribution {
     let tempered = problem.tempered(temperature)
     return try problem.choiceOutcomes { choice, gradient in

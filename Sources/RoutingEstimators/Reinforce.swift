@@ -80,10 +80,15 @@ public struct Reinforce: FiniteOutcomeEstimator {
       case .uniformMean, .optimal: .everyExpert
       case .leaveOneOut(let samples): .constant(Double(samples))
       }
+    var averagedDraws = 1
+    if case .leaveOneOut(let samples) = baseline { averagedDraws = samples }
     return Claims(
-      kinds: [.categorical, .mixture], target: .expectedLoss, exactness: .all, expertEvaluations: evaluations,
+      kinds: [.categorical, .mixture], target: .expectedLoss, exactness: .all, averagedDraws: averagedDraws,
+      expertEvaluations: evaluations,
       source: "Williams, Machine Learning 8 (1992)")
   }
+
+  public var forwardLaw: ForwardLaw { .plainDraw }
 
   public func outcomes(of problem: RoutedProblem) throws(Unavailable) -> OutcomeDistribution {
     let distribution = problem.distribution

@@ -11,7 +11,7 @@ import RoutingCore
 /// *Edge cases*: needs two experts.
 ///
 /// *Source*: arXiv 2409.12136, section 3; transformers' Phi-MoE `sparsemixer`.
-public struct SparseMixerV2Top2: FiniteOutcomeEstimator {
+public struct SparseMixerV2Top2: PairRuleEstimator {
   public static let id = "sparsemixer-v2-top2"
   public static let parameters = SparseMixerV2.parameters
 
@@ -33,47 +33,12 @@ public struct SparseMixerV2Top2: FiniteOutcomeEstimator {
       source: "arXiv 2409.12136, section 3")
   }
 
-  public func outcomes(of problem: RoutedProblem) throws(Unavailable) -> OutcomeDistribution {
-    let (_, loss, directions) = try problem.computableMixture()
-    let pairs = try PairDistribution(problem)
-    var outcomes: [Outcome] = []
-    for i in pairs.first.support {
-      guard let second = pairs.second[i] else { continue }
-      // All of the first choice's outcomes, then the loss at all of them together.
-      var events: [(j: Int, one: Side, two: Side, a: Double, b: Double)] = []
-      var points: [Double] = []
-      for j in second.support {
-        for one in coin(isArgmax: i == pairs.first.argmax) {
-          for two in coin(isArgmax: j == second.argmax) {
-            let a = one.output * pairs.first.probabilities[i]
-            let b = two.output * second.probabilities[j]
-            events.append((j, one, two, a, b))
-            points += zip(directions.row(i), directions.row(j)).map { a * $0 + b * $1 }
-          }
-        }
-      }
-      let gradients = loss.evaluate(points, count: events.count).gradients
-      for (k, (j, one, two, a, b)) in events.enumerated() {
-        let gradient = gradients[k * loss.dimension..<(k + 1) * loss.dimension]
-        outcomes.append(
-          Outcome(
-            choice: [i, j], coins: [one.label, two.label],
-            probability: pairs.probability(i, j) * one.probability * two.probability, multiplier: [a, b],
-            gradient: .scores([
-              ScoreTerm(choice: i, weight: pairs.first.probabilities[i] * dot(gradient, directions.row(i))),
-              ScoreTerm(
-                choice: j, weight: second.probabilities[j] * dot(gradient, directions.row(j)), after: i),
-            ])))
-      }
-    }
-    return OutcomeDistribution(distribution: pairs.first, followUps: pairs.second, outcomes: outcomes)
-  }
-
-  /// A side of a coin.
-  private typealias Side = (label: Int, probability: Double, output: Double)
-
-  private func coin(isArgmax: Bool) -> [Side] {
-    isArgmax
-      ? [(1, 1, 1)] : [(0, 0.75, SparseMixerV2.third(referenceConstants)), (1, 0.25, 1)]
+  public var pairRule: PairRule {
+    PairRule(
+      argmax: [.init(label: 1, probability: 1, output: 1)],
+      others: [
+        .init(label: 0, probability: 0.75, output: SparseMixerV2.third(referenceConstants)),
+        .init(label: 1, probability: 0.25, output: 1),
+      ])
   }
 }

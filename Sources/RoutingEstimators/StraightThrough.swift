@@ -27,6 +27,8 @@ public struct StraightThrough: FiniteOutcomeEstimator {
       order: temperature == 1 ? 1 : 0, expertEvaluations: .gradientAtChoice, source: "arXiv 1308.3432")
   }
 
+  public var forwardLaw: ForwardLaw { .plainDraw }
+
   public func outcomes(of problem: RoutedProblem) throws(Unavailable) -> OutcomeDistribution {
     let tempered = problem.tempered(temperature)
     return try problem.choiceOutcomes { _, gradient in

@@ -17,15 +17,16 @@ struct SmallLayer {
   var isCrossEntropy = false
   var tokens = 3
   var experts = 3
+  var width = 3
 
   func make(_ name: String) -> DumpedLayer {
     var random = TestSeed.generator(name)
     let shape = LayerShape(
-      experts: experts, inputs: 3, hidden: 4, outputs: residual ? 3 : 2, activation: activation,
+      experts: experts, inputs: width, hidden: 4, outputs: residual ? width : 2, activation: activation,
       routerBias: hasRouterBias, hiddenBias: hasHiddenBias, outputBias: hasOutputBias, scale: hasScale)
     let parameters = LayerParameters<Double>(shape)
     for (_, tensor) in parameters.all { for k in 0..<tensor.count { tensor.elements[k] = random.nextNormal() } }
-    let input = Tensor<Double>(rows: tokens, columns: 3, random.normals(tokens * 3))
+    let input = Tensor<Double>(rows: tokens, columns: width, random.normals(tokens * width))
     let loss: DumpedLayer.Loss =
       isCrossEntropy
       ? .crossEntropy(

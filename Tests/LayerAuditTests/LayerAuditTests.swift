@@ -1,5 +1,4 @@
 import GSLNumerics
-import LayerAudit
 import LayerTensors
 import RoutingCore
 import RoutingEstimators
@@ -7,6 +6,8 @@ import RoutingExpectations
 import Synchronization
 import Testing
 import _TestSupport
+
+@testable import LayerAudit
 
 @Suite(.seeded) struct LayerAuditTests {
   private static let estimators: [any GradientEstimator] =
@@ -95,6 +96,28 @@ import _TestSupport
         SmallLayer(isCrossEntropy: isCrossEntropy, tokens: 1, experts: 12).make("12"),
         LayerAudit.Options(estimators: [SparseMixerV2Top2(), DenseBackward()]), "12 experts, \(isCrossEntropy)")
     }
+  }
+
+  @Test(
+    "tokens whose events come in parts: as a whole, or after one first draw at a time", arguments: [1, 2_000, 20_000])
+  func parts(_ room: Int) throws {
+    for isCrossEntropy in [false, true] {
+      let layer = SmallLayer(isCrossEntropy: isCrossEntropy, tokens: 3, experts: 9).make("parts")
+      for target in [GradientTarget.expectedLoss, .gatingTerm] {
+        var options = LayerAudit.Options(
+          estimators: [SparseMixerV2Top2(), SparseMixer(), DenseBackward()], target: target)
+        options.room = room
+        try compare(layer, options, "room for \(room) numbers, \(isCrossEntropy), \(target)")
+      }
+    }
+  }
+
+  @Test("a layer with many experts and few outputs takes unit vectors", arguments: [1, 2, 3])
+  func unitVectors(_ width: Int) throws {
+    let small = SmallLayer(activation: .silu, tokens: 2, experts: 20, width: width)
+    try compare(
+      small.make("units"), LayerAudit.Options(estimators: [SparseMixerV2Top2(), DenseBackward(), SparseMixerV2()]),
+      "\(small)")
   }
 
   @Test("the order of tokens and of experts does not matter")

@@ -36,9 +36,8 @@ public struct OrderMeasurement: Sendable {
 
   /// Measures every estimator that claims an order or exactness on the problem's kind, each member of a family of rules.
   public static func measurements(on problem: RoutedProblem) -> [OrderMeasurement] {
-    EstimatorRegistry.standard.flatMap { $0.family as [any GradientEstimator] }.filter {
-      let claims = $0.claims
-      return claims.kinds.contains(problem.kind) && (claims.order != nil || claims.exactness == .all)
+    EstimatorRegistry.standard.filter { $0.claims.kinds.contains(problem.kind) }.flatMap(\.family).filter {
+      $0.claims.order != nil || $0.claims.exactness == .all
     }.map { OrderMeasurement(of: $0, on: problem) }
   }
 

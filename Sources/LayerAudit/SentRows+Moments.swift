@@ -1,0 +1,112 @@
+import LayerTensors
+
+extension SentRows {
+  /// The moments of the v that a group's events send.
+  func sentMoments(of group: Group) -> WeightedMoments {
+    switch group.basis {
+    case .mean, .events: rowMoments(of: group, vectors, length: width)
+    case .combinations, .units:
+      WeightedMoments(group.sent, count: group.slots.count, width: width, total: group.share) {
+        group.probabilities[$0]
+      }
+    }
+  }
+
+  /// The moments of what became of them, from what became of the rows, `[rows, length]`.
+  ///
+  /// *Numerics*: sums of squared deviations; through unit vectors, whose Gram matrix is K, `tr(C K)` with C the covariance of v, formed
+  /// from deviations: an error of ε times the product of their norms.
+  func moments(of group: Group, _ rows: [Double], length: Int) -> WeightedMoments {
+    switch group.basis {
+    case .mean, .events: rowMoments(of: group, rows, length: length)
+    case .combinations: combinationMoments(of: group, rows, length: length)
+    case .units: unitMoments(of: group, rows, length: length)
+    }
+  }
+
+  /// Adds what became of every event to its place, `[paths, length]`; of a mean, to the first.
+  func add(_ group: Group, _ rows: [Double], length: Int, to paths: UnsafeMutablePointer<Double>) {
+    rows.withUnsafeBufferPointer { buffer in
+      guard let rows = buffer.baseAddress else { return }
+      func add(_ row: UnsafePointer<Double>, _ factor: Double, _ path: Int) {
+        Double.addScaled(row, factor: factor, scale: nil, to: paths + path * length, count: length)
+      }
+      switch group.basis {
+      case .mean: add(rows + group.rows.lowerBound * length, 1, 0)
+      case .events:
+        for (row, slot) in zip(group.rows, group.slots) { add(rows + row * length, 1, slot.event) }
+      case .combinations:
+        for (slot, places) in zip(group.slots, group.termPlaces) {
+          for term in group.terms[places] { add(rows + term.row * length, term.factor, slot.event) }
+        }
+      case .units:
+        var own = [Double](repeating: 0, count: group.slots.count * length)
+        MatrixFactor.multiply(
+          .rows(group.sent, stride: width), .memory(rows + group.rows.lowerBound * length, stride: length),
+          rows: group.slots.count, columns: length, depth: width, into: &own)
+        own.withUnsafeBufferPointer { own in
+          guard let own = own.baseAddress else { return }
+          for (k, slot) in group.slots.enumerated() { add(own + k * length, 1, slot.event) }
+        }
+      }
+    }
+  }
+
+  private func rowMoments(of group: Group, _ rows: [Double], length: Int) -> WeightedMoments {
+    WeightedMoments(
+      rows, from: group.rows.lowerBound, count: group.rows.count, width: length, total: group.share
+    ) { group.basis == .mean ? 1 : group.probabilities[$0] }
+  }
+
+  private func combinationMoments(of group: Group, _ rows: [Double], length: Int) -> WeightedMoments {
+    let share = group.share
+    var centre = [Double](repeating: 0, count: group.rows.count)
+    for (probability, places) in zip(group.probabilities, group.termPlaces) {
+      for term in group.terms[places] { centre[term.row - group.rows.lowerBound] += probability / share * term.factor }
+    }
+    var mean = [Double](repeating: 0, count: length)
+    var deviation = mean
+    var variance = 0.0
+    rows.withUnsafeBufferPointer { buffer in
+      guard let rows = buffer.baseAddress else { return }
+      for (row, factor) in zip(group.rows, centre) {
+        Double.addScaled(rows + row * length, factor: factor, scale: nil, to: &mean, count: length)
+      }
+      for (probability, places) in zip(group.probabilities, group.termPlaces) {
+        Double.setScaled(mean, factor: -1, scale: nil, to: &deviation, count: length)
+        for term in group.terms[places] {
+          Double.addScaled(rows + term.row * length, factor: term.factor, scale: nil, to: &deviation, count: length)
+        }
+        variance += probability / share * Double.dot(deviation, deviation, scale: nil, count: length)
+      }
+    }
+    return WeightedMoments(weight: share, mean: mean, variance: variance)
+  }
+
+  private func unitMoments(of group: Group, _ rows: [Double], length: Int) -> WeightedMoments {
+    let (share, count) = (group.share, group.slots.count)
+    let sent = sentMoments(of: group)
+    var deviations = group.sent
+    for k in 0..<count {
+      let root = (group.probabilities[k] / share).squareRoot()
+      for j in 0..<width { deviations[k * width + j] = root * (deviations[k * width + j] - sent.mean[j]) }
+    }
+    var covariance = [Double](repeating: 0, count: width * width)
+    MatrixFactor.multiply(
+      .rows(deviations, stride: width, transposed: true), .rows(deviations, stride: width), rows: width,
+      columns: width, depth: count, into: &covariance)
+    var gram = [Double](repeating: 0, count: width * width)
+    var mean = [Double](repeating: 0, count: length)
+    rows.withUnsafeBufferPointer { buffer in
+      guard let first = buffer.baseAddress.map({ $0 + group.rows.lowerBound * length }) else { return }
+      MatrixFactor.multiply(
+        .memory(first, stride: length), .memory(first, stride: length, transposed: true), rows: width,
+        columns: width, depth: length, into: &gram)
+      MatrixFactor.multiply(
+        .rows(sent.mean, stride: width), .memory(first, stride: length), rows: 1, columns: length, depth: width,
+        into: &mean)
+    }
+    return WeightedMoments(
+      weight: share, mean: mean, variance: max(0, Double.dot(gram, covariance, scale: nil, count: width * width)))
+  }
+}
