@@ -68,7 +68,7 @@ public struct LayerAudit: Sendable {
     ) {
       self.estimators =
         estimators
-        ?? EstimatorRegistry.standard.filter { $0 is any FiniteOutcomeEstimator && $0.claims.kinds.contains(.mixture) }
+        ?? EstimatorRegistry.standard.filter { $0.isEnumerable && $0.claims.kinds.contains(.mixture) }
       self.target = target
       self.space = space
       self.threads = threads

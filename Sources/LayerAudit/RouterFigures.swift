@@ -5,14 +5,9 @@ import RoutingEstimators
 /// What is found of a subject's gradient for the router's logits and for the input, of one token.
 struct RouterFigures {
   /// Of `ĝ`, `[experts]`.
-  private(set) var router: WeightedMoments
+  var router: WeightedMoments
   /// Of the input's gradient, `[inputs]`.
-  private(set) var input: WeightedMoments
-
-  init(router: WeightedMoments, input: WeightedMoments) {
-    self.router = router
-    self.input = input
-  }
+  var input: WeightedMoments
 
   /// Adds the figures of other events of the same token.
   mutating func add(_ other: RouterFigures) {
