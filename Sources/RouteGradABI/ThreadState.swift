@@ -1,6 +1,5 @@
 import CStandardLibrary
 
-
 /// What the library keeps for each thread that calls it: the message of its last failure, and what became of the caller's
 /// function during the computation that is going on. Freed with the thread.
 final class ThreadState {

@@ -1,7 +1,5 @@
 import CStandardLibrary
 
-
-
 /// A quadrature rule on [0, 1]: `∫₀¹ φ(t) dt ≈ Σ_k b_k φ(c_k)`.
 ///
 /// Applied to `φ(t) = G'(tπf)·πf` it estimates `G(πf) − G(0)`, so an estimator built on it needs the loss's slope at the

@@ -1,7 +1,5 @@
 import CStandardLibrary
 
-
-
 /// Bytes of a source, buffered: what readers of sample files read from.
 ///
 /// Memory: the buffer, which grows only for a line longer than itself, up to ``longestLine``.

@@ -1,7 +1,5 @@
 import CStandardLibrary
 
-
-
 /// Moments of `x = σ V^{−a}`, `V ~ Exp(1)`, tilted by `e^{−x}`: what the integrals of soft Gumbel-softmax
 /// know of one expert.
 ///

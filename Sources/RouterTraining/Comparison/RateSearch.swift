@@ -1,7 +1,5 @@
 import CStandardLibrary
 
-
-
 /// The learning rate of each router with the smallest mean log final loss, on a grid that widens while that is on its edge.
 package struct RateSearch: Sendable {
   package var settings: MixtureSettings

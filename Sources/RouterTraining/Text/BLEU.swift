@@ -1,7 +1,5 @@
 import CStandardLibrary
 
-
-
 /// BLEU of a corpus with one reference for each sentence, as sacrebleu computes it:
 /// `BP · exp(¼ Σ_n log p_n)`, `p_n` the share (in percent) of the hypotheses' n-grams that the references have, `BP = exp(1 − r/c)` where the
 /// hypotheses are shorter.

@@ -1,7 +1,5 @@
 import CStandardLibrary
 
-
-
 /// `Σ_j w_j |z_j − t_j|^p` with p > 1.
 ///
 /// *Edge cases*: at `z_j = t_j` the gradient's coordinate is 0, its limit.

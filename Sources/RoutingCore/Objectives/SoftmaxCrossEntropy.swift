@@ -1,7 +1,5 @@
 import CStandardLibrary
 
-
-
 /// `−log softmax(Wz + b)[label]` over C classes.
 ///
 /// *Numerics*: the value is `log1p` of the other classes' odds where the label leads and a shifted log-sum-exp

@@ -1,7 +1,5 @@
 import CStandardLibrary
 
-
-
 /// Numbers for people, to three or four digits; what is undefined is a dash.
 package enum Figures {
   /// What stands for a number that is not defined.

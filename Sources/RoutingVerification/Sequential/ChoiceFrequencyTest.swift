@@ -1,7 +1,5 @@
 import CStandardLibrary
 
-
-
 /// Tests choices against claimed probabilities while they come in.
 ///
 /// The likelihood ratio of a Dirichlet mixture against the claim, a martingale of mean 1 if the claim is true:

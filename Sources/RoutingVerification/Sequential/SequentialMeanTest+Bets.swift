@@ -1,7 +1,5 @@
 import CStandardLibrary
 
-
-
 extension SequentialMeanTest.Lanes {
   /// Books a block's products and sums.
   ///

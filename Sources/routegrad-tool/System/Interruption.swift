@@ -1,6 +1,5 @@
 import CStandardLibrary
 
-
 /// What happens when the program is stopped from outside: nothing half-written stays behind.
 enum Interruption {
   /// The file being written, to be removed; the signal handler reads it, so it is a C string.

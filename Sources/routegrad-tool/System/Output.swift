@@ -1,6 +1,5 @@
 import CStandardLibrary
 
-
 /// Where results go: all of them or nothing.
 ///
 /// A file is written under another name in the same folder and renamed when it is complete, so that nobody

@@ -1,6 +1,5 @@
 import CStandardLibrary
 
-
 /// Counts samples on standard error, if that is a terminal, at most five times a second.
 final class SampleProgress {
   private let isShown: Bool
