@@ -18,11 +18,11 @@ import _TestSupport
           let audit = try LayerAudit(layer, options: LayerAudit.Options(target: target, space: space))
           #expect(audit.expectedLoss.isFinite, "\(title)")
           for (target, norms) in audit.targets {
-            #expect(norms.values.allSatisfy(\.isFinite), "\(title), \(target)")
+            #expect(norms.values.allSatisfy { $0.isFinite }, "\(title), \(target)")
           }
           for entry in audit.entries {
             guard case .success(let figures) = entry.result else { continue }
-            #expect(figures.values.allSatisfy(\.isFinite), "\(title), \(entry.estimator.specification)")
+            #expect(figures.values.allSatisfy { $0.isFinite }, "\(title), \(entry.estimator.specification)")
           }
         } catch {
           #expect(!error.description.isEmpty && !error.description.contains("\n"), "\(title)")
@@ -52,7 +52,11 @@ import _TestSupport
       requireNumbersOrRefusal(layer, "\(small)")
       let audit = try LayerAudit(layer)
       for entry in audit.entries where entry.estimator.claims.draws == 2 && experts == 1 {
-        #expect(throws: Unavailable("needs two experts")) { try entry.result.get() }
+        guard case .failure(let reason) = entry.result else {
+          Issue.record("\(entry.estimator.specification) draws two of one expert")
+          continue
+        }
+        #expect(reason == Unavailable("needs two experts"))
       }
     }
   }
