@@ -1,6 +1,7 @@
 #include "CBLASLoader.h"
 #include <dlfcn.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -30,6 +31,18 @@ static struct {
   char double_library[96];
 } blas = {NULL, NULL, NULL, NULL, "built in", "built in"};
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+// oneDNN's Float32 kernels up to 3.11.1 let the stack pointer point into a buffer on the heap where a product is deep. A signal
+// that comes then has its frame and its handler's written below that buffer, over whatever lies there; the heap breaks, and the
+// program some time after it (github.com/uxlfoundation/oneDNN/issues/4845). No handler, of whomever, may therefore run within
+// such a product: signals wait for its end. Those that a thread causes itself stay, since they cannot wait.
+static sigset_t waiting_signals;
+
+static void choose_waiting_signals(void) {
+  static const int own[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT};
+  sigfillset(&waiting_signals);
+  for (size_t i = 0; i < sizeof own / sizeof *own; i++) sigdelset(&waiting_signals, own[i]);
+}
 
 static void append(char *to, const char *from, size_t size) {
   size_t i = strlen(to);
@@ -159,6 +172,7 @@ static void load_onednn(void) {
     append(blas.float_library, isas[bits & ~0xf ? 0 : bits & 0xc ? 1 : 2], sizeof blas.float_library);
     append(blas.float_library, " kernels)", sizeof blas.float_library);
   }
+  choose_waiting_signals();
 #endif
 }
 
@@ -195,7 +209,12 @@ void rg_sgemm(
     static _Thread_local int is_alone = 0;
     if (!is_alone && blas.set_openmp_threads) blas.set_openmp_threads(1);
     is_alone = 1;
-    if (!blas.dnnl_sgemm(ta ? 'T' : 'N', tb ? 'T' : 'N', m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)) return;
+    sigset_t before;
+    pthread_sigmask(SIG_BLOCK, &waiting_signals, &before);
+    const int failure =
+        blas.dnnl_sgemm(ta ? 'T' : 'N', tb ? 'T' : 'N', m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!failure) return;
   }
   if (blas.sgemm && k > 0)
     blas.sgemm(101, ta ? 112 : 111, tb ? 112 : 111, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);

@@ -3,7 +3,8 @@
 #include "CBLASLoader.h"
 #include <stddef.h>
 
-#if defined(__x86_64__) && defined(__linux__)
+// Which clone is taken is decided while the program is loaded, when ThreadSanitizer cannot watch yet.
+#if defined(__x86_64__) && defined(__linux__) && !__has_feature(thread_sanitizer)
 #define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define CLONES

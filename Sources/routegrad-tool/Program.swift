@@ -8,7 +8,7 @@ enum Program {
   /// Ends the program as an error asks for: help on standard output, or one line on standard error and the
   /// error's status.
   static func exit(with error: any Error) -> Never {
-    Output.discardUnfinished()
+    Interruption.discardUnfinished()
     guard RouteGradCommand.exitCode(for: error) != .success else {
       // Help and version are thrown, too.
       do {

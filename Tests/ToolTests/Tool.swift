@@ -61,10 +61,10 @@ enum Tool {
     }
   }
 
-  /// Starts the program and returns its process.
+  /// Starts the program and returns its process; `ignored` are signals that it finds ignored, as `HUP,INT`.
   static func start(
     _ arguments: [String], input: Stream = .file("/dev/null"), output: Stream, error: Stream,
-    in folder: URL? = nil, environment: [String: String] = [:]
+    in folder: URL? = nil, environment: [String: String] = [:], ignoring ignored: String? = nil
   ) throws -> pid_t {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
@@ -87,8 +87,8 @@ enum Tool {
     posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF))
 
     // posix_spawn cannot change the folder in portable C; env, which becomes the program, can.
-    let change = folder.map { ["/usr/bin/env", "--chdir", $0.path] } ?? []
-    let command = change + [try executable()] + arguments
+    let change = (folder.map { ["--chdir", $0.path] } ?? []) + (ignored.map { ["--ignore-signal=\($0)"] } ?? [])
+    let command = (change.isEmpty ? [] : ["/usr/bin/env"] + change) + [try executable()] + arguments
     let variables = ProcessInfo.processInfo.environment.merging(environment) { $1 }.map { "\($0)=\($1)" }
     var process = pid_t()
     let failure = withCStrings(command) { arguments in

@@ -52,10 +52,10 @@ final class ChildProcess: RouterTransport {
     var arguments = command.map { strdup($0) } + [nil]
     defer { for argument in arguments { free(argument) } }
     var started = pid_t()
-    let failure = Interruption.withoutSignals {
-      let failure = posix_spawnp(&started, arguments[0] ?? strdup(""), &actions, &attributes, &arguments, environ)
-      if failure == 0 { Interruption.child = started }
-      return failure
+    var failure: Int32 = 0
+    Interruption.startChild {
+      failure = posix_spawnp(&started, arguments[0] ?? strdup(""), &actions, &attributes, &arguments, environ)
+      return failure == 0 ? started : nil
     }
     for end in [ends[0][0], ends[1][1], ends[2][1]] { close(end) }
     process = started
@@ -122,7 +122,7 @@ final class ChildProcess: RouterTransport {
       }
     }
     kill(-process, SIGKILL)  // what it started and left behind
-    Interruption.child = 0
+    Interruption.childHasEnded()
     signal(SIGPIPE, SIG_DFL)
   }
 

@@ -6,8 +6,7 @@ import Synchronization
 /// larger than memory. The file gets its name when it is complete.
 final class MeanGradientFile: Sendable {
   private let path: String
-  private let temporary: String
-  private let descriptor: Int32
+  private let file: UnfinishedFile
   private let layout: SafeTensorsLayout
   private let isBroken = Atomic(false)
 
@@ -17,12 +16,9 @@ final class MeanGradientFile: Sendable {
     layout = SafeTensorsLayout(
       tensors: LayerAudit.meanTensors(of: layer, estimators),
       metadata: [("schema", "routegrad.gradients/1"), ("note", "E[gradient] of the mean loss, by estimator")])
-    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
-    temporary = "\(folder).routegrad-\(getpid())-gradients.tmp"
-    descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
-    guard descriptor >= 0 else { throw Self.unwritable(path) }
-    Interruption.unfinishedGradients = strdup(temporary)
-    guard ftruncate(descriptor, off_t(layout.fileSize)) == 0, write(layout.header, at: 0) else {
+    guard let file = UnfinishedFile(replacing: path, mode: 0o666) else { throw Self.unwritable(path) }
+    self.file = file
+    guard ftruncate(file.descriptor, off_t(layout.fileSize)) == 0, write(layout.header, at: 0) else {
       throw Self.unwritable(path)
     }
   }
@@ -43,11 +39,7 @@ final class MeanGradientFile: Sendable {
   ///
   /// - Throws: ``Failure`` if not everything could be written; nothing is left then.
   func finish() throws(Failure) {
-    guard !isBroken.load(ordering: .relaxed), close(descriptor) == 0, rename(temporary, path) == 0 else {
-      throw Self.unwritable(path)
-    }
-    free(Interruption.unfinishedGradients)
-    Interruption.unfinishedGradients = nil
+    guard !isBroken.load(ordering: .relaxed), file.complete() else { throw Self.unwritable(path) }
   }
 
   private func write(_ bytes: [UInt8], at offset: Int) -> Bool {
@@ -55,7 +47,7 @@ final class MeanGradientFile: Sendable {
       var start = 0
       while start < buffer.count {
         let count = pwrite(
-          descriptor, buffer.baseAddress.map { $0 + start }, buffer.count - start, off_t(offset + start))
+          file.descriptor, buffer.baseAddress.map { $0 + start }, buffer.count - start, off_t(offset + start))
         if count < 0, errno == EINTR { continue }
         guard count > 0 else { return false }
         start += count

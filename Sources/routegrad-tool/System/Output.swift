@@ -7,15 +7,15 @@ import CStandardLibrary
 struct Output {
   private let path: String?
   private let descriptor: Int32
-  private let target: String?
+  private let file: UnfinishedFile?
 
   /// Standard output.
-  static let standard = Output(path: nil, descriptor: STDOUT_FILENO, target: nil)
+  static let standard = Output(path: nil, descriptor: STDOUT_FILENO, file: nil)
 
-  private init(path: String?, descriptor: Int32, target: String?) {
+  private init(path: String?, descriptor: Int32, file: UnfinishedFile?) {
     self.path = path
     self.descriptor = descriptor
-    self.target = target
+    self.file = file
   }
 
   /// Opens a file, or standard output for nil.
@@ -29,22 +29,17 @@ struct Output {
     var status = stat()
     let exists = stat(path, &status) == 0
     guard !exists || status.st_mode & S_IFMT == S_IFREG else {
-      self.init(path: path, descriptor: open(path, O_WRONLY | O_CLOEXEC), target: nil)
+      self.init(path: path, descriptor: open(path, O_WRONLY | O_CLOEXEC), file: nil)
       if descriptor < 0 { throw unwritable }
       return
     }
     // A symbolic link stays one: what it points to is replaced.
     let target = exists ? Self.resolved(path) : path
-    let folder = target.lastIndex(of: "/").map { String(target[...$0]) } ?? ""
-    let temporary = "\(folder).routegrad-\(getpid()).tmp"
     let isWritable = !exists || access(path, W_OK) == 0
     let mode = exists ? status.st_mode & 0o777 : 0o666
-    self.init(
-      path: path,
-      descriptor: isWritable ? open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode) : -1,
-      target: target)
-    if descriptor < 0 { throw unwritable }
-    Interruption.unfinished = strdup(temporary)
+    let file = isWritable ? UnfinishedFile(replacing: target, mode: mode) : nil
+    self.init(path: path, descriptor: file?.descriptor ?? -1, file: file)
+    if file == nil { throw unwritable }
   }
 
   /// Writes text.
@@ -71,17 +66,7 @@ struct Output {
   func finish(_ text: String) throws(Failure) {
     try write(text)
     guard path != nil else { return }
-    guard close(descriptor) == 0 else { throw unwritable }
-    guard let target, let temporary = Interruption.unfinished else { return }
-    guard rename(temporary, target) == 0 else { throw unwritable }
-    Interruption.unfinished = nil
-    free(temporary)
-  }
-
-  /// Removes what was not finished.
-  static func discardUnfinished() {
-    if let temporary = Interruption.unfinished { unlink(temporary) }
-    if let temporary = Interruption.unfinishedGradients { unlink(temporary) }
+    guard file?.complete() ?? (close(descriptor) == 0) else { throw unwritable }
   }
 
   private var unwritable: Failure {

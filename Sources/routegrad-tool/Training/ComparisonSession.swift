@@ -35,9 +35,9 @@ struct ComparisonSession {
 
   /// Trains and compares.
   func run() throws -> ComparisonReport {
-    let folder = try command.runs ?? Self.temporaryFolder()
-    defer { if command.runs == nil { RunFolder.removeAll(folder) } }
     Interruption.deferInterrupts()
+    let folder = try command.runs ?? Self.temporaryFolder()
+    defer { if command.runs == nil { Interruption.discard(folder) } }
     var notes: [String] = []
     let rates = try command.tune ? tuned(in: folder, &notes) : given ?? TunedRates.standard(for: settings)
     var jobs: [TrainingJobs.Job] = []
@@ -105,13 +105,16 @@ struct ComparisonSession {
 
   // MARK: - A folder for runs that nobody wants to keep
 
+  /// It is removed however the program ends.
   private static func temporaryFolder() throws -> String {
     let base = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
     var template = Array("\(base)/routegrad-compare-XXXXXX".utf8CString)
     guard mkdtemp(&template) != nil else {
       throw Failure(.noOutput, "\(base): cannot be written: \(String(cString: strerror(errno)))")
     }
-    return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    let folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    Interruption.withUnfinished { _ = $0.insert(folder) }
+    return folder
   }
 }
 
