@@ -7,7 +7,7 @@ import RoutingCore
 /// With `extraShare`, that share of the tokens also has one further expert, drawn from p without D, evaluated forward and used
 /// for nothing in the layer.
 ///
-/// *Source*: training.md, "Routers of our own".
+/// *Source*: docs/guides/training.md.
 public struct DetachedRouter: TokenRouter {
   public static let id = "detached"
 
@@ -79,7 +79,7 @@ public struct DetachedRouter: TokenRouter {
 ///
 /// The midpoint rule without sampling, without mask and without exception for the argmax: no cost, at any depth.
 ///
-/// *Source*: training.md, "Routers of our own".
+/// *Source*: docs/guides/training.md.
 public struct ArgmaxMidpointRouter: TokenRouter {
   public static let id = "argmax-midpoint"
 

@@ -13,7 +13,7 @@ import RoutingExpectations
 /// `log‖bias‖ = a + s log h + b h + c h²` (least squares, GSL), so that s is the slope at h = 0 and not that of the next
 /// order mixed in. The Fehlberg rules need this: their leading coefficient is small, and h ≲ 0.02 leaves few digits.
 ///
-/// *Source*: estimators.md, section 5.
+/// *Source*: docs/estimators.md for what is measured; arXiv 2304.08612 and 2310.00811 for the orders claimed.
 public struct OrderMeasurement: Sendable {
   /// The estimator.
   public var estimator: any GradientEstimator
