@@ -105,7 +105,7 @@ let package = Package(
     .executableTarget(
       name: "routegrad-bench",
       dependencies: [
-        "RouteGrad", "RouteGradTraining", "GSLNumerics",
+        "RouteGrad", "RouteGradTraining", "GSLNumerics", "FileFormats", "RoutingCore", "RouterTraining",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
@@ -183,6 +183,7 @@ let package = Package(
     .testTarget(
       name: "ABITests",
       dependencies: ["CStandardLibrary", "CRouteGrad", "RouteGradABI", "routegrad-tool", "_TestSupport"]),
+    .testTarget(name: "BenchTests", dependencies: ["routegrad-bench", "RouteGrad", "FileFormats"]),
     .testTarget(
       name: "ToolTests",
       dependencies: ["CStandardLibrary", "routegrad-tool", "lint-test-router", "RoutingReports", "_TestSupport"]),

@@ -9,6 +9,17 @@ public struct GSLError: Error, Sendable, Equatable, CustomStringConvertible {
   /// GSL's own words for the code.
   public let reason: String
 
+  /// What is thrown where the caller no longer wants a result.
+  public init(calledOff operation: String) {
+    self.init(code: Int(GSL_EMAXITER), operation: operation, reason: "called off")
+  }
+
+  init(code: Int, operation: String, reason: String) {
+    self.code = code
+    self.operation = operation
+    self.reason = reason
+  }
+
   public var description: String { "GSL: \(operation): \(reason) (status \(code))" }
 }
 

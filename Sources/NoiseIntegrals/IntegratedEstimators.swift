@@ -4,37 +4,43 @@ import RoutingExpectations
 
 extension GumbelSoftmaxST: IntegratedEstimator {
   public func integrals(
-    on problem: RoutedProblem, target: GradientTarget, covariance: Bool, options: IntegrationOptions
+    on problem: RoutedProblem, target: GradientTarget, covariance: Bool, options: IntegrationOptions,
+    continuing: (_ evaluations: Int) -> Bool
   ) throws(IntegrationError) -> Integrals {
-    try .straightThrough(self, on: problem, target: target, covariance: covariance, options: options)
+    try .straightThrough(
+      self, on: problem, target: target, covariance: covariance, options: options, continuing: continuing)
   }
 }
 
 extension GumbelRao: IntegratedEstimator {
   public func integrals(
-    on problem: RoutedProblem, target: GradientTarget, covariance: Bool, options: IntegrationOptions
+    on problem: RoutedProblem, target: GradientTarget, covariance: Bool, options: IntegrationOptions,
+    continuing: (_ evaluations: Int) -> Bool
   ) throws(IntegrationError) -> Integrals {
-    try .straightThrough(self, on: problem, target: target, covariance: covariance, options: options)
+    try .straightThrough(
+      self, on: problem, target: target, covariance: covariance, options: options, continuing: continuing)
   }
 }
 
 extension Integrals {
   fileprivate static func straightThrough(
     _ estimator: some StraightThroughGumbel, on problem: RoutedProblem, target: GradientTarget, covariance: Bool,
-    options: IntegrationOptions
+    options: IntegrationOptions, continuing: (_ evaluations: Int) -> Bool
   ) throws(IntegrationError) -> Integrals {
     let estimate = try GumbelIntegral.moments(
-      of: estimator, on: problem, tolerance: options.tolerance, covariance: covariance, threads: options.threads)
+      of: estimator, on: problem, tolerance: options.tolerance, covariance: covariance, threads: options.threads,
+      continuing: continuing)
     return Integrals(estimate: estimate, target: try? target.gradient(of: problem))
   }
 }
 
 extension GumbelSoftmax: IntegratedEstimator {
   public func integrals(
-    on problem: RoutedProblem, target: GradientTarget, covariance: Bool, options: IntegrationOptions
+    on problem: RoutedProblem, target: GradientTarget, covariance: Bool, options: IntegrationOptions,
+    continuing: (_ evaluations: Int) -> Bool
   ) throws(IntegrationError) -> Integrals {
     let estimate = try SoftGumbelExpectation.moments(
-      of: self, on: problem, covariance: covariance, options: options)
+      of: self, on: problem, covariance: covariance, options: options, continuing: continuing)
     return Integrals(estimate: estimate, target: try? target.gradient(of: problem))
   }
 }
@@ -45,9 +51,10 @@ extension Switch: IntegratedEstimator {
   /// Jitter has its own expected loss, and so its own routing and gating terms; the dense mixture is the problem's, and
   /// a dense backward pass is not defined.
   public func integrals(
-    on problem: RoutedProblem, target: GradientTarget, covariance: Bool, options: IntegrationOptions
+    on problem: RoutedProblem, target: GradientTarget, covariance: Bool, options: IntegrationOptions,
+    continuing: (_ evaluations: Int) -> Bool
   ) throws(IntegrationError) -> Integrals {
-    let solution = try JitterExpectation.solution(of: self, on: problem, covariance: covariance, options: options)
+    let solution = try JitterExpectation.solution(of: self, on: problem, covariance: covariance, options: options, continuing: continuing)
     let own: EstimatedGradient?
     switch target {
     case .expectedLoss: own = solution.target

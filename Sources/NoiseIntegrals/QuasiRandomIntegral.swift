@@ -35,13 +35,16 @@ struct QuasiRandomIntegral: Sendable {
   /// - Parameters:
   ///   - count: the number of integrals.
   ///   - body: adds the integrands at a point (coordinates in the open unit interval) to the sums.
-  /// - Throws: `GSLError` if GSL fails.
+  ///   - continuing: told after every shift how many points there were; false calls the integrals off.
+  /// - Throws: `GSLError` if GSL fails, or the integrals were called off.
   func means(
-    count: Int, threads: Int, _ body: @escaping @Sendable (_ point: [Double], _ sums: inout [Double]) -> Void
+    count: Int, threads: Int, continuing: (_ points: Int) -> Bool = { _ in true },
+    _ body: @escaping @Sendable (_ point: [Double], _ sums: inout [Double]) -> Void
   ) throws(GSLError) -> (means: [Double], errors: [Double]) {
-    let parts = parallelMap(0..<shifts, threads: threads) { shift in
+    let parts = parallelMap(0..<shifts, threads: threads, continuing: { continuing($0 * points) }) { shift in
       Result { () throws(GSLError) in try mean(shift: shift, count: count, body) }
     }
+    guard let parts else { throw GSLError(calledOff: "quasi-random integration") }
     var rows: [[Double]] = []
     for part in parts { rows.append(try part.get()) }
     let n = Double(shifts)
@@ -49,8 +52,12 @@ struct QuasiRandomIntegral: Sendable {
     var errors = means
     for e in 0..<count {
       means[e] = rows.reduce(0) { $0 + $1[e] } / n
-      let squares = rows.reduce(0) { $0 + ($1[e] - means[e]) * ($1[e] - means[e]) }
-      errors[e] = (squares / (n * (n - 1))).squareRoot()
+      let deviations = rows.map { $0[e] - means[e] }
+      let squares = deviations.reduce(0) { $0 + $1 * $1 }
+      // Squares of what is very large or small leave Float64; the norm scales.
+      errors[e] =
+        (0x1p-900...0x1p900).contains(squares)
+        ? (squares / (n * (n - 1))).squareRoot() : norm(deviations) / (n * (n - 1)).squareRoot()
     }
     return (means, errors)
   }

@@ -36,18 +36,18 @@ struct CallerFunction: Objective, @unchecked Sendable {
   private func evaluate(at point: [Double]) -> (value: Double, gradient: [Double]) {
     let zero = (value: 0.0, gradient: [Double](repeating: 0, count: dimension))
     let state = ThreadState.current
-    guard state.functionFailure == nil else { return zero }
+    guard state.goesOn else { return zero }
     var value = Double.nan
     var gradient = [Double](repeating: .nan, count: dimension)
     let status = function(context, point, dimension, &value, &gradient)
     guard status == 0 else {
-      state.functionFailure = Failure(RG_CALLBACK_FAILED, "the \(role) function failed with status \(status)")
+      state.ending = Failure(RG_CALLBACK_FAILED, "the \(role) function failed with status \(status)")
       return zero
     }
     guard value.isFinite, gradient.allSatisfy(\.isFinite) else {
       let place = gradient.firstIndex { !$0.isFinite }
       let found = value.isFinite ? place.map { "gradient[\($0)] = \(gradient[$0])" } ?? "" : "the value \(value)"
-      state.functionFailure = Failure(
+      state.ending = Failure(
         RG_CALLBACK_NOT_FINITE,
         "the \(role) function: expected finite numbers, got \(found) at \(Self.words(point))")
       return zero
@@ -62,26 +62,25 @@ struct CallerFunction: Objective, @unchecked Sendable {
 }
 
 extension ProblemHandle {
-  /// Runs a computation on this problem; a failure of the caller's function comes before whatever else it came to.
+  /// Runs a computation on this problem; why it had to end, if it had to, comes before whatever else it came to.
   ///
   /// The caller's function may itself call the library, hence the saved state.
   func computing<Result>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
-    guard function != nil else { return try body() }
     let state = ThreadState.current
-    let outer = state.functionFailure
-    state.functionFailure = nil
-    defer { state.functionFailure = outer }
+    let outer = state.ending
+    state.ending = nil
+    defer { state.ending = outer }
     do throws(Failure) {
       let result = try body()
-      if let failure = state.functionFailure { throw failure }
+      if let ending = state.ending { throw ending }
       return result
     } catch {
-      throw state.functionFailure ?? error
+      throw state.ending ?? error
     }
   }
 
-  /// Whether a computation that is going on should go on.
-  var isSound: Bool { function == nil || ThreadState.current.functionFailure == nil }
+  /// Whether the computation that is going on should go on; asked on the caller's thread.
+  var goesOn: Bool { ThreadState.current.goesOn }
 
   /// The threads to use: the caller's function is called on the caller's thread only.
   func threads(_ asked: Int) -> Int { function == nil ? asked : 1 }

@@ -128,7 +128,7 @@ public func rg_moments(
     let options = try AssessmentOptions(options, covariance: covariance != nil, on: problem)
     let estimate = try problem.computing { () throws(Failure) in
       do throws(AssessmentError) {
-        return try EstimatedMoments(of: estimator, on: problem.routed, options: options) { _ in problem.isSound }
+        return try EstimatedMoments(of: estimator, on: problem.routed, options: options) { _ in problem.goesOn }
       } catch {
         throw Failure(error, estimator.specification)
       }
@@ -156,7 +156,7 @@ public func rg_assess(
     let options = try AssessmentOptions(options, target: target, covariance: covariance != nil, on: problem)
     let result = try problem.computing { () throws(Failure) in
       do throws(AssessmentError) {
-        return try Assessment(of: estimator, on: problem.routed, options: options) { _ in problem.isSound }
+        return try Assessment(of: estimator, on: problem.routed, options: options) { _ in problem.goesOn }
       } catch {
         throw Failure(error, estimator.specification)
       }

@@ -1,6 +1,6 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
 
-import CRouteGrad
+public import CRouteGrad
 import CStandardLibrary
 import RouteGrad
 
@@ -18,6 +18,11 @@ enum StaticText {
 @c @implementation
 public func rg_last_error() -> UnsafePointer<CChar>? {
   ThreadState.current.message.map { UnsafePointer($0) } ?? StaticText.empty
+}
+
+@c @implementation
+public func rg_set_interruption(_ function: rg_interruption?, _ context: UnsafeMutableRawPointer?) {
+  ThreadState.current.interruption = function.map { ($0, context) }
 }
 
 @c @implementation

@@ -9,6 +9,8 @@ private final class CallerRouter: RouterTransport {
   let context: UnsafeMutableRawPointer?
   /// Whether it returned NULL.
   private(set) var hasFailed = false
+  /// Whether the caller interrupted.
+  private(set) var wasInterrupted = false
 
   init(_ function: rg_router, context: UnsafeMutableRawPointer?) {
     self.function = function
@@ -16,6 +18,10 @@ private final class CallerRouter: RouterTransport {
   }
 
   func exchange(_ line: String) throws(RouterFailure) -> [UInt8] {
+    if let (asks, context) = ThreadState.current.interruption, asks(context) != 0 {
+      wasInterrupted = true
+      throw RouterFailure("interrupted")
+    }
     let bytes = line.utf8.map { CChar(bitPattern: $0) }
     var length = 0
     guard let answer = function(context, bytes, bytes.count, &length) else {
@@ -41,6 +47,7 @@ public func rg_lint(
       let greeting = RouterExchange.Greeting(experts: experts, topK: topK == 0 ? nil : topK, seed: seed)
       result = try RouterLint(seed: seed).run(on: try ExchangedRouter(caller, greeting: greeting))
     } catch {
+      if caller.wasInterrupted { throw Failure(RG_INTERRUPTED, "interrupted") }
       throw Failure(caller.hasFailed ? RG_CALLBACK_FAILED : RG_INVALID_DATA, error.description)
     }
     verdict?.pointee = rg_verdict(result.verdict)

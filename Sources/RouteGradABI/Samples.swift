@@ -19,7 +19,7 @@ public func rg_sample(
       do throws(Unavailable) {
         try MonteCarlo.sample(
           estimator, on: problem.routed, sampling: .init(samples: count, seed: seed, threads: threads), into: buffer
-        ) { _ in problem.isSound }
+        ) { _ in problem.goesOn }
       } catch {
         throw Failure(error, estimator.specification)
       }

@@ -104,16 +104,16 @@ private func claim(
   guard let c = criteria, c.lower < c.upper, (c.upper - c.lower).isFinite else {
     throw .argument("criteria.lower, criteria.upper: expected what every coordinate of a sample lies between")
   }
-  return try claim(target.rawValue, on: problem) { () throws(Unavailable) in
+  return try claim(target.rawValue, on: problem) { () throws(AssessmentError) in
     try Claim(target, on: problem.routed, samplesIn: c.lower...c.upper)
   }
 }
 
 private func claim(
-  _ subject: String, on problem: ProblemHandle, _ make: () throws(Unavailable) -> Claim
+  _ subject: String, on problem: ProblemHandle, _ make: () throws(AssessmentError) -> Claim
 ) throws(Failure) -> Claim {
   try problem.computing { () throws(Failure) in
-    do throws(Unavailable) { return try make() } catch { throw Failure(error, subject) }
+    do throws(AssessmentError) { return try make() } catch { throw Failure(error, subject) }
   }
 }
 
@@ -135,7 +135,7 @@ public func rg_test_create(
       claimed = try claim(try RouteGradABI.target(target), on: problem, within: numbers)
     } else {
       let estimator = try object(estimator, "estimator", as: EstimatorHandle.self).estimator
-      claimed = try claim(estimator.specification, on: problem) { () throws(Unavailable) in
+      claimed = try claim(estimator.specification, on: problem) { () throws(AssessmentError) in
         try Claim(estimator, on: problem.routed)
       }
     }

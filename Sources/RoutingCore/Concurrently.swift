@@ -54,3 +54,21 @@ package func parallelMap<Result: Sendable>(
     count = indices.count
   }
 }
+
+/// The same, in waves of a few indices for each thread, between which the caller may call it off.
+///
+/// - Parameter continuing: told on the caller's thread, after every wave, how many indices are done; false ends the work.
+/// - Returns: nil if it was called off before the last wave.
+package func parallelMap<Result: Sendable>(
+  _ indices: Range<Int>, threads: Int, continuing: (_ done: Int) -> Bool, _ body: @Sendable (Int) -> Result
+) -> [Result]? {
+  let size = 4 * max(threads, 1)
+  var results: [Result] = []
+  results.reserveCapacity(indices.count)
+  for start in stride(from: indices.lowerBound, to: indices.upperBound, by: size) {
+    let end = min(start + size, indices.upperBound)
+    results += parallelMap(start..<end, threads: threads, body)
+    guard end == indices.upperBound || continuing(end - indices.lowerBound) else { return nil }
+  }
+  return results
+}

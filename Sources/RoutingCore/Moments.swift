@@ -48,11 +48,37 @@ extension RoutingDistribution {
   ///   - spread: v, `[experts]`, or nil if s is a function of D.
   /// - Complexity: O(experts).
   public func scoreMoments(weights a: [Double], spread v: [Double]? = nil) -> Moments {
+    if roots != nil { return distantScoreMoments(weights: a, spread: v) }
     var moments = Moments(
       mean: [Double](repeating: 0, count: experts), variance: [Double](repeating: 0, count: experts))
     rg_score_moments(
       1, experts, argmax, probabilities, complements, a, v ?? [Double](repeating: 0, count: experts),
       &moments.mean, &moments.variance, &moments.totalVariance)
     return moments
+  }
+}
+
+extension RoutingDistribution {
+  /// The same where probabilities are so small that their products are not formed before what they are multiplied by:
+  /// `var_k = π_k q_k² v_k + π_k² Σ_{j≠k} π_j v_j + Σ_j (√π_j (g_jk − mean_k))²` with `g_jk = a_j (δ_jk − π_k)`.
+  ///
+  /// - Complexity: O(experts²).
+  private func distantScoreMoments(weights a: [Double], spread v: [Double]?) -> Moments {
+    let mean = jacobianProduct(a)
+    var variance = [Double](repeating: 0, count: experts)
+    for k in support {
+      var sum = CompensatedSum()
+      for j in support {
+        let sample = j == k ? complementShare(k, of: a[k]) : -share(k, of: a[j])
+        let deviation = (root(j) ?? probabilities[j].squareRoot()) * (sample - mean[k])
+        sum += deviation * deviation
+      }
+      if let v {
+        sum += share(k, of: complementShare(k, of: complementShare(k, of: v[k])))
+        for j in support where j != k { sum += share(k, of: share(k, of: share(j, of: v[j]))) }
+      }
+      variance[k] = sum.value
+    }
+    return Moments(mean: mean, variance: variance)
   }
 }

@@ -10,6 +10,8 @@ public struct Outcome: Sendable, Equatable {
   public var multiplier: [Double]?
   /// The gradient sample.
   public var gradient: OutcomeGradient
+  /// `√probability`, where the probability is too small to be multiplied by (``RoutingDistribution/share(_:of:)``).
+  package var root: Double?
 
   /// Describes one outcome.
   public init(
@@ -21,6 +23,22 @@ public struct Outcome: Sendable, Equatable {
     self.multiplier = multiplier
     self.gradient = gradient
   }
+
+  /// The same outcome with the root of its probability, or without one.
+  package func rooted(_ root: Double?) -> Outcome {
+    var outcome = self
+    outcome.root = root
+    return outcome
+  }
+
+  /// Whether it can happen, however rarely.
+  var isPossible: Bool { probability > 0 || root ?? 0 > 0 }
+
+  /// `probability · x`.
+  func share(of x: Double) -> Double { root.map { ($0 * x) * $0 } ?? probability * x }
+
+  /// `probability · x y`.
+  func share(of x: Double, _ y: Double) -> Double { root.map { ($0 * x) * ($0 * y) } ?? probability * x * y }
 }
 
 /// A gradient sample, kept compact where it is a multiple of `∂ log π_D = I_D − π`.

@@ -15,9 +15,7 @@ extension OutcomeDistribution {
     if !covariance, let (weights, spread) = conditionalScores() {
       return distribution.scoreMoments(weights: weights, spread: spread)
     }
-    return Self.moments(
-      probabilities: outcomes.map(\.probability), experts: experts, covariance: covariance
-    ) { gradient(of: outcomes[$0]) }
+    return Self.moments(outcomes, experts: experts, covariance: covariance) { gradient(of: outcomes[$0]) }
   }
 
   /// Mean and variance of the score's factor given the expert drawn, if every outcome is a multiple of the score.
@@ -29,6 +27,7 @@ extension OutcomeDistribution {
       share[outcome.choice[0]] += outcome.probability
       weights[outcome.choice[0]] += outcome.probability * weight
     }
+    if distribution.roots != nil { return distantScores() }
     for i in weights.indices where share[i] > 0 { weights[i] /= share[i] }
     var spread = [Double](repeating: 0, count: experts)
     for outcome in outcomes {
@@ -39,19 +38,45 @@ extension OutcomeDistribution {
     return (weights, spread)
   }
 
+  /// The same where probabilities are too small to be divided by.
+  private func distantScores() -> (weights: [Double], spread: [Double]) {
+    func root(_ outcome: Outcome) -> Double { outcome.root ?? outcome.probability.squareRoot() }
+    var largest = [Double](repeating: 0, count: experts)
+    for outcome in outcomes { largest[outcome.choice[0]] = max(largest[outcome.choice[0]], root(outcome)) }
+    var total = [Double](repeating: 0, count: experts)
+    var (weights, spread) = (total, total)
+    /// The outcome's probability relative to that of the likeliest with this choice.
+    func share(_ outcome: Outcome) -> Double {
+      let ratio = largest[outcome.choice[0]] > 0 ? root(outcome) / largest[outcome.choice[0]] : 0
+      return ratio * ratio
+    }
+    for outcome in outcomes {
+      guard case .score(let weight) = outcome.gradient else { continue }
+      total[outcome.choice[0]] += share(outcome)
+      weights[outcome.choice[0]] += share(outcome) * weight
+    }
+    for i in weights.indices where total[i] > 0 { weights[i] /= total[i] }
+    for outcome in outcomes {
+      let i = outcome.choice[0]
+      guard case .score(let weight) = outcome.gradient, total[i] > 0 else { continue }
+      let deviation = weight - weights[i]
+      spread[i] += share(outcome) / total[i] * deviation * deviation
+    }
+    return (weights, spread)
+  }
+
   private func pairMoments(covariance: Bool) -> Moments {
-    let p = distribution.probabilities
     let width = distribution.support.count
-    let pair = Self.moments(
-      probabilities: outcomes.map(\.probability), experts: experts, covariance: covariance
-    ) { gradient(of: outcomes[$0]) }
+    let pair = Self.moments(outcomes, experts: experts, covariance: covariance) { gradient(of: outcomes[$0]) }
     guard samples > 2 else { return pair }
-    let first = Self.moments(
-      probabilities: distribution.support.map { p[$0] }, experts: experts, covariance: covariance
-    ) { place in
+    let draws = distribution.support.map {
+      Outcome(choice: [$0], probability: distribution.probabilities[$0], gradient: .dense([])).rooted(
+        distribution.root($0))
+    }
+    let first = Self.moments(draws, experts: experts, covariance: covariance) { place in
       var sums = [CompensatedSum](repeating: CompensatedSum(), count: experts)
       for (j, expert) in distribution.support.enumerated() {
-        for (k, value) in gradient(of: outcomes[place * width + j]).enumerated() { sums[k] += p[expert] * value }
+        for (k, value) in gradient(of: outcomes[place * width + j]).enumerated() { sums[k] += distribution.share(expert, of: value) }
       }
       return sums.map(\.value)
     }
@@ -68,23 +93,22 @@ extension OutcomeDistribution {
       mean: pair.mean, variance: zip(first.variance, pair.variance).map(combined), covariance: matrix)
   }
 
-  /// Moments of a vector that takes the value `vector(o)` with probability `probabilities[o]`.
+  /// Moments of a vector that takes the value `vector(o)` where `outcomes[o]` happens.
   private static func moments(
-    probabilities: [Double], experts: Int, covariance: Bool, vector: (Int) -> [Double]
+    _ outcomes: [Outcome], experts: Int, covariance: Bool, vector: (Int) -> [Double]
   ) -> Moments {
     var sums = [CompensatedSum](repeating: CompensatedSum(), count: experts)
-    for (o, probability) in probabilities.enumerated() where probability > 0 {
-      for (k, value) in vector(o).enumerated() { sums[k] += probability * value }
+    for (o, outcome) in outcomes.enumerated() where outcome.isPossible {
+      for (k, value) in vector(o).enumerated() { sums[k] += outcome.share(of: value) }
     }
     let mean = sums.map(\.value)
     var variance = [Double](repeating: 0, count: experts)
     var matrix = covariance ? Matrix(rows: experts, columns: experts) : nil
-    for (o, probability) in probabilities.enumerated() where probability > 0 {
+    for (o, outcome) in outcomes.enumerated() where outcome.isPossible {
       let deviation = zip(vector(o), mean).map { $0 - $1 }
       for k in 0..<experts {
-        let weighted = probability * deviation[k]
-        variance[k] += weighted * deviation[k]
-        if matrix != nil { for l in 0..<experts { matrix?[k, l] += weighted * deviation[l] } }
+        variance[k] += outcome.share(of: deviation[k], deviation[k])
+        if matrix != nil { for l in 0..<experts { matrix?[k, l] += outcome.share(of: deviation[k], deviation[l]) } }
       }
     }
     return Moments(mean: mean, variance: variance, covariance: matrix)

@@ -41,7 +41,8 @@ public struct OutcomeDistribution: Sendable {
       distribution.support.map { j in
         Outcome(
           choice: [i, j], probability: p[i] * p[j], multiplier: multiplier.map { [$0(i), $0(j)] },
-          gradient: kernel(i, j))
+          gradient: kernel(i, j)
+        ).rooted(distribution.root(i, j))
       }
     }
   }
@@ -81,8 +82,8 @@ public struct OutcomeDistribution: Sendable {
 
   private func add(_ term: ScoreTerm, to vector: inout [Double]) {
     let drawn = term.after.flatMap { followUps[$0] } ?? distribution
-    for k in drawn.support where k != term.choice { vector[k] -= term.weight * drawn.probabilities[k] }
-    vector[term.choice] += term.weight * drawn.complements[term.choice]
+    for k in drawn.support where k != term.choice { vector[k] -= drawn.share(k, of: term.weight) }
+    vector[term.choice] += drawn.complementShare(term.choice, of: term.weight)
   }
 }
 

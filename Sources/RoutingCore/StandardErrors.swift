@@ -30,11 +30,11 @@ extension MomentAccumulator {
       root(($0.fourth - $0.second * $0.second * (samples - 3) / (samples - 1)) / samples)
     }
     var errors = StandardErrors(
-      mean: central.map { root($0.second / (samples - 1)) }, variance: variance)
+      mean: central.map { root($0.second / (samples - 1)) * scale }, variance: variance.map { $0 * scale * scale })
     guard let products else { return errors }
     var matrix = Matrix(rows: n, columns: n)
     for k in 0..<n {
-      matrix[k, k] = variance[k]
+      matrix[k, k] = errors.variance[k]
       for l in (k + 1)..<max(n, k + 1) {
         let (a, b) = (powers[k] / samples, powers[l] / samples)
         let plain = products.plain[k * n + l] / samples
@@ -47,8 +47,8 @@ extension MomentAccumulator {
         let second = plain - a * b
         let rest = (central[k].second * central[l].second - second * second * (samples - 2)) / (samples - 1)
         let error = root((fourth + rest) / samples)
-        matrix[k, l] = error
-        matrix[l, k] = error
+        matrix[k, l] = error * scale * scale
+        matrix[l, k] = matrix[k, l]
       }
     }
     errors.covariance = matrix

@@ -27,12 +27,14 @@ extension RoutedProblem {
     for i in distribution.support {
       var sample = backward(i, try choiceGradient(at: i))
       for k in distribution.support {
-        sample[k] += gating[i] * (k == i ? distribution.complements[i] : -distribution.probabilities[k])
+        sample[k] +=
+          k == i ? distribution.complementShare(i, of: gating[i]) : -distribution.share(k, of: gating[i])
       }
       outcomes.append(
         Outcome(
           choice: [i], probability: distribution.probabilities[i], multiplier: multiplier(of: i),
-          gradient: .dense(sample)))
+          gradient: .dense(sample)
+        ).rooted(distribution.root(i)))
     }
     return OutcomeDistribution(distribution: distribution, outcomes: outcomes)
   }

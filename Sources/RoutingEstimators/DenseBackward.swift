@@ -25,7 +25,8 @@ public struct DenseBackward: FiniteOutcomeEstimator {
       outcomes.append(
         Outcome(
           choice: [i], probability: distribution.probabilities[i], multiplier: problem.multiplier(of: i),
-          gradient: .dense(distribution.jacobianProduct(try problem.denseSlopes(at: i)))))
+          gradient: .dense(distribution.jacobianProduct(try problem.denseSlopes(at: i)))
+        ).rooted(distribution.root(i)))
     }
     return OutcomeDistribution(distribution: distribution, outcomes: outcomes)
   }

@@ -54,7 +54,11 @@ public struct PairRule: Sendable, Equatable {
             let a = one.output * pairs.first.probabilities[i]
             let b = two.output * second.probabilities[j]
             events.append((j, one, two, a, b))
-            points += zip(directions.row(i), directions.row(j)).map { a * $0 + b * $1 }
+            let isPlain = pairs.first.roots == nil && second.roots == nil
+            points += zip(directions.row(i), directions.row(j)).map {
+              isPlain
+                ? a * $0 + b * $1 : pairs.first.share(i, of: one.output * $0) + second.share(j, of: two.output * $1)
+            }
           }
         }
       }
@@ -66,10 +70,11 @@ public struct PairRule: Sendable, Equatable {
             choice: [i, j], coins: [one.label, two.label],
             probability: pairs.probability(i, j) * one.probability * two.probability, multiplier: [a, b],
             gradient: .scores([
-              ScoreTerm(choice: i, weight: pairs.first.probabilities[i] * dot(gradient, directions.row(i))),
+              ScoreTerm(choice: i, weight: pairs.first.share(i, of: dot(gradient, directions.row(i)))),
               ScoreTerm(
-                choice: j, weight: second.probabilities[j] * dot(gradient, directions.row(j)), after: i),
-            ])))
+                choice: j, weight: second.share(j, of: dot(gradient, directions.row(j))), after: i),
+            ])
+          ).rooted(pairs.first.pairRoot(i, second, j, times: one.probability * two.probability)))
       }
     }
     return OutcomeDistribution(distribution: pairs.first, followUps: pairs.second, outcomes: outcomes)

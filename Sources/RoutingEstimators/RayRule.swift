@@ -58,7 +58,9 @@ public struct RayRule: Sendable, Equatable {
         return (i == distribution.argmax ? argmax : others).map { side in
           Outcome(
             choice: [i], coins: side.label.map { [$0] } ?? [], probability: share * side.probability,
-            multiplier: [share * side.output], gradient: .score(weight: share * side.slope(of: i, in: rays)))
+            multiplier: [share * side.output],
+            gradient: .score(weight: distribution.share(i, of: side.slope(of: i, in: rays)))
+          ).rooted(distribution.root(i, times: side.probability))
         }
       })
   }

@@ -37,8 +37,13 @@ public struct ReinMax: FiniteOutcomeEstimator {
     return try problem.choiceOutcomes { choice, gradient in
       var halved = tempered.probabilities.map { 0.5 * $0 }
       halved[choice] += 0.5
-      let heun = centredProduct(
-        probabilities: halved, weights: gradient, centre: choice, support: tempered.support)
+      // A share of a half is half a share, but for the choice, whose probability is not small.
+      let heun =
+        tempered.roots == nil
+        ? centredProduct(probabilities: halved, weights: gradient, centre: choice, support: tempered.support)
+        : centredProduct(weights: gradient, centre: choice, support: tempered.support) {
+          $0 == choice ? halved[choice] * $1 : 0.5 * tempered.share($0, of: $1)
+        }
       let euler = problem.distribution.jacobianProduct(gradient)
       return zip(heun, euler).map { 2 * $0 - 0.5 * $1 }
     }

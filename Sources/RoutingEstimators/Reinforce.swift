@@ -112,7 +112,8 @@ public struct Reinforce: FiniteOutcomeEstimator {
       outcomes: distribution.support.map { i in
         Outcome(
           choice: [i], probability: distribution.probabilities[i], multiplier: problem.multiplier(of: i),
-          gradient: .score(weight: (values[i] - b) + gating[i]))
+          gradient: .score(weight: (values[i] - b) + gating[i])
+        ).rooted(distribution.root(i))
       })
   }
 
@@ -130,6 +131,9 @@ public struct Reinforce: FiniteOutcomeEstimator {
       let p = distribution.probabilities
       let q = distribution.complements
       let centre = values[distribution.argmax] + gating[distribution.argmax]
+      if let roots = distribution.roots {
+        return centre + distantLevel(values, gating, centre: centre, roots: roots, distribution)
+      }
       var weighted = CompensatedSum()
       var total = CompensatedSum()
       for i in distribution.support {
@@ -140,5 +144,35 @@ public struct Reinforce: FiniteOutcomeEstimator {
       }
       return total.value > 0 ? centre + weighted.value / total.value : 0
     }
+  }
+
+  /// `b − centre` of the optimal baseline where probabilities are too small to be summed: everything over the square of
+  /// the largest root beside that of the argmax.
+  private func distantLevel(
+    _ values: [Double], _ gating: [Double], centre: Double, roots: [Double], _ distribution: RoutingDistribution
+  ) -> Double {
+    let top = distribution.argmax
+    let unit = distribution.support.reduce(0) { $1 == top ? $0 : max($0, roots[$1]) }
+    guard unit > 0 else { return 0 }
+    let (p, q) = (distribution.probabilities, distribution.complements)
+    let others = distribution.support.filter { $0 != top }
+    // Over the unit: 1 − π_*, and the norm of the others.
+    let complement = others.reduce(0) { $0 + roots[$1] * (roots[$1] / unit) }
+    let rest = others.reduce(0) { $0 + (p[$1] * (roots[$1] / unit)) * roots[$1] }
+    var weighted = CompensatedSum()
+    var total = CompensatedSum()
+    for i in distribution.support {
+      var share = 0.0
+      if i == top {
+        share = p[top] * (complement * complement + rest / unit)
+      } else {
+        var squares = q[i] * q[i]
+        for k in distribution.support where k != i { squares += p[k] * p[k] }
+        share = (roots[i] / unit) * (roots[i] / unit) * squares
+      }
+      weighted += share * ((values[i] + gating[i]) - centre)
+      total += share
+    }
+    return total.value > 0 ? weighted.value / total.value : 0
   }
 }

@@ -19,6 +19,11 @@ public struct SampleBounds: Sendable, Equatable {
     for (low, high) in zip(lower, upper) {
       precondition(low <= high && (high - low).isFinite, "bounds are finite and in order, got \(low), \(high)")
     }
+    self.init(unchecked: lower, upper)
+  }
+
+  /// Bounds that may be infinite; claims refuse them.
+  private init(unchecked lower: [Double], _ upper: [Double]) {
     self.lower = lower
     self.upper = upper
   }
@@ -54,11 +59,11 @@ extension SampleBounds {
     var upper = [Double](repeating: -.infinity, count: outcomes.experts)
     for outcome in outcomes.outcomes where outcome.probability > 0 {
       for (k, value) in outcomes.gradient(of: outcome).enumerated() {
-        lower[k] = min(lower[k], value)
-        upper[k] = max(upper[k], value)
+        lower[k] = value.isNaN ? -.infinity : min(lower[k], value)
+        upper[k] = value.isNaN ? .infinity : max(upper[k], value)
       }
     }
-    self.init(lower: lower, upper: upper)
+    self.init(unchecked: lower, upper)
   }
 
   /// The bounds of straight-through Gumbel-softmax samples, and of Gumbel-Rao's, which are averages of them.

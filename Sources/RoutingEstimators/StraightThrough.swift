@@ -32,7 +32,7 @@ public struct StraightThrough: FiniteOutcomeEstimator {
   public func outcomes(of problem: RoutedProblem) throws(Unavailable) -> OutcomeDistribution {
     let tempered = problem.tempered(temperature)
     return try problem.choiceOutcomes { _, gradient in
-      tempered.jacobianProduct(gradient).map { $0 / temperature }
+      tempered.jacobianProduct(gradient, over: temperature)
     }
   }
 }

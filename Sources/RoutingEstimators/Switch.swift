@@ -144,6 +144,15 @@ package struct SwitchBackward: Sendable {
     let slope = dot(loss.gradient(at: row.map { multiplier * $0 }), row)
     var sample = p.map { -slope * multiplier * ($0 / total) }
     sample[choice] = slope * multiplier * (others / total)
+    // What has lost digits, or is nothing, may be something times the slope.
+    var moved = 0.0
+    for k in support where k != choice && p[k] < 0x1p-960 {
+      let root = exp(0.5 * (logits[k] - logits[choice]))
+      let before = sample[k]
+      sample[k] = (-slope * multiplier * root) * (root / total)
+      moved += before - sample[k]
+    }
+    if moved != 0 { sample[choice] += moved }
     return (choice, sample)
   }
 }

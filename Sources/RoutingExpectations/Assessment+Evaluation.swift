@@ -8,11 +8,11 @@ extension Assessment {
   ///   - estimator: what is assessed.
   ///   - problem: on which problem.
   ///   - options: against what and how.
-  ///   - continuing: under Monte Carlo, told now and then how many samples there are; false ends the run with
-  ///     those.
+  ///   - continuing: told now and then how many samples there are, or evaluations of an integral (0 for that of a target
+  ///     beside samples); false ends a run with the samples drawn, and calls an integral off.
   /// - Throws: ``AssessmentError/unavailable(_:)`` where the estimator is not defined or lacks data,
   ///   ``AssessmentError/overflow(_:)`` where a result is too large for Float64, ``AssessmentError/tolerance(_:)`` where an
-  ///   integral's tolerance is out of reach.
+  ///   integral's tolerance is out of reach, ``AssessmentError/interrupted`` where an integral was called off.
   public init(
     of estimator: any GradientEstimator, on problem: RoutedProblem,
     options: AssessmentOptions = AssessmentOptions(),
@@ -23,7 +23,8 @@ extension Assessment {
     if let integrated = estimator.integrated, options.sampling == nil || integrated.hasOwnLoss {
       do throws(IntegrationError) {
         integrals = try integrated.integrals(
-          on: problem, target: options.target, covariance: options.covariance, options: options.integration)
+          on: problem, target: options.target, covariance: options.covariance, options: options.integration,
+          continuing: { continuing(options.sampling == nil ? $0 : 0) })
       } catch {
         throw AssessmentError(error)
       }
@@ -70,6 +71,9 @@ extension Assessment {
     try requireFinite(targetGradient?.allSatisfy(\.isFinite) ?? true, "the target \(target.rawValue)")
     try requireFinite(moments.mean.allSatisfy(\.isFinite), "the mean of \(estimator.specification)")
     try requireFinite(moments.isFinite, "the variance of \(estimator.specification)")
+    try requireFinite(
+      estimate.meanError.isFinite && estimate.varianceError.isFinite && targetError?.isFinite ?? true,
+      "an error of \(estimator.specification)")
 
     self.estimator = estimator
     self.target = target
@@ -118,6 +122,7 @@ extension AssessmentError {
     switch error {
     case .unavailable(let reason): self = .unavailable(reason)
     case .tolerance(let failure): self = .tolerance(failure)
+    case .interrupted: self = .interrupted
     }
   }
 }
@@ -126,15 +131,23 @@ extension OutcomeDistribution {
   /// `P(ĝ·direction > 0)`, or nil if there are too many outcomes to write out.
   public func descentProbability(along direction: [Double]) -> Double? {
     guard let all = try? enumerated() else { return nil }
-    let drift = dot(distribution.probabilities, direction)
+    // Signs only count: both sides are brought to the size of one, so that no product underflows.
+    let size = direction.reduce(0) { max($0, $1.magnitude) }
+    guard size > 0 else { return 0 }
+    let direction = direction.map { $0 / size }
+    let drift = distribution.driftFromArgmax(direction)
+    let top = direction[distribution.argmax]
     var sum = CompensatedSum()
     for outcome in all {
-      // For multiples of the score, weight · (direction_D − π·direction) needs no vector.
-      let slope =
-        if case .score(let weight) = outcome.gradient { weight * (direction[outcome.choice[0]] - drift) } else {
-          dot(gradient(of: outcome), direction)
-        }
-      if slope > 0 { sum += outcome.probability }
+      // A multiple of the score goes up where `Σ_j π_j (direction_D − direction_j)` does, whose terms do not cancel.
+      if case .score(let weight) = outcome.gradient {
+        let slope = (direction[outcome.choice[0]] - top) - drift
+        if weight > 0 && slope > 0 || weight < 0 && slope < 0 { sum += outcome.probability }
+        continue
+      }
+      let sample = gradient(of: outcome)
+      let largest = sample.reduce(0) { max($0, $1.magnitude) }
+      if largest > 0, dot(sample.map { $0 / largest }, direction) > 0 { sum += outcome.probability }
     }
     return min(sum.value, 1)
   }

@@ -89,6 +89,8 @@ public struct Overflow: Error, Sendable, Equatable, CustomStringConvertible {
   /// What overflowed, for example `mean of reinforce`.
   public let quantity: String
 
+  package init(quantity: String) { self.quantity = quantity }
+
   public var description: String { "\(quantity) overflows Float64" }
 }
 
@@ -100,12 +102,15 @@ public enum AssessmentError: Error, Sendable, Equatable, CustomStringConvertible
   case overflow(Overflow)
   /// An integral whose tolerance is out of reach.
   case tolerance(ToleranceNotReached)
+  /// An integral that the caller called off.
+  case interrupted
 
   public var description: String {
     switch self {
     case .unavailable(let reason): reason.description
     case .overflow(let overflow): overflow.description
     case .tolerance(let failure): failure.description
+    case .interrupted: "called off"
     }
   }
 }

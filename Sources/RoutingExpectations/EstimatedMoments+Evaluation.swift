@@ -9,10 +9,11 @@ extension EstimatedMoments {
   ///   - estimator: what is looked at.
   ///   - problem: on which problem.
   ///   - options: how; the target is not looked at.
-  ///   - continuing: under Monte Carlo, told now and then how many samples there are; false ends the run with those.
+  ///   - continuing: told now and then how many samples there are, or evaluations of an integral; false ends a run with
+  ///     the samples drawn, and calls an integral off.
   /// - Throws: ``AssessmentError/unavailable(_:)`` where the estimator is not defined or lacks data,
   ///   ``AssessmentError/overflow(_:)`` where a result is too large for Float64, ``AssessmentError/tolerance(_:)`` where an
-  ///   integral's tolerance is out of reach.
+  ///   integral's tolerance is out of reach, ``AssessmentError/interrupted`` where an integral was called off.
   public init(
     of estimator: any GradientEstimator, on problem: RoutedProblem,
     options: AssessmentOptions = AssessmentOptions(), continuing: (_ samples: Int) -> Bool = { _ in true }
@@ -20,7 +21,8 @@ extension EstimatedMoments {
     if options.sampling == nil, let integrated = estimator.integrated {
       do throws(IntegrationError) {
         self = try integrated.integrals(
-          on: problem, target: .expectedLoss, covariance: options.covariance, options: options.integration
+          on: problem, target: .expectedLoss, covariance: options.covariance, options: options.integration,
+          continuing: continuing
         ).estimate
       } catch {
         throw AssessmentError(error)
@@ -47,6 +49,9 @@ extension EstimatedMoments {
     }
     guard moments.isFinite else {
       throw .overflow(Overflow(quantity: "the variance of \(estimator.specification)"))
+    }
+    guard meanError.isFinite, varianceError.isFinite else {
+      throw .overflow(Overflow(quantity: "an error of \(estimator.specification)"))
     }
   }
 }

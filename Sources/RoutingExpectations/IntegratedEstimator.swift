@@ -57,9 +57,13 @@ public protocol IntegratedEstimator: SamplingEstimator {
 
   /// Moments and target.
   ///
-  /// - Throws: ``IntegrationError`` where the estimator is not defined, or the tolerance is out of reach.
+  /// - Parameter continuing: told now and then how many evaluations there were, on the caller's thread; false calls the
+  ///   integrals off.
+  /// - Throws: ``IntegrationError`` where the estimator is not defined, the tolerance is out of reach, or the integrals were
+  ///   called off.
   func integrals(
-    on problem: RoutedProblem, target: GradientTarget, covariance: Bool, options: IntegrationOptions
+    on problem: RoutedProblem, target: GradientTarget, covariance: Bool, options: IntegrationOptions,
+    continuing: (_ evaluations: Int) -> Bool
   ) throws(IntegrationError) -> Integrals
 }
 

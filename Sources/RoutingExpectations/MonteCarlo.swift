@@ -65,7 +65,9 @@ public enum MonteCarlo {
   ) -> Run {
     let sampler = OutcomeSampler(outcomes)
     let blocks = SampleBlocks(size: blockSize, samples: sampling.samples, threads: sampling.threads)
-    var tally = SampleTally(pivot: outcomes.moments().mean, covariance: covariance, direction: direction)
+    let pivot = outcomes.moments().mean
+    var tally = SampleTally(
+      pivot: pivot, covariance: covariance, direction: direction, size: outcomes.largestDeviation(from: pivot))
     if outcomes.samples <= 2, outcomes.outcomes.count <= blockSize {
       var counts = [Int](repeating: 0, count: outcomes.outcomes.count)
       _ = blocks.run(continuing: continuing) { block, count in
@@ -100,8 +102,8 @@ public enum MonteCarlo {
     covariance: Bool, direction: [Double]?, continuing: (Int) -> Bool
   ) throws(Unavailable) -> Run {
     let sampler = try estimator.sampler(on: problem)
-    let pivot = pilotMean(of: sampler, experts: problem.experts, seed: sampling.seed)
-    var tally = SampleTally(pivot: pivot, covariance: covariance, direction: direction)
+    let (pivot, size) = pilot(of: sampler, experts: problem.experts, seed: sampling.seed)
+    var tally = SampleTally(pivot: pivot, covariance: covariance, direction: direction, size: size)
     let blocks = SampleBlocks(size: continuousBlockSize, samples: sampling.samples, threads: sampling.threads)
     _ = blocks.run(continuing: continuing) { [tally] block, count in
       var generator = Philox(seed: sampling.seed, stream: UInt64(block))
@@ -114,15 +116,34 @@ public enum MonteCarlo {
     return tally.run(of: sampling.samples)
   }
 
-  /// A mean from a few samples of a stream of their own, near enough for a pivot.
-  private static func pilotMean(of sampler: some GradientSampler, experts: Int, seed: UInt64) -> [Double] {
+  /// A mean from a few samples of a stream of their own, near enough for a pivot, and the largest deviation from it.
+  private static func pilot(
+    of sampler: some GradientSampler, experts: Int, seed: UInt64
+  ) -> (mean: [Double], size: Double) {
     var generator = Philox(seed: seed, stream: .max)
     var mean = [Double](repeating: 0, count: experts)
+    var samples: [[Double]] = []
     for count in 1...64 {
       let sample = sampler.sample(using: &generator)
       for k in mean.indices { mean[k] += (sample[k] - mean[k]) / Double(count) }
+      samples.append(sample)
     }
-    return mean.map { $0.isFinite ? $0 : 0 }
+    mean = mean.map { $0.isFinite ? $0 : 0 }
+    return (mean, samples.reduce(0) { largestDeviation(of: $1, from: mean, atLeast: $0) })
+  }
+
+  fileprivate static func largestDeviation(of sample: [Double], from pivot: [Double], atLeast size: Double) -> Double {
+    zip(sample, pivot).reduce(size) { max($0, ($1.0 - $1.1).magnitude) }
+  }
+}
+
+extension OutcomeDistribution {
+  /// The largest deviation of a coordinate of a sample from a vector, no outcome of a run being larger than its pairs'.
+  fileprivate func largestDeviation(from pivot: [Double]) -> Double {
+    outcomes.reduce(0) { largest, outcome in
+      outcome.probability > 0
+        ? MonteCarlo.largestDeviation(of: gradient(of: outcome), from: pivot, atLeast: largest) : largest
+    }
   }
 }
 
@@ -132,8 +153,8 @@ private struct SampleTally: Sendable {
   private var descents = 0
   private let direction: [Double]?
 
-  init(pivot: [Double], covariance: Bool, direction: [Double]?) {
-    accumulator = MomentAccumulator(pivot: pivot, covariance: covariance)
+  init(pivot: [Double], covariance: Bool, direction: [Double]?, size: Double) {
+    accumulator = MomentAccumulator(pivot: pivot, covariance: covariance, size: size)
     self.direction = direction
   }
 

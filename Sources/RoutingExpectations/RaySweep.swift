@@ -101,6 +101,11 @@ public final class RaySweep {
     let top = logits.withUnsafeBufferPointer {
       rg_softmax(experts, $0.baseAddress, 1, space.multipliers.baseAddress, space.complements.baseAddress)
     }
+    if (0..<experts).contains(where: { space.multipliers[$0] < RoutingDistribution.smallestPlain }) {
+      return evaluateDistant(
+        logits: logits, directions: directions, loss: loss, means: &means, variances: &variances,
+        totalVariances: &totalVariances)
+    }
     // The losses themselves are the last row's factors; their spread stays zero.
     var values = space.weights.extracting((rows - 1) * experts..<rows * experts).mutableSpan
     var slopes = space.slopes.mutableSpan
@@ -116,6 +121,34 @@ public final class RaySweep {
             totals.baseAddress)
         }
       }
+    }
+  }
+
+  /// The same where probabilities are too small for products (``RoutingDistribution/share(_:of:)``), rule by rule.
+  private func evaluateDistant(
+    logits: Span<Double>, directions: Span<Double>, loss: some Objective, means: inout MutableSpan<Double>,
+    variances: inout MutableSpan<Double>, totalVariances: inout MutableSpan<Double>
+  ) {
+    let distribution = RoutingDistribution(logits: logits.withUnsafeBufferPointer { Array($0) })
+    let bundle = RayBundle(
+      directions: directions.withUnsafeBufferPointer { Array($0) }, multipliers: distribution.probabilities, nodes: nodes)
+    var samples = loss.rays(bundle)
+    distribution.refine(&samples, of: loss, along: bundle)
+    for row in 0...rules.count {
+      let moments: Moments
+      if row < rules.count {
+        let rule = rules[row]
+        let places = rule.nodes.compactMap { nodes.firstIndex(of: $0) }
+        let slopes = places.flatMap { samples.slopes(atNode: $0) }
+        moments = rule.outcomes(on: distribution, rays: RaySamples(values: samples.values, slopes: slopes)).moments()
+      } else {
+        moments = distribution.scoreMoments(weights: samples.values)
+      }
+      for k in 0..<experts {
+        means[row * experts + k] = moments.mean[k]
+        variances[row * experts + k] = moments.variance[k]
+      }
+      totalVariances[row] = moments.totalVariance
     }
   }
 

@@ -33,8 +33,8 @@ extension GradientTarget {
     case .denseBackward:
       // By linearity the slopes of the mean gradient: Σ_D π_D G'(π_D f_D)·f_i.
       let (_, loss, directions) = try problem.computableMixture()
-      let gradients = distribution.probabilities.enumerated().map { i, share in
-        loss.gradient(at: directions.row(i).map { share * $0 })[...]
+      let gradients = (0..<problem.experts).map { i in
+        loss.gradient(at: directions.row(i).map { distribution.share(i, of: $0) })[...]
       }
       let mean = distribution.mean(of: gradients)
       return distribution.jacobianProduct((0..<problem.experts).map { dot(mean, directions.row($0)) })
@@ -56,29 +56,32 @@ extension GradientTarget {
     var total = [CompensatedSum](repeating: CompensatedSum(), count: problem.experts)
     for i in pairs.first.support {
       guard let second = pairs.second[i] else { continue }
-      let share = pairs.first.probabilities[i]
       var inner = [Double](repeating: 0, count: problem.experts)
       var conditional = CompensatedSum()
       let points = second.support.flatMap { j in
-        let follow = second.probabilities[j]
-        return zip(directions.row(i), directions.row(j)).map { share * $0 + follow * $1 }
+        return zip(directions.row(i), directions.row(j)).map {
+          pairs.first.share(i, of: $0) + second.share(j, of: $1)
+        }
       }
       let (values, gradients) = loss.evaluate(points, count: second.support.count)
       for (k, j) in second.support.enumerated() {
-        let follow = second.probabilities[j]
         if routing {
           let value = values[k]
           inner[j] += value
-          conditional += follow * value
+          conditional += second.share(j, of: value)
         }
         if gating {
           let gradient = gradients[k * loss.dimension..<(k + 1) * loss.dimension]
-          inner[j] += follow * dot(gradient, directions.row(j))
-          conditional += follow * share * dot(gradient, directions.row(i))
+          inner[j] += second.share(j, of: dot(gradient, directions.row(j)))
+          let slope = dot(gradient, directions.row(i))
+          conditional +=
+            pairs.first.roots == nil && second.roots == nil
+            ? second.probabilities[j] * pairs.first.probabilities[i] * slope
+            : second.share(j, of: pairs.first.share(i, of: slope))
         }
       }
       outer[i] = conditional.value
-      for (k, value) in second.jacobianProduct(inner).enumerated() { total[k] += share * value }
+      for (k, value) in second.jacobianProduct(inner).enumerated() { total[k] += pairs.first.share(i, of: value) }
     }
     for (k, value) in pairs.first.jacobianProduct(outer).enumerated() { total[k] += value }
     return total.map(\.value)
@@ -88,6 +91,10 @@ extension GradientTarget {
 extension RoutedProblem {
   /// `L(θ) = Σ_i π_i F_i`, the expected loss of a single draw.
   public func expectedLoss() throws(Unavailable) -> Double {
-    dot(distribution.probabilities, try values())
+    let values = try values()
+    guard distribution.roots != nil else { return dot(distribution.probabilities, values) }
+    var sum = CompensatedSum()
+    for i in distribution.support { sum += distribution.share(i, of: values[i]) }
+    return sum.value
   }
 }

@@ -8,19 +8,23 @@ public struct ToleranceNotReached: Error, Sendable, Equatable, CustomStringConve
   public let requested: Double
   /// The bound on the relative error that was reached; infinite if there is none.
   public let reached: Double
+  /// The evaluations after which that was seen; nil where they are not counted.
+  public let evaluations: Int?
 
   /// States what was asked and what was reached.
-  public init(quantity: String, requested: Double, reached: Double) {
+  public init(quantity: String, requested: Double, reached: Double, evaluations: Int? = nil) {
     self.quantity = quantity
     self.requested = requested
     self.reached = reached
+    self.evaluations = evaluations
   }
 
   public var description: String {
     let bound =
       reached < .infinity
       ? "the best error bound is \(reached); ask for a larger one" : "and no error bound holds; sample it instead"
-    return "\(quantity): the tolerance \(requested) cannot be reached, \(bound)"
+    let spent = evaluations.map { " in \($0) evaluations" } ?? ""
+    return "\(quantity): the tolerance \(requested) cannot be reached\(spent), \(bound)"
   }
 }
 
@@ -30,11 +34,14 @@ public enum IntegrationError: Error, Sendable, Equatable, CustomStringConvertibl
   case unavailable(Unavailable)
   /// The tolerance asked for is out of reach.
   case tolerance(ToleranceNotReached)
+  /// The caller called it off.
+  case interrupted
 
   public var description: String {
     switch self {
     case .unavailable(let reason): reason.description
     case .tolerance(let failure): failure.description
+    case .interrupted: "called off"
     }
   }
 }

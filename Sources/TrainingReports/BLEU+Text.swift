@@ -1,4 +1,5 @@
 import RouterTraining
+import RoutingCore
 import RoutingReports
 
 extension BLEU {

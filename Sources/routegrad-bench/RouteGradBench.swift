@@ -12,6 +12,7 @@ struct RouteGradBench: ParsableCommand {
       """,
     subcommands: [
       ExactMomentsCommand.self, MCGumbelCommand.self, GumbelIntegralCommand.self, SwitchLayerCommand.self,
-      SwitchTransformerCommand.self, VerifierRatesCommand.self, VerifyStreamCommand.self,
+      SwitchTransformerCommand.self, VerifierRatesCommand.self, VerifyStreamCommand.self, FuzzCommand.self,
+      FuzzRouterCommand.self,
     ])
 }

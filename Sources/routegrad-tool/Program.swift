@@ -12,7 +12,9 @@ enum Program {
     guard RouteGradCommand.exitCode(for: error) != .success else {
       // Help and version are thrown, too.
       do {
-        let text = RouteGradCommand.fullMessage(for: error)
+        var text = Terminal.characters(RouteGradCommand.fullMessage(for: error))
+        // Completion scripts are no text for people.
+        if text.contains("USAGE: ") { text = text.withFittingLines }
         try Output.standard.write(text.last == "\n" ? text : text + "\n")
         CStandardLibrary.exit(ExitStatus.success.rawValue)
       } catch {

@@ -20,12 +20,10 @@ struct RouteGradCommand: ParsableCommand {
 
   /// What `--version --verbose` prints: the libraries that were found when the program started, too.
   static var verboseVersion: String {
-    """
-    routegrad \(routeGradVersion)
-    matrix products, Float32: \(MatrixLibrary.float)
-    matrix products, Float64: \(MatrixLibrary.double)
-
-    """
+    [
+      "routegrad \(routeGradVersion)", "matrix products, Float32: \(MatrixLibrary.float)",
+      "matrix products, Float64: \(MatrixLibrary.double)",
+    ].flatMap(\.wrapped).map { $0 + "\n" }.joined()
   }
 
   /// Throws if the first argument is neither a command nor an option; the parser would call it unexpected,

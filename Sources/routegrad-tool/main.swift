@@ -7,7 +7,7 @@ import RouteGrad
 Interruption.install()
 do {
   if Set(CommandLine.arguments.dropFirst()) == ["--version", "--verbose"] {
-    try Output.standard.write(RouteGradCommand.verboseVersion)
+    try Output.standard.write(Terminal.characters(RouteGradCommand.verboseVersion))
     exit(0)
   }
   try RouteGradCommand.requireKnownCommand(Array(CommandLine.arguments.dropFirst()))

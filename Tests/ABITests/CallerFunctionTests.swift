@@ -139,3 +139,92 @@ struct CallerFunctionTests {
     #expect(differences.load(ordering: .relaxed) == 0)
   }
 }
+
+/// Interruptions that the caller asks for.
+struct InterruptionTests {
+  /// Says no at the n-th question, counted by its context.
+  private static let countdown: rg_interruption = { context in
+    guard let left = context?.assumingMemoryBound(to: Int.self) else { return 1 }
+    left.pointee -= 1
+    return left.pointee < 0 ? 1 : 0
+  }
+
+  /// Runs `body` with so many questions answered with yes; how many were asked.
+  private func interrupting(after yes: Int, _ body: () throws -> Void) rethrows -> Int {
+    let left = UnsafeMutablePointer<Int>.allocate(capacity: 1)
+    left.initialize(to: yes)
+    rg_set_interruption(Self.countdown, left)
+    defer {
+      rg_set_interruption(nil, nil)
+      left.deallocate()
+    }
+    try body()
+    return yes - left.pointee
+  }
+
+  @Test(arguments: ["sparsemixer", "gumbel-softmax", "switch", "sparsemixer-v2-top2"], [0, 1, 3])
+  func samplingEnds(specification: String, yes: Int) throws {
+    let problem = try CProblem(json: Samples.mixture)
+    let estimator = try CEstimator(specification)
+    var options = standardOptions()
+    (options.method, options.samples) = (RG_METHOD_MONTE_CARLO, 1_000_000_000)
+    var mean = [5.0, 5, 5]
+    let asked = try interrupting(after: yes) {
+      expectRefusal(
+        rg_moments(problem.handle, estimator.handle, &options, &mean, nil, nil, 3, nil), RG_INTERRUPTED, "interrupted")
+    }
+    #expect(asked == yes + 1 && mean == [5, 5, 5])
+    let assessed = try interrupting(after: yes) {
+      expectRefusal(
+        rg_assess(
+          problem.handle, estimator.handle, "gating-term", &options, nil, nil, nil, nil, nil, 3, nil, nil),
+        RG_INTERRUPTED, "interrupted")
+    }
+    #expect(assessed == yes + 1)
+    var samples = [Double](repeating: 0, count: 3 << 18)
+    let sampled = try interrupting(after: yes) {
+      expectRefusal(
+        rg_sample(problem.handle, estimator.handle, 0, 1, 1 << 18, &samples, 3), RG_INTERRUPTED, "interrupted")
+    }
+    #expect(sampled == yes + 1)
+    _ = try problem.moments(try CEstimator("midpoint"))
+  }
+
+  @Test func callersFunctionsAreNotCalledAfterwards() throws {
+    let loss = Loss()
+    let problem = try loss.problem()
+    var gradient = [0.0, 0, 0]
+    let asked = try interrupting(after: 2) {
+      expectRefusal(rg_target(problem.handle, "expected-loss", &gradient, 3), RG_INTERRUPTED, "interrupted")
+    }
+    #expect(asked == 3 && loss.calls.load(ordering: .relaxed) == 2)
+    try require(rg_target(problem.handle, "expected-loss", &gradient, 3))
+  }
+
+  @Test func routersAreNotAskedAfterwards() {
+    let silent: rg_router = { _, _, _, _ in nil }
+    let asked = interrupting(after: 0) {
+      expectRefusal(rg_lint(silent, nil, 4, 1, 0, nil, nil), RG_INTERRUPTED, "interrupted")
+    }
+    #expect(asked == 1)
+    expectRefusal(rg_lint(silent, nil, 4, 1, 0, nil, nil), RG_CALLBACK_FAILED, "the router function failed")
+  }
+
+  @Test func otherThreadsAreNotAsked() throws {
+    let problem = try CProblem(json: Samples.mixture)
+    let estimator = try CEstimator("gumbel-softmax")
+    let statuses = Mutex<[rg_status]>([])
+    let asked = interrupting(after: 0) {
+      let thread = DispatchQueue(label: "another")
+      let group = DispatchGroup()
+      thread.async(group: group) {
+        var options = standardOptions()
+        options.method = RG_METHOD_MONTE_CARLO
+        let status = rg_moments(problem.handle, estimator.handle, &options, nil, nil, nil, 3, nil)
+        statuses.withLock { $0.append(status) }
+      }
+      group.wait()
+    }
+    #expect(asked == 0 && statuses.withLock { $0 } == [RG_OK])
+  }
+}

@@ -28,6 +28,12 @@ struct JSONWriterTests {
     #expect(JSONWriter.number(number) == text)
   }
 
+  @Test(arguments: [Double.infinity, -.infinity, .nan])
+  func whatJSONCannotHoldIsNull(number: Double) {
+    #expect(JSONWriter.number(number) == "null")
+    #expect(JSONWriter.line(.numbers([1, number])) == "[1, null]")
+  }
+
   @Test func textIsEscaped() {
     #expect(JSONWriter.line("a\"\\\n\t\u{1}é\u{2028}") == #""a\"\\\n\t\u0001é\u2028""#)
   }

@@ -23,7 +23,7 @@ def costs(specification: str) -> tuple[float, float]:
         numbers[:, 0], numbers, {"type": "log-cosh", "scales": np.ones(WIDTH), "targets": np.zeros(WIDTH)})
     mean, variance, info = np.empty(EXPERTS), np.empty(EXPERTS), MomentsInfo()
     arguments = (
-        problem._handle.pointer, estimator(specification).pointer, None, mean.ctypes.data, variance.ctypes.data, None,
+        problem._handle, estimator(specification), None, mean.ctypes.data, variance.ctypes.data, None,
         EXPERTS, ctypes.byref(info))
     return best(lambda: routegrad.moments(problem, specification)), best(lambda: lib.rg_moments(*arguments))
 

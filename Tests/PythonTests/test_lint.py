@@ -138,3 +138,38 @@ def test_refusals(call, message):
 
 def test_no_framework_is_imported():
     assert "torch" not in sys.modules and "jax" not in sys.modules
+
+
+class HalfPrecision:
+    """What a tensor of a type that NumPy does not have does: PyTorch's bfloat16."""
+
+    def __init__(self, values):
+        self.values = np.asarray(values, dtype=np.float32)
+
+    def detach(self):
+        return self
+
+    cpu = detach
+
+    def numpy(self):
+        raise TypeError("Got unsupported ScalarType BFloat16")
+
+    def float(self):
+        return Float32(self.values)
+
+
+class Float32(HalfPrecision):
+    def numpy(self):
+        return self.values
+
+
+def test_tensors_of_types_that_numpy_does_not_have():
+    def router(logits):
+        multipliers, choice, backward = top_k(logits.astype(np.float32))
+        return HalfPrecision(multipliers), choice, lambda given: HalfPrecision(backward(given))
+
+    assert routegrad.lint(router, experts=4, precision="float32").verdict == "proved"
+    problem = routegrad.mixture(HalfPrecision([0.5, 1.0]), HalfPrecision([[1.0], [2.0]]), {"type": "linear", "coefficients": HalfPrecision([1.0])})
+    plain = routegrad.mixture([0.5, 1.0], [[1.0], [2.0]], {"type": "linear", "coefficients": [1.0]})
+    assert np.array_equal(routegrad.target(problem), routegrad.target(plain))
+    assert routegrad.verify(HalfPrecision(np.zeros((3, 2))), plain, "conventional").verdict != "proved"

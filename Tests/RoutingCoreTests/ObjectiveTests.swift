@@ -22,6 +22,26 @@ import _TestSupport
     #expect(f.value(at: [0, 0]) == 0)
   }
 
+  /// ½ zᵀAz knows A's symmetric part only: whatever is antisymmetric, a rounding of `A @ A.T` included, is nothing.
+  @Test func quadraticOfAnySquareMatrix() throws {
+    let symmetric = try Quadratic(matrix: [[2, 1], [1, -4]], linear: [3, 0.5])
+    let skew = try Quadratic(matrix: [[2, 6], [-4, -4]], linear: [3, 0.5])
+    #expect(skew.matrix == symmetric.matrix)
+    #expect(skew.value(at: [2, -1]) == 5.5 && skew.gradient(at: [2, -1]) == [6, 6.5])
+    let rounded = try Quadratic(matrix: [[1, 0.30000000000000004], [0.3, 2]], linear: [0, 0])
+    #expect(rounded.matrix[0][1] == rounded.matrix[1][0])
+    #expect((0.3...0.30000000000000004).contains(rounded.matrix[0][1]))
+    // Neither the sum nor the halves leave Float64.
+    let largest = Double.greatestFiniteMagnitude
+    let huge = try Quadratic(matrix: [[0, largest], [largest / 2, 0]], linear: [0, 0])
+    #expect(huge.matrix == [[0, 0.75 * largest], [0.75 * largest, 0]])
+    let opposite = try Quadratic(matrix: [[0, largest], [-largest, 0]], linear: [0, 0])
+    #expect(opposite.matrix == [[0, 0], [0, 0]])
+    let least = Double.leastNonzeroMagnitude
+    #expect(
+      try Quadratic(matrix: [[least, 3 * least], [least, 0]], linear: [0, 0]).matrix[0] == [least, 2 * least])
+  }
+
   @Test func separablePower() throws {
     let f = try SeparablePower(exponent: 3, targets: [1, -2], weights: [2, 0.5])
     #expect(f.value(at: [3, 0]) == 2 * 8 + 0.5 * 8)

@@ -13,5 +13,6 @@ struct CSVTests {
     #expect(CSV.number(0.1) == "0.1")
     #expect(CSV.number(2) == "2")
     #expect(CSV.number(nil) == nil)
+    #expect(CSV.number(.infinity) == nil && CSV.number(.nan) == nil)
   }
 }

@@ -54,6 +54,7 @@ struct ProblemFileTests {
   @Test(arguments: [
     (#"{"type": "linear", "coefficients": [3, 1]}"#, -0.5),
     (#"{"type": "quadratic", "matrix": [[2, 1], [1, 4]], "linear": [1, 1]}"#, 5.75),
+    (#"{"type": "quadratic", "matrix": [[2, 5], [-3, 4]], "linear": [1, 1]}"#, 5.75),
     (#"{"type": "separable-power", "exponent": 2, "targets": [0, 0], "weights": [4, 0.5]}"#, 3),
     (#"{"type": "separable-power", "exponent": 2, "targets": [0, 0]}"#, 4.25),
     (#"{"type": "log-cosh", "scales": [1, 0], "targets": [0.5, 0]}"#, 0),

@@ -1,5 +1,6 @@
 import RoutingCore
 import RoutingEstimators
+import RoutingExpectations
 import RoutingVerification
 import Testing
 import _TestSupport
@@ -42,9 +43,9 @@ struct ClaimTests {
   /// What is no claim at all: a target outside of the bounds, an estimator for another kind of problem.
   @Test func refusals() throws {
     let problem = try Self.problem(.categorical)
-    #expect(throws: Unavailable.self) { try Claim(.expectedLoss, on: problem, samplesIn: 10...11) }
-    #expect(throws: Unavailable.self) { try Claim(.routingTerm, on: problem, samplesIn: -10...10) }
-    #expect(throws: Unavailable.self) { try Claim(SparseMixer(), on: problem) }
+    #expect(throws: AssessmentError.self) { try Claim(.expectedLoss, on: problem, samplesIn: 10...11) }
+    #expect(throws: AssessmentError.self) { try Claim(.routingTerm, on: problem, samplesIn: -10...10) }
+    #expect(throws: AssessmentError.self) { try Claim(SparseMixer(), on: problem) }
   }
 
   /// The Gumbel estimator itself is found consistent with its own integral, and half of it is refuted.

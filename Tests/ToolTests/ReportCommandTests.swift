@@ -179,12 +179,51 @@ struct ReportCommandTests {
     let run = try Tool.run(["report"])
     #expect(run.status == 0)
     #expect(run.error == "")
-    for title in ["Summary of 4 categorical problems", "Summary of 38 mixture problems"] {
-      #expect(run.output.contains("\n\(title)  against expected-loss\n"))
+    // What matters comes first, on one or two screens.
+    #expect(run.output.hasPrefix("Summary of 4 categorical problems  against expected-loss\n"))
+    for title in ["Summary of 38 mixture problems", "Worst cases of 38 mixture problems"] {
+      #expect(run.output.contains("\n\(title)"))
     }
-    let last = try #require(run.output.range(of: "Summary of 38"))
-    #expect(run.output[last.lowerBound...].split(separator: "\n").count < 30)
-    for line in run.lines { #expect(line.count <= 100, "\(line)") }
+    #expect(run.lines.count < 70)
+    #expect(run.output.hasSuffix("A table for each of the 42 problems: --details.\n"))
+    let all = try Tool.run(["report", "--details"])
+    #expect(all.lines.count > 500 && !all.output.contains("--details"))
+    let legend = try #require(run.output.range(of: "\n∇: "))
+    #expect(all.output.hasPrefix(run.output[..<legend.lowerBound]))
+    #expect(all.output.contains("\nreal-router/token-27  mixture of 8 experts"))
+  }
+
+  /// Few problems keep their tables, which come first.
+  @Test(arguments: [1, 2, 4, 5])
+  func fewProblemsKeepTheirDetails(count: Int) throws {
+    let problems = (0..<count).map { Samples.mixture.replacing("\"sample\"", with: "\"sample \($0)\"") }
+    let input = #"{"schema": "routegrad.problems/1", "problems": [\#(problems.joined(separator: ","))]}"#
+    let run = try Tool.run(["report", "-"], input: input)
+    #expect(run.status == 0)
+    #expect(run.output.hasPrefix(count <= 4 ? "sample 0  mixture of 3 experts" : "Summary of 5 mixture problems"))
+    #expect(run.output.contains("Summary of") == (count > 1))
+    #expect(run.output.contains("\nsample 3  mixture") == (count == 4))
+    let worst = try Tool.run(["report", "-", "--details"], input: input)
+    #expect(worst.output.contains("sample \(count - 1)  mixture of 3 experts"))
+  }
+
+  @Test(arguments: ["json", "csv", "markdown"])
+  func detailsGoWithTables(format: String) throws {
+    expectRefusal(try Tool.run(["report", "--details", "--format", format]), status: 64, "'--details'")
+  }
+
+  /// What is wrong with a later problem leaves no file and nothing on standard output.
+  @Test(arguments: OutputFormats.all)
+  func refusalsLeaveNothing(format: String) throws {
+    let wrong = Samples.categorical.replacing("[[1, 2, 3], [3, 4, 5.5]]", with: "[[1, 2, 3], [3, 4]]")
+    try Folder.temporary { folder in
+      for output in [[], ["--output", "r"]] {
+        let run = try Tool.run(
+          ["report", "-", "--format", format] + output, input: Samples.list(Samples.mixture, wrong), in: folder)
+        expectRefusal(run, status: 65, "problems[1]")
+        #expect(try Folder.names(in: folder) == [])
+      }
+    }
   }
 
   @Test func severalFilesAreReportedInOrder() throws {

@@ -89,7 +89,9 @@ enum Tool {
     // posix_spawn cannot change the folder in portable C; env, which becomes the program, can.
     let change = (folder.map { ["--chdir", $0.path] } ?? []) + (ignored.map { ["--ignore-signal=\($0)"] } ?? [])
     let command = (change.isEmpty ? [] : ["/usr/bin/env"] + change) + [try executable()] + arguments
-    let variables = ProcessInfo.processInfo.environment.merging(environment) { $1 }.map { "\($0)=\($1)" }
+    // In a locale that has all characters, unless a test asks for another.
+    let variables = ProcessInfo.processInfo.environment.merging(["LC_ALL": "C.UTF-8"]) { $1 }
+      .merging(environment) { $1 }.map { "\($0)=\($1)" }
     var process = pid_t()
     let failure = withCStrings(command) { arguments in
       withCStrings(variables) { posix_spawn(&process, command[0], &actions, &attributes, arguments, $0) }

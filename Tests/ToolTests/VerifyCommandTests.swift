@@ -50,6 +50,63 @@ struct VerifyCommandTests {
       ["verify", "-", "--problem", "p.json"] + named + arguments, input: samples, in: folder)
   }
 
+  // MARK: Numbers of any size
+
+  /// Neither traps nor writes what is no JSON: what overflows is null in JSON and ∞ in the table.
+  @Test(
+    arguments: [1e140, 1e155, -1e200, 1.797e308, 5e-324, -0.0],
+    [
+      "", ", \"choice\": [0], \"coins\": [1]", ", \"choice\": [0], \"coins\": [1], \"probability\": 0.5",
+      ", \"probability\": 1",
+    ])
+  func everyFiniteGradientIsJudged(value: Double, draw: String) throws {
+    try withProblem { folder in
+      let line = "{\"gradient\": [\(value), \(value), \(-value)]\(draw)}\n"
+      let opposite = line.replacing("[\(value)", with: "[\(-value)")
+      for text in [line, line + opposite + line] {
+        for format in ["text", "json"] {
+          let run = try verify(["--format", format], text, in: folder)
+          #expect([1, 2].contains(run.status), "\(run.error)")
+          if format == "json" { #expect(try DecodedJSON(run.output)["verdict"].string != nil) }
+          let target = try verify(
+            ["--format", format, "--bounds=-1e140,1e140", "--tolerance", "0"], text, estimator: nil, in: folder)
+          #expect((0...2).contains(target.status), "\(target.error)")
+        }
+      }
+    }
+  }
+
+  @Test func whatOverflowsIsNullOrInfinite() throws {
+    try withProblem { folder in
+      let line = #"{"gradient": [1e155, 0, 0], "choice": [0], "coins": [1], "probability": 0.5}"#
+      let json = try DecodedJSON(try verify(["--format", "json"], line, in: folder).output)
+      let moments = try #require(json["parts"].items.first { $0["check"].string == "moments" })
+      #expect(moments["variance"][0] == .null && moments["variance"][1].number == 0)
+      #expect(moments["covarianceDeviation"] == .null)
+      #expect(try verify([], line, in: folder).output.contains("of the covariance ∞"))
+    }
+  }
+
+  @Test(arguments: ["-1e155,1e155", "-8e307,8e307"])
+  func overflowingBoundsAreData(bounds: String) throws {
+    try withProblem { folder in
+      let run = try verify(["--bounds=\(bounds)"], #"{"gradient": [0, 0, 0]}"#, estimator: nil, in: folder)
+      expectRefusal(run, status: 65, "the square of a bound on the samples overflows Float64")
+    }
+  }
+
+  @Test func overflowingTargetsAreData() throws {
+    try Folder.temporary { folder in
+      let problem = """
+        {"schema": "routegrad.problem/1", "kind": "categorical", "logits": [0, 0, 0],
+         "objective": {"type": "linear", "coefficients": [1.7e308, -1.7e308, 0]}}
+        """
+      try Data(problem.utf8).write(to: folder.appending(path: "p.json"))
+      let run = try verify(["--bounds=-1,1"], #"{"gradient": [0, 0, 0]}"#, estimator: nil, in: folder)
+      expectRefusal(run, status: 65, "overflows Float64")
+    }
+  }
+
   // MARK: Verdicts
 
   @Test func provedByOutcomes() throws {

@@ -6,9 +6,10 @@
  *   failure rg_last_error() says, on the same thread, what was wrong and what was expected; results are then untouched
  *   (but those of rg_sample), and no handle was made.
  * - What rg_X_create… (or rg_problem_…) makes is released with rg_X_destroy; destroying NULL does nothing.
- * - Handles never change once made (but rg_test). Any number of threads may use one at the same time; only destroying it must wait until
- *   no other call uses it. Handles do not refer to each other: a problem or an estimator may be destroyed while outcomes
- *   made from it are in use.
+ * - Handles never change once made (but rg_test). Any number of threads may use one at the same time. One that is destroyed while
+ *   calls use it ends when they do; the functions that the caller gave with it must last as long. A handle is a name and not an
+ *   address, given once: one that was destroyed, or is of another kind, is refused (RG_INVALID_ARGUMENT), and destroying it again does
+ *   nothing. Handles do not refer to each other: a problem or an estimator may be destroyed while outcomes made from it are in use.
  * - Arrays are Float64, row-major, and written [rows][columns] here; with a matrix of N rows and d columns, entry (i, j) is
  *   element i * d + j. Input arrays need not outlive the call: a problem
  *   keeps one copy, samples are read where they are. Output arrays are the caller's, and the
@@ -57,12 +58,22 @@ typedef enum rg_status {
   /* The caller's function returned a status other than 0. */
   RG_CALLBACK_FAILED = 7,
   /* The caller's function gave a value or a gradient that is not finite. */
-  RG_CALLBACK_NOT_FINITE = 8
+  RG_CALLBACK_NOT_FINITE = 8,
+  /* rg_set_interruption's function said so. */
+  RG_INTERRUPTED = 9
 } rg_status;
 
 /* What the last call on this thread that failed had to say: one line, or "" if none failed so far. The text stays valid
  * until the next failure on this thread. */
 RG_API const char *rg_last_error(void);
+
+/* Says whether computations should end: 0 to go on, anything else to end with RG_INTERRUPTED. It may call the library, and must return. */
+typedef int (*rg_interruption)(void *context);
+
+/* Has the calling thread's computations ask now and then, on this thread, whether to go on: while samples are drawn (rg_sample,
+ * RG_METHOD_MONTE_CARLO), and before every call of the caller's function or router. A computation that was told to end asks no more.
+ * NULL, as at first: none asks. The function must stay valid until it is replaced, or the thread makes no more calls. */
+RG_API void rg_set_interruption(rg_interruption function, void *context);
 
 /* The version of the library, such as "0.2.0". Static. */
 RG_API const char *rg_version(void);

@@ -19,7 +19,9 @@ package struct JSONParser {
   /// The deepest nesting read; formats need six levels. The reader recurses, so there must be a limit.
   package static let deepestNesting = 16
 
-  private let bytes: [UInt8]
+  private var bytes: [UInt8]
+  /// What was dropped before `bytes`: lines, and bytes of the line that they begin in.
+  private var dropped = (lines: 0, column: 0)
   private var position = 0
   private var depth = 0
 
@@ -35,10 +37,10 @@ package struct JSONParser {
     }
   }
 
-  private init(bytes: [UInt8]) { self.bytes = bytes }
+  fileprivate init(bytes: [UInt8]) { self.bytes = bytes }
 
   /// A refusal on its way up to the root, collecting the path from its end.
-  private struct Refusal: Error {
+  fileprivate struct Refusal: Error {
     var steps: [Step] = []
     var expectation: String
     var offset: Int
@@ -55,7 +57,7 @@ package struct JSONParser {
     }
   }
 
-  private func located(_ refusal: Refusal) -> JSONError {
+  fileprivate func located(_ refusal: Refusal) -> JSONError {
     var path = ""
     for step in refusal.steps.reversed() {
       switch step {
@@ -65,9 +67,10 @@ package struct JSONParser {
     }
     let before = bytes[..<refusal.offset]
     let lineStart = before.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
+    let lines = before.count { $0 == UInt8(ascii: "\n") }
     return JSONError(
-      path: path.clipped(to: 120), expectation: refusal.expectation,
-      line: 1 + before.count { $0 == UInt8(ascii: "\n") }, column: refusal.offset - lineStart + 1)
+      path: path.clipped(to: 120), expectation: refusal.expectation, line: 1 + dropped.lines + lines,
+      column: refusal.offset - lineStart + 1 + (lines == 0 ? dropped.column : 0))
   }
 }
 
@@ -75,13 +78,7 @@ package struct JSONParser {
 
 extension JSONParser {
   private mutating func document() throws(Refusal) -> JSONValue {
-    do {
-      _ = try UTF8Span(validating: bytes.span)
-    } catch {
-      let offset = error.byteOffsets.lowerBound
-      let byte = String(bytes[offset], radix: 16, uppercase: true)
-      throw Refusal(expectation: "expected UTF-8, got the byte 0x\(byte)", offset: offset)
-    }
+    try requireUTF8(bytes.indices)
     if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { position = 3 }
     skipSpace()
     if position == bytes.count {
@@ -91,6 +88,16 @@ extension JSONParser {
     skipSpace()
     if position < bytes.count { throw unexpected("the end of the text") }
     return value
+  }
+
+  private func requireUTF8(_ range: Range<Int>) throws(Refusal) {
+    do {
+      _ = try UTF8Span(validating: bytes.span.extracting(range))
+    } catch {
+      let offset = range.lowerBound + error.byteOffsets.lowerBound
+      let byte = String(bytes[offset], radix: 16, uppercase: true)
+      throw Refusal(expectation: "expected UTF-8, got the byte 0x\(byte)", offset: offset)
+    }
   }
 
   private mutating func value() throws(Refusal) -> JSONValue {
@@ -309,5 +316,259 @@ extension JSONParser {
       found = "'\(String(decoding: bytes[position...].prefix(4), as: UTF8.self).prefix(1))'"
     }
     return Refusal(expectation: "expected \(expected), got \(found)", offset: min(position, bytes.count))
+  }
+}
+
+// MARK: - Texts that do not fit into memory
+
+/// Reads a JSON object piece by piece: the items of one of its fields, a list, as they come, and its other fields.
+///
+/// Refuses what ``JSONParser`` refuses, with the same words, when it is reached. Memory is that of the largest item.
+package struct JSONListReader {
+  /// The fields other than the list, as far as they were read.
+  package private(set) var fields: [JSONValue.Member] = []
+
+  private let list: String
+  private let read: () throws -> [UInt8]
+  private var parser = JSONParser(bytes: [])
+  private var isAtEnd = false
+  private var state = State.beginning
+  private var keys: Set<String> = []
+  private var items = 0
+
+  private enum State {
+    case beginning
+    case fields(isFirst: Bool)
+    case items(isFirst: Bool)
+    case end
+  }
+
+  /// Prepares to read.
+  ///
+  /// - Parameters:
+  ///   - list: the name of the field that is a list.
+  ///   - read: gives the next piece of the text, empty at its end.
+  package init(_ list: String, read: @escaping () throws -> [UInt8]) {
+    self.list = list
+    self.read = read
+  }
+
+  /// The next item, or nil after the end of the object.
+  ///
+  /// - Throws: ``JSONError`` for the first thing that is wrong, and what `read` throws.
+  package mutating func next() throws -> JSONValue? {
+    while true {
+      switch state {
+      case .end: return nil
+      case .beginning:
+        try fillByte()
+        try parsing { parser throws(JSONParser.Refusal) in try parser.beginning() }
+        state = .fields(isFirst: true)
+      case .fields(let isFirst):
+        try fill()
+        if try parsing({ parser throws(JSONParser.Refusal) in try parser.closes("}", isFirst: isFirst) }) {
+          try fill()
+          try parsing { parser throws(JSONParser.Refusal) in try parser.requireEnd() }
+          state = .end
+          return nil
+        }
+        try fill()
+        let key = try parsing { [keys] parser throws(JSONParser.Refusal) in try parser.key(otherThan: keys) }
+        keys.insert(key)
+        try fillByte()
+        if key == list, parser.startsList {
+          try parsing { parser throws(JSONParser.Refusal) in parser.enterList() }
+          state = .items(isFirst: true)
+        } else {
+          try fill()
+          let value = try parsing { parser throws(JSONParser.Refusal) in try parser.field(key) }
+          fields.append(.init(key: key, value: value))
+          state = .fields(isFirst: false)
+        }
+      case .items(let isFirst):
+        try fill()
+        if try parsing({ [list] parser throws(JSONParser.Refusal) in try parser.closes("]", isFirst: isFirst, of: list)
+          })
+        {
+          if items == 0 { fields.append(.init(key: list, value: .array([]))) }
+          state = .fields(isFirst: false)
+          continue
+        }
+        try fill()
+        let (index, list) = (items, list)
+        let value = try parsing { parser throws(JSONParser.Refusal) in try parser.item(index, of: list) }
+        items += 1
+        state = .items(isFirst: false)
+        return value
+      }
+    }
+  }
+
+  private mutating func parsing<Value>(
+    _ body: (inout JSONParser) throws(JSONParser.Refusal) -> Value
+  ) throws(JSONError) -> Value {
+    do throws(JSONParser.Refusal) {
+      return try body(&parser)
+    } catch {
+      throw parser.located(error)
+    }
+  }
+
+  /// Reads on until something comes next that is no space.
+  private mutating func fillByte() throws {
+    while !isAtEnd, !parser.hasByte {
+      let piece = try read()
+      if piece.isEmpty { isAtEnd = true } else { parser.append(piece) }
+    }
+  }
+
+  /// Reads on until what comes next is whole: a value, or a key with its colon.
+  private mutating func fill() throws {
+    parser.dropRead()
+    var scan = JSONParser.Scan()
+    while !isAtEnd, !parser.isWhole(&scan) {
+      let piece = try read()
+      if piece.isEmpty { isAtEnd = true } else { parser.append(piece) }
+    }
+  }
+}
+
+extension JSONParser {
+  /// How far the bytes that come next have been looked at.
+  fileprivate struct Scan {
+    var position: Int?
+    var depth = 0
+    var isInString = false
+    var isEscaped = false
+  }
+
+  fileprivate mutating func append(_ piece: [UInt8]) { bytes += piece }
+
+  /// Forgets what was read, once that is worth it.
+  fileprivate mutating func dropRead() {
+    guard position > max(1 << 16, bytes.count / 2) else { return }
+    let read = bytes[..<position]
+    dropped.lines += read.count { $0 == UInt8(ascii: "\n") }
+    dropped.column =
+      read.lastIndex(of: UInt8(ascii: "\n")).map { position - $0 - 1 } ?? dropped.column + position
+    bytes.removeFirst(position)
+    position = 0
+  }
+
+  /// Whether a whole value, or a sign, comes next and something after it.
+  fileprivate func isWhole(_ scan: inout Scan) -> Bool {
+    var k = scan.position ?? position
+    defer { scan.position = k }
+    while k < bytes.count {
+      let byte = bytes[k]
+      k += 1
+      if scan.isInString {
+        if scan.isEscaped {
+          scan.isEscaped = false
+        } else if byte == UInt8(ascii: "\\") {
+          scan.isEscaped = true
+        } else if byte == UInt8(ascii: "\"") {
+          scan.isInString = false
+        }
+        continue
+      }
+      switch byte {
+      case UInt8(ascii: "\""): scan.isInString = true
+      case UInt8(ascii: "{"), UInt8(ascii: "["): scan.depth += 1
+      case UInt8(ascii: "}"), UInt8(ascii: "]"): scan.depth -= 1
+      case UInt8(ascii: ":"): if scan.depth == 0 { return k + 8 < bytes.count }
+      case UInt8(ascii: ","): if scan.depth == 0, k > position + 1 { return k + 8 < bytes.count }
+      default: break
+      }
+      if scan.depth < 0 || (scan.depth == 0 && (byte == UInt8(ascii: "}") || byte == UInt8(ascii: "]"))) {
+        return k < bytes.count
+      }
+    }
+    return false
+  }
+
+  /// Whether a byte that is no space comes next; a byte order mark alone is none.
+  fileprivate var hasByte: Bool {
+    var parser = self
+    if parser.position == 0, bytes.starts(with: [0xEF, 0xBB, 0xBF]) { parser.position = 3 }
+    parser.skipSpace()
+    return parser.position + 3 < bytes.count
+  }
+
+  fileprivate mutating func beginning() throws(Refusal) {
+    if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { position = 3 }
+    skipSpace()
+    if position == bytes.count {
+      throw Refusal(expectation: "expected a JSON object, got an empty text", offset: position)
+    }
+    guard skip("{") else { throw unexpected("a problem file (an object)") }
+  }
+
+  /// Whether an object or a list ends here; if not, a comma was read where there has to be one.
+  fileprivate mutating func closes(_ sign: StaticString, isFirst: Bool, of list: String? = nil) throws(Refusal) -> Bool
+  {
+    skipSpace()
+    if skip(sign) { return true }
+    if !isFirst, !skip(",") {
+      let refusal = unexpected("',' or '\(sign)'")
+      throw list.map { refusal.inside(.key($0)) } ?? refusal
+    }
+    return false
+  }
+
+  fileprivate mutating func key(otherThan keys: Set<String>) throws(Refusal) -> String {
+    skipSpace()
+    let start = position
+    guard peek == UInt8(ascii: "\"") else { throw unexpected("a key in double quotes") }
+    let key = try string()
+    try requireUTF8(start..<position)
+    guard !keys.contains(key) else {
+      throw Refusal(steps: [.key(key)], expectation: "expected each field once, got it twice", offset: start)
+    }
+    skipSpace()
+    guard skip(":") else { throw unexpected("':'").inside(.key(key)) }
+    skipSpace()
+    return key
+  }
+
+  fileprivate var startsList: Bool {
+    var parser = self
+    parser.skipSpace()
+    return parser.peek == UInt8(ascii: "[")
+  }
+
+  fileprivate mutating func enterList() {
+    skipSpace()
+    position += 1
+  }
+
+  fileprivate mutating func field(_ key: String) throws(Refusal) -> JSONValue {
+    try whole(depth: 1, .key(key))
+  }
+
+  fileprivate mutating func item(_ index: Int, of list: String) throws(Refusal) -> JSONValue {
+    do throws(Refusal) {
+      return try whole(depth: 2, .index(index))
+    } catch {
+      throw error.inside(.key(list))
+    }
+  }
+
+  private mutating func whole(depth: Int, _ step: Refusal.Step) throws(Refusal) -> JSONValue {
+    skipSpace()
+    let start = position
+    self.depth = depth
+    do throws(Refusal) {
+      let value = try value()
+      try requireUTF8(start..<position)
+      return value
+    } catch {
+      throw error.inside(step)
+    }
+  }
+
+  fileprivate mutating func requireEnd() throws(Refusal) {
+    skipSpace()
+    if position < bytes.count { throw unexpected("the end of the text") }
   }
 }

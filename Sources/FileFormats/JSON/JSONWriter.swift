@@ -1,4 +1,4 @@
-/// Writes JSON: numbers read back to the same Float64, fields stay in their order, text is UTF-8.
+/// Writes JSON: finite numbers read back to the same Float64, others are null, fields stay in their order, text is UTF-8.
 package struct JSONWriter {
   private var text = ""
   private let isIndented: Bool
@@ -8,6 +8,13 @@ package struct JSONWriter {
     var writer = JSONWriter(isIndented: true)
     writer.write(value, indentation: 0)
     return writer.text + "\n"
+  }
+
+  /// `value` over several lines as it stands within a text, so many levels deep; without a line feed at the end.
+  package static func indented(_ value: JSONValue, depth: Int) -> String {
+    var writer = JSONWriter(isIndented: true)
+    writer.write(value, indentation: depth)
+    return writer.text
   }
 
   /// `value` on one line, without a line feed.
@@ -75,9 +82,9 @@ package struct JSONWriter {
 
   /// The shortest decimal that reads back to the same number; whole numbers up to 2⁵³ without a point.
   ///
-  /// - Precondition: `number` is finite; JSON has no other.
+  /// *Edge cases*: JSON has no infinities and no NaN: `null`, which stands for what is not defined.
   package static func number(_ number: Double) -> String {
-    precondition(number.isFinite, "JSON cannot hold \(number)")
+    guard number.isFinite else { return "null" }
     let isWhole =
       number == number.rounded() && number.magnitude <= 0x1p53 && !(number == 0 && number.sign == .minus)
     return isWhole ? "\(Int(number))" : "\(number)"

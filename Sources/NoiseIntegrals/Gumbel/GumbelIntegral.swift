@@ -58,15 +58,17 @@ public enum GumbelIntegral {
   ///   - tolerance: the relative error allowed, see ``GumbelIntegral``. Float64 reaches about 1e-13.
   ///   - covariance: whether the full covariance is wanted.
   ///   - threads: the number of threads; it does not change the result.
+  ///   - continuing: told now and then how many nodes of m there were; false calls the integrals off.
   /// - Throws: ``IntegrationError/unavailable(_:)`` on a tabulated mixture, ``IntegrationError/tolerance(_:)`` where the
-  ///   tolerance is out of reach.
+  ///   tolerance is out of reach, ``IntegrationError/interrupted``.
   /// - Complexity: O(Q² S N + Q S N²), with the covariance O(Q S N³) more; Q ≈ 150 nodes, S ≈ 40 terms.
   ///
   /// *Edge cases*: with one expert in the support everything is zero. A result that Float64 cannot hold is returned as it
   /// is, not finite, with infinite errors.
   public static func moments(
     of estimator: some StraightThroughGumbel, on problem: RoutedProblem,
-    tolerance: Double = IntegrationOptions.standardTolerance, covariance: Bool = false, threads: Int = 1
+    tolerance: Double = IntegrationOptions.standardTolerance, covariance: Bool = false, threads: Int = 1,
+    continuing: (_ evaluations: Int) -> Bool = { _ in true }
   ) throws(IntegrationError) -> EstimatedMoments {
     let race: GumbelRace
     do {
@@ -90,16 +92,20 @@ public enum GumbelIntegral {
         ToleranceNotReached(quantity: estimator.specification, requested: tolerance, reached: .infinity))
     }
     let depth = depth(for: tolerance)
-    func evaluate(_ step: Double) -> ConditionalMoments {
-      race.integrate(step: step, depth: depth, powers: powers, covariance: covariance, threads: threads)
-        .averaged(over: estimator.conditionalSamples)
+    var evaluations = 0
+    func evaluate(_ step: Double) throws(IntegrationError) -> ConditionalMoments {
+      let moments = race.integrate(
+        step: step, depth: depth, powers: powers, covariance: covariance, threads: threads, evaluations: &evaluations,
+        continuing: continuing)
+      guard let moments else { throw .interrupted }
+      return moments.averaged(over: estimator.conditionalSamples)
     }
     var step = firstStep
-    var coarse = evaluate(step * stepRatio)
+    var coarse = try evaluate(step * stepRatio)
     var best = Double.infinity
     var stalls = 0
     while true {
-      let fine = evaluate(step)
+      let fine = try evaluate(step)
       guard fine.moments.isFinite else {
         return EstimatedMoments(
           moments: race.scattered(fine.moments), method: .quadrature, outcomes: nil, meanError: .infinity,
@@ -118,7 +124,8 @@ public enum GumbelIntegral {
       let next = nextStep(after: step, reached: reached, tolerance: tolerance)
       guard stalls < 2, next >= smallestStep else {
         throw .tolerance(
-          ToleranceNotReached(quantity: estimator.specification, requested: tolerance, reached: best))
+          ToleranceNotReached(
+            quantity: estimator.specification, requested: tolerance, reached: best, evaluations: evaluations))
       }
       (coarse, step) = (fine, next)
     }

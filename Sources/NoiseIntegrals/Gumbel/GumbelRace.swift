@@ -144,16 +144,24 @@ extension GumbelRace {
   /// - Parameters:
   ///   - h: the step in log m and log V.
   ///   - depth: ranges leave out e^{−depth} of what they hold.
+  ///   - evaluations: counts the nodes of m.
+  ///   - continuing: told how many there were; false calls the integrals off.
+  /// - Returns: nil if they were called off.
   func integrate(
-    step h: Double, depth: Double, powers: ExponentialSum, covariance: Bool, threads: Int
-  ) -> ConditionalMoments {
+    step h: Double, depth: Double, powers: ExponentialSum, covariance: Bool, threads: Int, evaluations: inout Int,
+    continuing: (_ evaluations: Int) -> Bool
+  ) -> ConditionalMoments? {
     let grid = Grid(race: self, step: h, depth: depth)
     let blocks = (grid.x.count + Self.blockSize - 1) / Self.blockSize
-    let parts = parallelMap(0..<blocks, threads: threads) { block in
+    let before = evaluations
+    let asking = { continuing(before + $0 * Self.blockSize) }
+    let parts = parallelMap(0..<blocks, threads: threads, continuing: asking) { block in
       let nodes = block * Self.blockSize..<min((block + 1) * Self.blockSize, grid.x.count)
       return sums(
         over: nodes.map { grid.x[$0] }, grid: grid, depth: depth, powers: powers, covariance: covariance)
     }
+    guard let parts else { return nil }
+    evaluations += grid.x.count
     var total = parts[0]
     for part in parts.dropFirst() { total.add(part) }
     return ConditionalMoments(

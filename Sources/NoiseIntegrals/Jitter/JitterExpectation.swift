@@ -43,7 +43,12 @@ import RoutingExpectations
 /// *Source*: derived for this library.
 public enum JitterExpectation {
   /// About how many exponentials quasi-random integration may spend.
-  static let standardEvaluations = 3e7
+  public static let standardEvaluations = 3e7
+  /// An evaluation of the products that takes more exponentials than this is not begun, nor one that takes a tenth of it
+  /// if the expansion is coarse; there are at most four of them, and quasi-random points after that.
+  public static let largestEvaluations = 2e9
+  /// Where jitter spans more than this, points do not find the few units in which experts compete.
+  static let largestSampledSlope = 1e4
 
   /// `P(argmax_i θ_i u_i = k)`, `[experts]`; ties have probability 0 but for `r =
   /// 0` and zeros, where the lowest index wins.
@@ -68,8 +73,9 @@ public enum JitterExpectation {
   ///   - covariance: whether the full covariance is wanted.
   ///   - options: the tolerance allowed, see ``JitterExpectation``; with jitter on the router's input errors are standard
   ///     errors, and `samples` decides.
+  ///   - continuing: told now and then how many nodes (or points) there were; false calls the integrals off.
   /// - Throws: ``IntegrationError/unavailable(_:)`` on a categorical or tabulated problem, and for `kind=input` where
-  ///   the problem does not hold the router.
+  ///   the problem does not hold the router; ``IntegrationError/interrupted``.
   /// - Complexity: O(T N (X + 1) K), with the covariance O(T N² K) more; T nodes in t (20 for each expert
   ///   within reach), X in `x_l` (20), K = 25…100 exponentials.
   ///
@@ -77,9 +83,9 @@ public enum JitterExpectation {
   /// finite, with infinite errors.
   public static func moments(
     of estimator: Switch, on problem: RoutedProblem, covariance: Bool = false,
-    options: IntegrationOptions = IntegrationOptions()
+    options: IntegrationOptions = IntegrationOptions(), continuing: (_ evaluations: Int) -> Bool = { _ in true }
   ) throws(IntegrationError) -> EstimatedMoments {
-    try solution(of: estimator, on: problem, covariance: covariance, options: options).estimate
+    try solution(of: estimator, on: problem, covariance: covariance, options: options, continuing: continuing).estimate
   }
 
   /// The gradient of Switch's own expected loss, boundary term included: the target of `switch`.
@@ -111,11 +117,12 @@ public enum JitterExpectation {
 
 extension JitterExpectation {
   static func solution(
-    of estimator: Switch, on problem: RoutedProblem, covariance: Bool, options: IntegrationOptions
+    of estimator: Switch, on problem: RoutedProblem, covariance: Bool, options: IntegrationOptions,
+    continuing: (_ evaluations: Int) -> Bool = { _ in true }
   ) throws(IntegrationError) -> JitterSolution {
     if estimator.kind == .input {
       return try InputJitterIntegral(estimator, problem).solution(
-        points: options.samples, covariance: covariance, threads: options.threads)
+        points: options.samples, covariance: covariance, threads: options.threads, continuing: continuing)
     }
     let mixture: (problem: MixtureProblem, loss: any Objective, directions: Matrix)
     do { mixture = try problem.computableMixture() } catch { throw .unavailable(error) }
@@ -126,31 +133,44 @@ extension JitterExpectation {
       return JitterSolution(
         race: race, value: loss.value(at: Array(directions.row(race.support[0]))), covariance: covariance)
     }
+    var isInterrupted = false
+    func goesOn(_ evaluations: Int) -> Bool {
+      isInterrupted = isInterrupted || !continuing(evaluations)
+      return !isInterrupted
+    }
     do {
       let products = try quadrature(
         race, loss: loss, directions: directions, tolerance: options.tolerance, covariance: covariance,
-        threads: options.threads)
+        threads: options.threads, continuing: goesOn)
       if let products, products.relativeError <= options.tolerance || !products.means.allSatisfy(\.isFinite) {
         return products
       }
       let sampled = try JitterQuasiRandom(race: race, loss: loss, directions: directions).solution(
-        evaluations: standardEvaluations, covariance: covariance, threads: options.threads)
-      guard let products, products.relativeError <= sampled.relativeError else { return sampled }
+        evaluations: standardEvaluations, covariance: covariance, threads: options.threads, continuing: goesOn)
+      // Points that never fall where experts lie near each other have seen nothing, whatever their spread.
+      let isBlind = race.certain == nil && race.slope > largestSampledSlope
+      guard let products, products.relativeError <= sampled.relativeError || isBlind else {
+        if isBlind {
+          throw GSLError(calledOff: "quasi-random integration")
+        }
+        return sampled
+      }
       return products
     } catch {
+      if isInterrupted { throw .interrupted }
       throw .tolerance(
         ToleranceNotReached(quantity: estimator.specification, requested: options.tolerance, reached: .infinity))
     }
   }
 
-  /// An evaluation that takes more exponentials than this (about half a minute) is not begun, nor one that
-  /// takes a tenth of it if the expansion is coarse.
-  private static func largestCost(_ residual: Double) -> Double { residual < 1e-6 ? 5e9 : 5e8 }
+  private static func largestCost(_ residual: Double) -> Double {
+    residual < 1e-6 ? largestEvaluations : largestEvaluations / 10
+  }
 
   /// The integrals by products, or nil where they would be hopeless.
   private static func quadrature(
     _ race: JitteredLogits, loss: any Objective, directions: Matrix, tolerance: Double, covariance: Bool,
-    threads: Int
+    threads: Int, continuing: (_ evaluations: Int) -> Bool
   ) throws(GSLError) -> JitterSolution? {
     var best: RayExpansion?
     for level in RayExpansion.levels.indices {
@@ -166,12 +186,21 @@ extension JitterExpectation {
     let largestCost = largestCost(expansion.largestResidual)
     var resolution = JitterIntegral.Resolution(refinement: 2.0 / 3)
     guard integral.cost(resolution) <= largestCost else { return nil }
-    var coarse = integral.evaluate(resolution, covariance: covariance, threads: threads).sums
+    var nodes = 0
+    func evaluate(_ resolution: JitterIntegral.Resolution) throws(GSLError)
+      -> (sums: JitterIntegral.Sums, residuals: JitterIntegral.Sums)
+    {
+      let result = integral.evaluate(
+        resolution, covariance: covariance, threads: threads, evaluations: &nodes, continuing: continuing)
+      guard let result else { throw GSLError(calledOff: "the integrals of jitter") }
+      return result
+    }
+    var coarse = try evaluate(resolution).sums
     resolution.refinement = 1
     var result: JitterSolution?
     for _ in 0..<3 {
       guard integral.cost(resolution) <= largestCost else { return result }
-      let (sums, residuals) = integral.evaluate(resolution, covariance: covariance, threads: threads)
+      let (sums, residuals) = try evaluate(resolution)
       func solution(_ errors: JitterIntegral.Sums) -> JitterSolution {
         JitterSolution(
           race: race, sums: sums, errors: errors, slopeScale: expansion.slopeScale,

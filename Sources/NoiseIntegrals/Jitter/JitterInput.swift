@@ -67,14 +67,20 @@ struct InputJitterIntegral: Sendable {
   /// Means and standard errors of ĝ, ĝ², the boundary term, the loss, the products where wanted, and the
   /// choices.
   func integrate(
-    points: Int, covariance: Bool, threads: Int
+    points: Int, covariance: Bool, threads: Int, continuing: (_ points: Int) -> Bool = { _ in true }
   ) throws(IntegrationError) -> (means: [Double], errors: [Double]) {
     let n = experts
     let integral = QuasiRandomIntegral(
       dimension: router.input.count, points: QuasiRandomIntegral.points(budget: Double(points), cost: 1))
+    var isInterrupted = false
+    func goesOn(_ points: Int) -> Bool {
+      isInterrupted = isInterrupted || !continuing(points)
+      return !isInterrupted
+    }
     do {
-      return try integral.means(count: 4 * n + 1 + (covariance ? n * n : 0), threads: threads) {
-        point, sums in
+      return try integral.means(
+        count: 4 * n + 1 + (covariance ? n * n : 0), threads: threads, continuing: goesOn
+      ) { point, sums in
         let factors = point.map { 1 + jitter * (2 * $0 - 1) }
         let logits = router.logits(factors: factors)
         let (choice, sample) = backward.sample(logits: logits)
@@ -89,12 +95,16 @@ struct InputJitterIntegral: Sendable {
         for pair in pairs { addBoundary(pair, factors: factors, logits: logits, to: &sums) }
       }
     } catch {
+      if isInterrupted { throw .interrupted }
       throw .tolerance(ToleranceNotReached(quantity: specification, requested: 0, reached: .infinity))
     }
   }
 
-  func solution(points: Int, covariance: Bool, threads: Int) throws(IntegrationError) -> JitterSolution {
-    let (means, errors) = try integrate(points: points, covariance: covariance, threads: threads)
+  func solution(
+    points: Int, covariance: Bool, threads: Int, continuing: (_ points: Int) -> Bool
+  ) throws(IntegrationError) -> JitterSolution {
+    let (means, errors) = try integrate(
+      points: points, covariance: covariance, threads: threads, continuing: continuing)
     let n = experts
     func sums(_ numbers: [Double]) -> JitterIntegral.Sums {
       var sums = JitterIntegral.Sums(experts: n, covariance: covariance)

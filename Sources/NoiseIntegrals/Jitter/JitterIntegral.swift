@@ -103,21 +103,36 @@ struct JitterIntegral: Sendable {
     var squares: [Double]
     /// What the boundary term's density is divided by; infinite where there is none.
     var slope: Double
+    /// Where jitter spans much more than w, the places of the experts relative to t.
+    var reaches: [Reach] = []
   }
 
-  /// The integrals, and what the residuals of the expansions may add to each.
-  func evaluate(_ resolution: Resolution, covariance: Bool, threads: Int) -> (sums: Sums, residuals: Sums) {
+  /// The integrals, and what the residuals of the expansions may add to each; nil if they were called off.
+  ///
+  /// - Parameters:
+  ///   - evaluations: counts the nodes in t.
+  ///   - continuing: told how many there were; false calls the integrals off.
+  func evaluate(
+    _ resolution: Resolution, covariance: Bool, threads: Int, evaluations: inout Int,
+    continuing: (_ evaluations: Int) -> Bool
+  ) -> (sums: Sums, residuals: Sums)? {
     let nodes = nodes(resolution)
     let size = 16
     let blocks = (nodes.count + size - 1) / size
     let rule = QuadratureRule.gaussLegendre(innerPoints(resolution))
-    let parts = parallelMap(0..<blocks, threads: threads) { block in
+    let whole = isWide ? self.whole(rule: rule, length: resolution.length) : Tables(count: 0)
+    let before = evaluations
+    let parts = parallelMap(0..<blocks, threads: threads, continuing: { continuing(before + $0 * size) }) { block in
       var sums = Sums(experts: race.experts, covariance: covariance)
       var residuals = sums
       var tables = Tables(count: race.experts * expansion.terms)
       for node in nodes[block * size..<min((block + 1) * size, nodes.count)] {
         for l in 0..<race.experts {
-          fill(&tables, expert: l, at: node.z, rule: rule, length: resolution.length)
+          if node.reaches.isEmpty {
+            fill(&tables, expert: l, at: node.z, rule: rule, length: resolution.length)
+          } else {
+            fill(&tables, expert: l, node.reaches[l], whole: whole, rule: rule, length: resolution.length)
+          }
         }
         for term in 0..<expansion.terms {
           accumulate(node, tables, term: term, residual: false, covariance: covariance, into: &sums)
@@ -126,6 +141,8 @@ struct JitterIntegral: Sendable {
       }
       return (sums, residuals)
     }
+    guard let parts else { return nil }
+    evaluations += nodes.count
     var total = parts[0]
     for part in parts.dropFirst() {
       total.0.add(part.0)
@@ -158,7 +175,9 @@ struct JitterIntegral: Sendable {
         nodes.append(
           Node(
             z: z, weight: length * weight, densities: (0..<race.experts).map { race.density($0, at: z) },
-            factors: factors, squares: factors.map { $0 * $0 }, slope: race.slope))
+            factors: factors, squares: factors.map { $0 * $0 }, slope: race.slope,
+            reaches: isWide
+              ? reaches(z: z, above: panel.anchor, by: panel.offset + position * panel.span) : []))
       }
     }
     return nodes
@@ -167,19 +186,50 @@ struct JitterIntegral: Sendable {
   /// How fast the fastest term of the expansions turns with S.
   private var frequency: Double { expansion.fundamental * Double(expansion.fourierTerms) }
 
+  /// A panel of t: from `start` to `end` in z, in units of the logits `span` long and `offset` above the breakpoint `anchor`.
+  private struct Panel {
+    var start: Double
+    var end: Double
+    var points: Int
+    var anchor: Int
+    var offset: Double
+    var span: Double
+  }
+
   /// Panels of t, with as many points as their share of the phase and of the exponentials' bends asks for.
-  private func panels(_ resolution: Resolution) -> [(start: Double, end: Double, points: Int)] {
+  ///
+  /// Only so far above a breakpoint as exponentials reach does anything bend on the scale of one unit; from there to the
+  /// next everything is a polynomial, so one panel does, however long.
+  private func panels(_ resolution: Resolution) -> [Panel] {
     let largest = RayExpansion.range(of: race).upperBound
     // Products of N distribution functions are polynomials of that degree, but steep at one end only.
     let base = 8 + 2 * Double(race.reachable.count).squareRoot()
-    return zip(race.breakpoints, race.breakpoints.dropFirst()).flatMap { start, end in
-      let pieces = max(1, ((end - start) * race.slope / resolution.length).rounded(.up))
-      let size = (end - start) / pieces
-      let length = min(size * race.slope, 1)
-      let points = (base + 0.3 * frequency * largest * length + 12 * length) * resolution.refinement
-      return (0..<Int(pieces)).map { piece in
-        (start + size * Double(piece), start + size * Double(piece + 1), Self.bounded(points))
+    func points(_ length: Double, atLeast least: Double = 0) -> Int {
+      let length = min(length, 1)
+      let needed = base + 0.3 * frequency * largest * length + 12 * length
+      return Self.bounded(max(needed, least) * resolution.refinement)
+    }
+    return race.breakpoints.indices.dropLast().flatMap { anchor in
+      let (start, end) = (race.breakpoints[anchor], race.breakpoints[anchor + 1])
+      let whole = (end - start) * race.slope
+      let isLong = whole > Self.wideFrom
+      let bent = isLong ? Self.depth : whole
+      let pieces = max(1, (bent / resolution.length).rounded(.up))
+      let size = isLong ? bent / pieces / race.slope : (end - start) / pieces
+      var panels = (0..<Int(pieces)).map { piece in
+        Panel(
+          start: start + size * Double(piece), end: start + size * Double(piece + 1),
+          points: points(size * race.slope), anchor: anchor, offset: size * Double(piece) * race.slope,
+          span: size * race.slope)
       }
+      if isLong {
+        panels.append(
+          Panel(
+            start: start + bent / race.slope, end: end,
+            points: points(1, atLeast: 0.5 * Double(race.reachable.count) + 4), anchor: anchor, offset: bent,
+            span: whole - bent))
+      }
+      return panels
     }
   }
 
@@ -196,9 +246,7 @@ struct JitterIntegral: Sendable {
 
   /// About how many exponentials an evaluation takes.
   func cost(_ resolution: Resolution) -> Double {
-    let pieces =
-      (race.breakpoints[race.breakpoints.count - 1] - race.breakpoints[0]) * race.slope / resolution.length
-    guard pieces < 1e5 else { return .infinity }
+    if isWide { return wideCost(resolution) }
     let nodes = race.certain == nil ? panels(resolution).reduce(0) { $0 + Double($1.points) } : 1
     let inner = race.logits.reduce(0) {
       let stretch = min(2 * race.jitter * $1.magnitude, Self.depth)
@@ -349,5 +397,172 @@ extension JitterIntegral {
         }
       }
     }
+  }
+}
+
+// MARK: - Jitter that spans much more than w
+
+extension JitterIntegral {
+  /// Panels of t longer than this are not cut up as a whole.
+  private static var wideFrom: Double { 48 }
+  /// Below e to the minus this, `f(w) = 1` to all digits.
+  private static var farFrom: Double { 60 }
+
+  /// Jitter by less than this moves nothing by an ulp of w.
+  private static var fixedBelow: Double { 0x1p-100 }
+
+  /// Whether t ranges over more than the exponentials do. Then places are given relative to t, in units of the logits
+  /// and from the breakpoint below, because differences of what jitter makes of large logits have no digits left.
+  var isWide: Bool {
+    guard race.certain == nil, let last = race.breakpoints.last else { return false }
+    return (last - race.breakpoints[0]) * race.slope > Self.wideFrom
+  }
+
+  /// Where an expert's `x_l < t` lie: from `nearest` below t downwards by `range`, and `u_l` at the nearest.
+  private struct Reach {
+    var nearest: Double
+    var range: Double
+    var factor: Double
+  }
+
+  private func reaches(z: Double, above anchor: Int, by offset: Double) -> [Reach] {
+    let (r, sign): (Double, Double) = (race.jitter, race.top < 0 ? -1 : 1)
+    let start = race.breakpoints[anchor]
+    // Ends relative to those of the largest logit, exact where signs agree: (1 ± r)(θ_l − θ*).
+    func high(_ l: Int) -> Double { race.gaps[l] * (1 + r * sign) }
+    func low(_ l: Int) -> Double { race.gaps[l] * (1 - r * sign) }
+    let width = 2 * race.slope  // from the largest logit's low end to its high end
+    let isLow = anchor == 0
+    let owner =
+      race.logits.indices.first {
+        (isLow ? race.low[$0] : race.high[$0]) == start && race.logits[$0].sign == race.top.sign
+      }
+    return race.logits.indices.map { l in
+      let stretch = r * race.logits[l].magnitude
+      guard race.logits[l].sign == race.top.sign, race.logits[l] != 0, let owner else {
+        let t = race.top + race.slope * z
+        return Reach(
+          nearest: max(t - (race.logits[l] + stretch), 0), range: 2 * stretch, factor: race.factor(l, level: 1))
+      }
+      if z < race.high[l] {
+        // Alive: up to t itself.
+        let below = isLow ? low(owner) - low(l) : width + high(owner) - low(l)
+        return Reach(
+          nearest: 0, range: min(max(below + offset, 0), 2 * stretch), factor: race.factor(l, at: z))
+      }
+      let above = isLow ? low(owner) - high(l) - width : high(owner) - high(l)
+      return Reach(nearest: max(above + offset, 0), range: 2 * stretch, factor: race.factor(l, level: 1))
+    }
+  }
+
+  /// `∫₀^depth f(e^{−y}) dy` with the factors of ``Tables``, y in the place of u: what all experts share whose jitter
+  /// reaches from t to where it no longer matters.
+  private func whole(rule: QuadratureRule, length: Double) -> Tables {
+    var tables = Tables(count: expansion.terms)
+    addRange(&tables, offset: 0, from: 0, by: Self.depth, factor: 0, slope: -1, density: 1, rule, length)
+    return tables
+  }
+
+  /// Adds `∫ dy density f(e^{−y}) …` over a range of y from `start` on, u being `factor − slope (y − start)`.
+  private func addRange(
+    _ tables: inout Tables, offset: Int, from start: Double, by range: Double, factor: Double, slope: Double,
+    density: Double, _ rule: QuadratureRule, _ length: Double
+  ) {
+    let panels = max(1, (range / length).rounded(.up))
+    let step = range / panels
+    guard step > 0 else { return }
+    for panel in 0..<Int(panels) {
+      for (position, weight) in zip(rule.nodes, rule.weights) {
+        let below = step * (Double(panel) + position)
+        let u = factor - slope * below
+        add(&tables, offset: offset, weight: density * step * weight, w: exp(-(start + below)), u: u, uu: u * u)
+      }
+    }
+  }
+
+  /// How the expectations of an expert are found.
+  private enum Way {
+    case fixed, far, shared
+    /// By quadrature up to this range.
+    case panels(Double)
+  }
+
+  private func way(_ l: Int, _ reach: Reach) -> Way {
+    guard race.jitter * race.logits[l].magnitude > Self.fixedBelow else { return .fixed }
+    if reach.nearest == 0, reach.range >= Self.depth { return .shared }
+    return reach.nearest > Self.farFrom && reach.range >= Self.depth ? .far : .panels(min(reach.range, Self.depth))
+  }
+
+  /// The expectations of one expert.
+  private func fill(
+    _ tables: inout Tables, expert l: Int, _ reach: Reach, whole: Tables, rule: QuadratureRule, length: Double
+  ) {
+    let terms = expansion.terms
+    let offset = l * terms
+    for term in offset..<offset + terms {
+      tables.one[term] = Complex()
+      tables.w[term] = Complex()
+      tables.ww[term] = Complex()
+      tables.wu[term] = Complex()
+      tables.wwuu[term] = Complex()
+      tables.wwu[term] = Complex()
+    }
+    let density = 0.5 / (race.jitter * race.logits[l].magnitude)
+    let (u, slope) = (reach.factor, 1 / race.logits[l])
+    switch way(l, reach) {
+    case .fixed:
+      let r = race.jitter
+      add(&tables, offset: offset, weight: 1, w: exp(-reach.nearest), u: 1, uu: 1 + r * r / 3)
+    case .far:
+      // ∫ e^{−y} = 1, ∫ y e^{−y} = 1, ∫ e^{−2y} = ½, ∫ y e^{−2y} = ¼ = ∫ y² e^{−2y}.
+      let w = density * exp(-reach.nearest)
+      let ww = w * exp(-reach.nearest)
+      for term in offset..<offset + terms {
+        tables.one[term].re = 1
+        tables.w[term].re = w
+        tables.ww[term].re = 0.5 * ww
+        tables.wu[term].re = w * (u - slope)
+        tables.wwu[term].re = ww * (0.5 * u - 0.25 * slope)
+        tables.wwuu[term].re = ww * (0.5 * u * u - 0.5 * u * slope + 0.25 * slope * slope)
+      }
+    case .shared:
+      let below = density * (reach.range - Self.depth)
+      for term in 0..<terms {
+        let place = offset + term
+        let (w, ww, wwy) = (whole.w[term], whole.ww[term], whole.wwu[term])
+        tables.one[place] = density * whole.one[term]
+        tables.one[place].re += below
+        tables.w[place] = density * w
+        tables.ww[place] = density * ww
+        tables.wu[place] = density * (u * w - slope * whole.wu[term])
+        tables.wwu[place] = density * (u * ww - slope * wwy)
+        tables.wwuu[place] =
+          density * ((u * u) * ww - (2 * u * slope) * wwy + (slope * slope) * whole.wwuu[term])
+      }
+    case .panels(let range):
+      let below = density * (reach.range - range)
+      if below > 0 { for term in offset..<offset + terms { tables.one[term].re += below } }
+      addRange(
+        &tables, offset: offset, from: reach.nearest, by: range, factor: u, slope: slope,
+        density: density, rule, length)
+    }
+  }
+
+  /// About how many exponentials an evaluation takes, the products over the experts counted as such.
+  private func wideCost(_ resolution: Resolution) -> Double {
+    let points = Double(innerPoints(resolution))
+    var cost = 0.0
+    for panel in panels(resolution) {
+      let middle = reaches(
+        z: 0.5 * (panel.start + panel.end), above: panel.anchor, by: panel.offset + 0.5 * panel.span)
+      var each = 4 * Double(race.experts)
+      for l in race.logits.indices {
+        if case .panels(let range) = way(l, middle[l]) {
+          each += points * max(1, (range / resolution.length).rounded(.up))
+        }
+      }
+      cost += Double(panel.points * expansion.terms) * each
+    }
+    return cost
   }
 }

@@ -16,9 +16,11 @@ struct JitterQuasiRandom: Sendable {
 
   /// The integrals, in the order of `JitterIntegral.Sums`, with standard errors.
   ///
-  /// - Parameter evaluations: about how many exponentials may be spent.
+  /// - Parameters:
+  ///   - evaluations: about how many exponentials may be spent.
+  ///   - continuing: see ``QuasiRandomIntegral``.
   func solution(
-    evaluations: Double, covariance: Bool, threads: Int
+    evaluations: Double, covariance: Bool, threads: Int, continuing: (_ points: Int) -> Bool = { _ in true }
   ) throws(GSLError) -> JitterSolution {
     let n = race.experts
     let winners = Double(race.reachable.count)
@@ -26,8 +28,9 @@ struct JitterQuasiRandom: Sendable {
     let integral = QuasiRandomIntegral(
       dimension: n, points: QuasiRandomIntegral.points(budget: evaluations, cost: cost))
     let origin = loss.value(at: [Double](repeating: 0, count: directions.columns))
-    let (means, errors) = try integral.means(count: 3 * n + 1 + (covariance ? n * n : 0), threads: threads) {
-      point, sums in
+    let (means, errors) = try integral.means(
+      count: 3 * n + 1 + (covariance ? n * n : 0), threads: threads, continuing: continuing
+    ) { point, sums in
       for i in race.reachable { addSample(winner: i, point, covariance: covariance, to: &sums) }
       guard race.certain == nil else { return }
       let values = race.reachable

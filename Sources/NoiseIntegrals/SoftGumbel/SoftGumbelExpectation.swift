@@ -24,6 +24,9 @@ import RoutingExpectations
 /// Rejected: VEGAS for N ≤ 4, whose grid gains nothing on these smooth integrands and whose error is no more
 /// certain than that of random shifts.
 public enum SoftGumbelExpectation {
+  /// The gradients of the objective that adaptive quadrature may take; what does not converge within them is refused.
+  public static let largestEvaluations = 2_000_000
+
   /// Moments with their errors.
   ///
   /// - Parameters:
@@ -33,14 +36,16 @@ public enum SoftGumbelExpectation {
   ///   - options: the tolerance holds for integrals and adaptive quadrature: of the mean relative to the largest
   ///     coordinate of `E|integrand|`, of the variance relative to the largest second moment; `samples` are the random or
   ///     quasi-random points that sampling may use.
+  ///   - continuing: told now and then how many evaluations (or samples) there were; false ends the work: samples are those
+  ///     drawn, an integral is off.
   /// - Throws: ``IntegrationError/unavailable(_:)`` with a tabulated objective,
-  ///   ``IntegrationError/tolerance(_:)`` where the tolerance is out of reach.
+  ///   ``IntegrationError/tolerance(_:)`` where the tolerance is out of reach, ``IntegrationError/interrupted``.
   /// - Complexity: integrals: O(Q² N + Q N²), with the covariance of a quadratic O(Q N⁴); Q ≈ 200.
   ///
   /// *Edge cases*: with one expert in the support everything is zero.
   public static func moments(
     of estimator: GumbelSoftmax, on problem: RoutedProblem, covariance: Bool = false,
-    options: IntegrationOptions = IntegrationOptions()
+    options: IntegrationOptions = IntegrationOptions(), continuing: (_ evaluations: Int) -> Bool = { _ in true }
   ) throws(IntegrationError) -> EstimatedMoments {
     let form: PolynomialForm?
     let sampler: GumbelSoftmax.Sampler
@@ -69,26 +74,37 @@ public enum SoftGumbelExpectation {
         temperature: estimator.temperature, wantsSeconds: seconds, wantsProducts: seconds && covariance)
       exact = try refine(
         integral, problem: problem, specification: estimator.specification, tolerance: options.tolerance,
-        threads: options.threads)
+        threads: options.threads, continuing: continuing)
       if seconds, let exact { return exact }
     }
     var sampled: EstimatedMoments
     let sampling = SoftGumbelSampling(
       sampler: sampler, problem: problem, temperature: estimator.temperature, covariance: covariance)
+    var isInterrupted = false
+    func goesOn(_ evaluations: Int) -> Bool {
+      isInterrupted = isInterrupted || !continuing(evaluations)
+      return !isInterrupted
+    }
     do {
       sampled =
         switch support.count {
-        case 2: try sampling.adaptiveQuadrature(tolerance: options.tolerance)
-        case 3, 4: try sampling.quasiRandom(points: options.samples, threads: options.threads)
+        case 2:
+          try sampling.adaptiveQuadrature(
+            tolerance: options.tolerance, limit: largestEvaluations, continuing: goesOn)
+        case 3, 4:
+          try sampling.quasiRandom(points: options.samples, threads: options.threads, continuing: goesOn)
         default:
           try SoftGumbelSampling.monteCarlo(
-            of: estimator, on: problem, covariance: covariance, options: options)
+            of: estimator, on: problem, covariance: covariance, options: options, continuing: continuing)
         }
     } catch let error as Unavailable {
       throw .unavailable(error)
     } catch {
+      if isInterrupted { throw .interrupted }
       throw .tolerance(
-        ToleranceNotReached(quantity: estimator.specification, requested: options.tolerance, reached: .infinity))
+        ToleranceNotReached(
+          quantity: estimator.specification, requested: options.tolerance, reached: .infinity,
+          evaluations: largestEvaluations))
     }
     if let exact, exact.meanError <= sampled.meanError {
       sampled.moments.mean = exact.moments.mean
@@ -110,13 +126,20 @@ extension SoftGumbelExpectation {
 
   private static func refine(
     _ integral: SoftGumbelIntegral, problem: RoutedProblem, specification: String, tolerance: Double,
-    threads: Int
+    threads: Int, continuing: (_ evaluations: Int) -> Bool
   ) throws(IntegrationError) -> EstimatedMoments {
+    var evaluations = 0
+    func evaluate(_ step: Double) throws(IntegrationError) -> Assembled {
+      guard
+        let sums = integral.evaluate(step: step, threads: threads, evaluations: &evaluations, continuing: continuing)
+      else { throw .interrupted }
+      return assemble(integral, sums, problem)
+    }
     var step = firstStep
-    var coarse = assemble(integral, integral.evaluate(step: 1.25 * step, threads: threads), problem)
+    var coarse = try evaluate(1.25 * step)
     var best = Double.infinity
     while true {
-      let fine = assemble(integral, integral.evaluate(step: step, threads: threads), problem)
+      let fine = try evaluate(step)
       func distance(_ a: [Double], _ b: [Double]) -> Double {
         zip(a, b).reduce(0) { largest, pair in
           let difference = (pair.0 - pair.1).magnitude
@@ -142,7 +165,9 @@ extension SoftGumbelExpectation {
       let stalled = !(reached < 0.5 * best)
       best = min(best, reached.isNaN ? .infinity : reached)
       guard !stalled, step / 1.25 >= smallestStep else {
-        throw .tolerance(ToleranceNotReached(quantity: specification, requested: tolerance, reached: best))
+        throw .tolerance(
+          ToleranceNotReached(
+            quantity: specification, requested: tolerance, reached: best, evaluations: evaluations))
       }
       coarse = fine
       step /= 1.25

@@ -74,8 +74,14 @@ struct SoftGumbelIntegral: Sendable {
   private var exponent: Double { min(1 / temperature, 1e15) }
   private var isQuadratic: Bool { form.matrix != nil }
 
-  /// The integrals with step h.
-  func evaluate(step h: Double, threads: Int) -> Sums {
+  /// The integrals with step h, or nil if they were called off.
+  ///
+  /// - Parameters:
+  ///   - evaluations: counts the values of y.
+  ///   - continuing: asked on the caller's thread.
+  func evaluate(
+    step h: Double, threads: Int, evaluations: inout Int, continuing: (_ evaluations: Int) -> Bool
+  ) -> Sums? {
     let a = exponent
     let step = h * (1 + a)
     // Moments of n factors fall like e^{n min(1, τ) y}; the fewest factors are one with a gating sample,
@@ -86,13 +92,16 @@ struct SoftGumbelIntegral: Sendable {
     let last = Int((high / step).rounded(.up))
     let block = 8
     let blocks = (last - first) / block + 1
-    let parts = parallelMap(0..<blocks, threads: threads) { index in
+    let before = evaluations
+    let parts = parallelMap(0..<blocks, threads: threads, continuing: { continuing(before + $0 * block) }) { index in
       var sums = Sums(experts: experts)
       for node in first + index * block...min(first + index * block + block - 1, last) {
         add(y: step * Double(node), weight: step, step: h * min(1, a), to: &sums)
       }
       return sums
     }
+    guard let parts else { return nil }
+    evaluations += blocks * block
     var total = Sums(experts: experts)
     for part in parts { total.merge(part) }
     return total

@@ -19,37 +19,58 @@ struct SoftGumbelSampling: Sendable {
   /// quadrature.
   ///
   /// `ĝ = (g, −g)`. The sample lives where `|θ₁ − θ₂ + L|` is some τ, the density where |L| is some units;
-  /// the integral is cut at the corners of both, and where neither leaves 1e-19.
+  /// the integral is cut at the corners of both, and where neither leaves 1e-19. Where τ is lost in rounding beside
+  /// `θ₁ − θ₂` the variable is their sum.
   ///
-  /// - Throws: `GSLError` where the tolerance is out of reach.
-  func adaptiveQuadrature(tolerance: Double) throws(GSLError) -> EstimatedMoments {
+  /// *Numerics*: samples are divided by a power of two near the largest, so that neither their squares nor GSL's error
+  /// estimates, which square those, leave Float64.
+  ///
+  /// - Parameters:
+  ///   - tolerance: see ``SoftGumbelExpectation``.
+  ///   - limit: the evaluations of the objective's gradient allowed.
+  ///   - continuing: told now and then how many there were; false calls the integral off.
+  /// - Throws: `GSLError` where the tolerance is out of reach within those evaluations.
+  func adaptiveQuadrature(
+    tolerance: Double, limit: Int, continuing: (_ evaluations: Int) -> Bool
+  ) throws(GSLError) -> EstimatedMoments {
     let (i, j) = (support[0], support[1])
-    let gap = problem.problem.logits[i] - problem.problem.logits[j]
-    func sample(_ noise: Double) -> Double {
+    let largest = Double.greatestFiniteMagnitude
+    let gap = max(min(problem.problem.logits[i] - problem.problem.logits[j], largest), -largest)
+    // The variable is L, or θ₁ − θ₂ + L.
+    let isSum = temperature < 0x1p-30 * gap.magnitude
+    let shift = isSum ? gap : 0
+    func unscaled(_ x: Double) -> Double {
       var perturbed = [Double](repeating: 0, count: problem.experts)
-      perturbed[i] = gap + noise
+      perturbed[i] = isSum ? x : gap + x
       return sampler.gradient(perturbed: perturbed)[i]
     }
-    func density(_ noise: Double) -> Double {
-      let decay = exp(-noise.magnitude)
+    func density(_ x: Double) -> Double {
+      let decay = exp(-(x - shift).magnitude)
       return decay / ((1 + decay) * (1 + decay))
     }
     let reach = min(gap.magnitude, 700) + 46
-    let centre = max(min(-gap, reach), -reach)
+    let range = shift - reach...shift + reach
+    let centre = max(min(shift - gap, range.upperBound), range.lowerBound)
     let corners =
-      [-reach, reach, 0, -8, 8, centre] + [-40, -8, -2, 2, 8, 40].map { centre + $0 * temperature }
-    let cuts = corners.filter { $0.magnitude <= reach }.sorted()
-    func integrate(_ f: @escaping (Double) -> Double, absolute: Double, relative: Double) throws(GSLError)
+      [range.lowerBound, range.upperBound, shift, shift - 8, shift + 8, centre]
+      + [-40, -8, -2, 2, 8, 40].map { centre + $0 * temperature }
+    let cuts = corners.filter { range.contains($0) }.sorted()
+    let scale = scale(of: unscaled, at: cuts)
+    func sample(_ x: Double) -> Double { unscaled(x) / scale }
+    var evaluations = 0
+    func integrate(_ f: (Double) -> Double, absolute: Double, relative: Double) throws(GSLError)
       -> NumericalResult
     {
       var result = NumericalResult(value: 0, error: 0, evaluations: 0)
       for (a, b) in zip(cuts, cuts.dropFirst()) where b > a {
+        let before = evaluations
         let part = try Integration.integrate(
           { density($0) * f($0) }, over: a...b, method: .cquad, absoluteTolerance: absolute,
-          relativeTolerance: relative, limit: 4000)
+          relativeTolerance: relative, limit: 4000, evaluations: limit - before,
+          continuing: { continuing(before + $0) })
         result.value += part.value
         result.error += part.error
-        result.evaluations += part.evaluations
+        evaluations += part.evaluations
       }
       return result
     }
@@ -59,10 +80,10 @@ struct SoftGumbelSampling: Sendable {
     let mean = try integrate(sample, absolute: max(share * size, .leastNormalMagnitude), relative: 1e-14)
     let second = try integrate(
       { sample($0) * sample($0) }, absolute: max(share * square, .leastNormalMagnitude), relative: 1e-14)
-    let variance = max(second.value - mean.value * mean.value, 0)
+    let variance = max(second.value - mean.value * mean.value, 0) * scale * scale
     var means = [Double](repeating: 0, count: problem.experts)
     var variances = means
-    (means[i], means[j]) = (mean.value, -mean.value)
+    (means[i], means[j]) = (mean.value * scale, -mean.value * scale)
     (variances[i], variances[j]) = (variance, variance)
     var matrix: Matrix?
     if covariance {
@@ -73,20 +94,34 @@ struct SoftGumbelSampling: Sendable {
     let floor = 0x1p-46
     return EstimatedMoments(
       moments: Moments(mean: means, variance: variances, covariance: matrix), method: .quadrature,
-      outcomes: nil, meanError: mean.error + floor * size,
-      varianceError: second.error + 2 * mean.value.magnitude * mean.error + floor * square)
+      outcomes: nil, meanError: (mean.error + floor * size) * scale,
+      varianceError: (second.error + 2 * mean.value.magnitude * mean.error + floor * square) * scale * scale)
+  }
+
+  /// A power of two near the largest sample: at the cuts, and at points between them.
+  private func scale(of sample: (Double) -> Double, at cuts: [Double]) -> Double {
+    var largest = 0.0
+    for (a, b) in zip(cuts, cuts.dropFirst()) {
+      for share in [0, 0.25, 0.5, 0.75, 1] { largest = max(largest, sample(a + share * (b - a)).magnitude) }
+    }
+    return largest > 0 && largest.isFinite ? max(largest.binade, 0x1p-1020) : 1
   }
 
   // MARK: Several
 
   /// Sobol points under random shifts, one coordinate for each expert's noise.
   ///
-  /// - Parameter count: about how many points in all.
-  func quasiRandom(points count: Int, threads: Int) throws(GSLError) -> EstimatedMoments {
+  /// - Parameters:
+  ///   - count: about how many points in all.
+  ///   - continuing: see ``QuasiRandomIntegral``.
+  func quasiRandom(
+    points count: Int, threads: Int, continuing: (_ points: Int) -> Bool
+  ) throws(GSLError) -> EstimatedMoments {
     let n = support.count
     let integral = QuasiRandomIntegral(
       dimension: n, points: QuasiRandomIntegral.points(budget: Double(count), cost: 1))
-    let (means, errors) = try integral.means(count: n + n * n, threads: threads) { point, sums in
+    let (means, errors) = try integral.means(count: n + n * n, threads: threads, continuing: continuing) {
+      point, sums in
       var perturbed = [Double](repeating: 0, count: problem.experts)
       for (place, k) in support.enumerated() {
         perturbed[k] = problem.problem.logits[k] - log(-log(point[place]))
@@ -121,12 +156,13 @@ struct SoftGumbelSampling: Sendable {
 
   /// Seeded samples (``MonteCarlo``).
   static func monteCarlo(
-    of estimator: GumbelSoftmax, on problem: RoutedProblem, covariance: Bool, options: IntegrationOptions
+    of estimator: GumbelSoftmax, on problem: RoutedProblem, covariance: Bool, options: IntegrationOptions,
+    continuing: (_ samples: Int) -> Bool
   ) throws(Unavailable) -> EstimatedMoments {
     try MonteCarlo.moments(
       of: estimator, on: problem,
       sampling: .init(samples: max(options.samples, 2), seed: options.seed, threads: options.threads),
-      covariance: covariance
+      covariance: covariance, continuing: continuing
     ).estimate
   }
 }

@@ -1,25 +1,22 @@
-/// `½ zᵀAz + b·z` with symmetric A.
+/// `½ zᵀAz + b·z`, A any square matrix: only its symmetric part `½(A + Aᵀ)` counts, and is kept.
 public struct Quadratic: Objective {
-  /// A, by rows.
+  /// `½(A + Aᵀ)`, by rows; entries that agree with their mirror images are as they were given.
   public let matrix: [[Double]]
   /// b, `[dimension]`.
   public let linear: [Double]
 
   /// A quadratic function.
   ///
-  /// - Throws: `InvalidInput` if the matrix is not square of the length of `linear`, not symmetric, or an entry is not
-  ///   finite.
+  /// - Throws: `InvalidInput` if the matrix is not square of the length of `linear`, or an entry is not finite.
   public init(matrix: [[Double]], linear: [Double]) throws(InvalidInput) {
     try requireFinite(linear, "linear")
     try requireFinite(rows: matrix, count: linear.count, width: linear.count, "matrix")
-    for i in matrix.indices {
-      for j in 0..<i where matrix[i][j] != matrix[j][i] {
-        throw InvalidInput(
-          "matrix[\(i)][\(j)]",
-          "expected a symmetric matrix, got \(matrix[i][j]) here and \(matrix[j][i]) at [\(j)][\(i)]")
+    self.matrix = matrix.indices.map { i in
+      matrix.indices.map { j in
+        let (entry, mirrored) = (matrix[i][j], matrix[j][i])
+        return entry == mirrored ? entry : midpoint(entry, mirrored)
       }
     }
-    self.matrix = matrix
     self.linear = linear
   }
 
@@ -34,4 +31,10 @@ public struct Quadratic: Objective {
   public func gradient(at point: [Double]) -> [Double] {
     matrix.indices.map { dot(matrix[$0], point) + linear[$0] }
   }
+}
+
+/// `½(a + b)`, rounded once; finite where both are.
+private func midpoint(_ a: Double, _ b: Double) -> Double {
+  let sum = a + b
+  return sum.isFinite ? 0.5 * sum : 0.5 * a + 0.5 * b
 }

@@ -76,15 +76,17 @@ extension RoutedProblem {
     switch mixture.source {
     case .loss(let loss):
       guard let directions = mixture.directions else { preconditionFailure("a computed loss has directions") }
-      return loss.rays(
-        RayBundle(
-          directions: directions.elements, multipliers: distribution.probabilities, nodes: nodes))
+      let bundle = RayBundle(
+        directions: directions.elements, multipliers: distribution.probabilities, nodes: nodes)
+      var samples = loss.rays(bundle)
+      distribution.refine(&samples, of: loss, along: bundle)
+      return samples
     case .table(let table):
       guard let end = table.index(of: 1) else { throw Unavailable("needs the value at 1") }
       var slopes = [Double]()
       for node in nodes {
         guard let k = table.index(of: node) else {
-          throw Unavailable("needs the slope at \(SignificantDigits.short(node))")
+          throw Unavailable("needs the slope at \(Figures.short(node, digits: 6))")
         }
         slopes += table.slopes.map { $0[k] }
       }
@@ -108,7 +110,7 @@ extension RoutedProblem {
   /// Zero on a categorical problem, whose objective has no multiplier.
   public func gatingWeights() throws(Unavailable) -> [Double] {
     guard case .mixture = problem else { return [Double](repeating: 0, count: experts) }
-    return zip(distribution.probabilities, try rays(nodes: [1]).slopes).map { $0 * $1 }
+    return try rays(nodes: [1]).slopes.enumerated().map { distribution.share($0.offset, of: $0.element) }
   }
 
   /// `∂F/∂D` at `D = I_i`, `[experts]`: `∇f(I_i)`, or on a mixture, where `F(D) = G(Σ_j D_j π_j f_j)`,
@@ -121,15 +123,14 @@ extension RoutedProblem {
       case .table(_, let gradients): return gradients[i]
       }
     case .mixture:
-      return zip(distribution.probabilities, try denseSlopes(at: i)).map { $0 * $1 }
+      return try denseSlopes(at: i).enumerated().map { distribution.share($0.offset, of: $0.element) }
     }
   }
 
   /// `[G'(π_i f_i)·f_j]_j`, `[experts]`: the loss's slope along every expert's output when expert i was drawn.
   public func denseSlopes(at i: Int) throws(Unavailable) -> [Double] {
     let (_, loss, directions) = try computableMixture()
-    let multiplier = distribution.probabilities[i]
-    let gradient = loss.gradient(at: directions.row(i).map { multiplier * $0 })
+    let gradient = loss.gradient(at: directions.row(i).map { distribution.share(i, of: $0) })
     return (0..<experts).map { dot(gradient, directions.row($0)) }
   }
 
@@ -145,13 +146,17 @@ extension RoutedProblem {
   }
 }
 
-/// Numbers in messages.
-enum SignificantDigits {
-  /// Up to six significant digits, without trailing zeros: 0.5, 0.333333.
-  static func short(_ x: Double) -> String {
-    guard x != 0, x.isFinite, x.magnitude < 1e6, x.magnitude >= 1e-4 else { return "\(x)" }
-    var scale = 1.0
-    while x.magnitude * scale < 1e5 { scale *= 10 }
-    return "\((x * scale).rounded() / scale)"
+extension RoutingDistribution {
+  /// Evaluates again the rays of experts whose π has lost digits, or is none, while `π_i r_i` is a number.
+  package func refine(_ samples: inout RaySamples, of loss: some Objective, along bundle: RayBundle) {
+    guard roots != nil else { return }
+    for i in support where probabilities[i] < Self.smallestPlain {
+      let direction = bundle.directions[i * loss.dimension..<(i + 1) * loss.dimension]
+      samples.values[i] = loss.value(at: direction.map { share(i, of: $0) })
+      for (k, node) in bundle.nodes.enumerated() {
+        let gradient = loss.gradient(at: direction.map { share(i, of: node * $0) })
+        samples.slopes[k * bundle.experts + i] = dot(gradient, direction)
+      }
+    }
   }
 }

@@ -1,4 +1,5 @@
 import FileFormats
+import RoutingCore
 import RoutingVerification
 
 /// The battery's result, for people and for programs.

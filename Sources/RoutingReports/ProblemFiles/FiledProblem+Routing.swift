@@ -23,30 +23,39 @@ extension FiledProblem {
   public static func route(
     _ problems: [FiledProblem], space: SamplingSpace?
   ) throws(ReportError) -> Routed {
-    let masked = space.map { $0 != .none } ?? false
     let categorical = problems.count { $0.problem.kind == .categorical }
-    if masked, categorical == problems.count, let first = problems.first {
+    let note = try maskNote(categorical: categorical, of: problems.count, first: problems.first, space: space)
+    var routed: [RoutedProblem] = []
+    for filed in problems { routed.append(try filed.routed(space: space)) }
+    return Routed(problems: routed, note: note)
+  }
+
+  /// What a reader should be told about the masks of so many problems, in one line; nil if nothing.
+  ///
+  /// - Throws: ``ReportError`` of code `wrongUsage` if a mask was asked for and no problem takes one.
+  static func maskNote(
+    categorical: Int, of count: Int, first: FiledProblem?, space: SamplingSpace?
+  ) throws(ReportError) -> String? {
+    guard let space, space != .none, categorical > 0 else { return nil }
+    if categorical == count, let first {
       throw ReportError(.wrongUsage, "\(first.location): a categorical problem takes no mask")
     }
-    var routed: [RoutedProblem] = []
-    for filed in problems {
-      let fixed = filed.problem.fixedSpace
-      if let fixed, let space, fixed != space {
-        throw ReportError(
-          .wrongUsage,
-          "\(filed.location): the loss was tabulated with the mask \(fixed.words); it takes no other")
-      }
-      let own = filed.problem.kind == .categorical ? .none : space ?? fixed ?? .none
-      do {
-        routed.append(try RoutedProblem(filed.problem, space: own))
-      } catch {
-        throw ReportError(.wrongUsage, "\(filed.location): \(error.expectation)")
-      }
+    return "categorical problems take no mask: \(categorical) of \(count) go without"
+  }
+
+  /// The problem with a mask that was asked for, or with its own.
+  func routed(space: SamplingSpace?) throws(ReportError) -> RoutedProblem {
+    let fixed = problem.fixedSpace
+    if let fixed, let space, fixed != space {
+      throw ReportError(
+        .wrongUsage, "\(location): the loss was tabulated with the mask \(fixed.words); it takes no other")
     }
-    return Routed(
-      problems: routed,
-      note: masked && categorical > 0
-        ? "categorical problems take no mask: \(categorical) of \(problems.count) go without" : nil)
+    let own = problem.kind == .categorical ? .none : space ?? fixed ?? .none
+    do {
+      return try RoutedProblem(problem, space: own)
+    } catch {
+      throw ReportError(.wrongUsage, "\(location): \(error.expectation)")
+    }
   }
 }
 

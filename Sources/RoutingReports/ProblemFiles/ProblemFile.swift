@@ -72,9 +72,56 @@ public enum ProblemFile {
     do {
       return try JSONParser.parse(bytes)
     } catch {
-      let refusal = InvalidInput(
-        error.path, "\(error.expectation) (line \(error.line), column \(error.column))")
-      throw container.map(refusal.inside) ?? refusal
+      throw container.map(refusal(error).inside) ?? refusal(error)
+    }
+  }
+
+  /// What is wrong with a text, and where.
+  static func refusal(_ error: JSONError) -> InvalidInput {
+    InvalidInput(error.path, "\(error.expectation) (line \(error.line), column \(error.column))")
+  }
+
+  /// A problem of a list.
+  static func item(_ value: JSONValue, index: Int, file: String) throws(InvalidFile) -> FiledProblem {
+    do throws(InvalidInput) {
+      return try item(value, index: index, of: file)
+    } catch {
+      throw InvalidFile(file, error)
+    }
+  }
+
+  /// Requires of a list's other fields what ``problems(of:file:)`` does.
+  static func requireList(_ root: JSONValue, file: String) throws(InvalidFile) {
+    do throws(InvalidInput) {
+      let fields = try JSONFields(root, of: "a problem file")
+      if try fields.word("schema", among: [single, several]) == several {
+        try fields.requireOnly(["schema", "problems"])
+      }
+      // A problem has no such field, and says which it has.
+      else {
+        _ = try RoutingProblem(root)
+      }
+    } catch {
+      throw InvalidFile(file, error)
+    }
+  }
+
+  /// The problems of a file's value.
+  static func decoded(_ root: JSONValue, file: String) throws(InvalidFile) -> [FiledProblem] {
+    do throws(InvalidInput) {
+      return try decode(root, file: file)
+    } catch {
+      throw InvalidFile(file, error)
+    }
+  }
+
+  private static func item(_ value: JSONValue, index: Int, of file: String) throws(InvalidInput) -> FiledProblem {
+    do throws(InvalidInput) {
+      let item = try JSONFields(value, of: "a problem")
+      if item.has("schema") { _ = try item.word("schema", among: [single]) }
+      return FiledProblem(try RoutingProblem(value), file: file, place: "problems[\(index)]")
+    } catch {
+      throw error.inside("problems[\(index)]")
     }
   }
 
@@ -93,15 +140,7 @@ public enum ProblemFile {
     }
     guard !values.isEmpty else { throw InvalidInput("problems", "expected at least one problem, got none") }
     var problems: [FiledProblem] = []
-    for (i, value) in values.enumerated() {
-      do throws(InvalidInput) {
-        let item = try JSONFields(value, of: "a problem")
-        if item.has("schema") { _ = try item.word("schema", among: [single]) }
-        problems.append(FiledProblem(try RoutingProblem(value), file: file, place: "problems[\(i)]"))
-      } catch {
-        throw error.inside("problems[\(i)]")
-      }
-    }
+    for (i, value) in values.enumerated() { problems.append(try item(value, index: i, of: file)) }
     return problems
   }
 }

@@ -16,29 +16,82 @@ extension Report {
     on problems: [FiledProblem], options: Options = Options(), onAdvance: @Sendable (Double) -> Void = { _ in }
   ) throws(ReportError) {
     let routed = try FiledProblem.route(problems, space: options.space)
-    let target = options.assessment.target
-    if target != .expectedLoss, let first = problems.first,
-      problems.allSatisfy({ $0.problem.kind == .categorical })
-    {
-      throw ReportError(
-        .wrongUsage,
-        "\(first.location): a categorical problem has only the target expected-loss, got \(target.rawValue)")
+    try Self.requireTarget(
+      options, first: problems.first, areAllCategorical: problems.allSatisfy { $0.problem.kind == .categorical })
+    let batch = zip(problems, routed.problems).map { ($0, $1) }
+    self.options = options
+    self.problems = try Self.problems(batch, of: problems.count, options: options, onAdvance: onAdvance)
+    self.note = routed.note
+  }
+
+  /// Reports on problems that need not fit into memory, one after the other.
+  ///
+  /// They are read twice: first to count them and to refuse what is wrong with them, before anything is computed or
+  /// written; then to report on them, a few at a time.
+  ///
+  /// - Parameters:
+  ///   - source: the problems.
+  ///   - options: what to report.
+  ///   - onAdvance: as in ``init(on:options:onAdvance:)``.
+  ///   - begin: told the number of problems and the report's ``note``, before the first.
+  ///   - write: told each problem's report, in their order.
+  /// - Throws: ``ReportError`` as ``init(on:options:onAdvance:)``, what `source` throws, and what `begin` and `write` throw.
+  public static func stream(
+    _ source: ProblemSource, options: Options, onAdvance: @Sendable (Double) -> Void = { _ in },
+    begin: (_ count: Int, _ note: String?) throws -> Void, write: (Problem) throws -> Void
+  ) throws {
+    var (count, categorical) = (0, 0)
+    var first: FiledProblem?
+    var next = try source.start()
+    while let filed = try next() {
+      count += 1
+      if filed.problem.kind == .categorical { categorical += 1 }
+      first = first ?? filed
+      _ = try filed.routed(space: options.space)
     }
+    let note = try FiledProblem.maskNote(categorical: categorical, of: count, first: first, space: options.space)
+    try requireTarget(options, first: first, areAllCategorical: categorical == count)
+    try begin(count, note)
+    next = try source.start()
+    let length = options.threads * 16
+    var batch: [(FiledProblem, RoutedProblem)] = []
+    while true {
+      let filed = try next()
+      if let filed { batch.append((filed, try filed.routed(space: options.space))) }
+      guard batch.count == length || filed == nil else { continue }
+      for problem in try problems(batch, of: count, options: options, onAdvance: onAdvance) { try write(problem) }
+      batch.removeAll(keepingCapacity: true)
+      if filed == nil { return }
+    }
+  }
+
+  private static func requireTarget(
+    _ options: Options, first: FiledProblem?, areAllCategorical: Bool
+  ) throws(ReportError) {
+    let target = options.assessment.target
+    guard target != .expectedLoss, let first, areAllCategorical else { return }
+    throw ReportError(
+      .wrongUsage,
+      "\(first.location): a categorical problem has only the target expected-loss, got \(target.rawValue)")
+  }
+
+  /// The reports on some of `count` problems, in parallel.
+  private static func problems(
+    _ batch: [(FiledProblem, RoutedProblem)], of count: Int, options: Options, onAdvance: @Sendable (Double) -> Void
+  ) throws(ReportError) -> [Problem] {
     // With fewer problems than threads it is the samples of each that are split.
-    let outer = problems.count < options.threads ? 1 : options.threads
+    let outer = count < options.threads ? 1 : options.threads
     var inner = options
     inner.assessment.sampling?.threads = outer == 1 ? options.threads : 1
     inner.assessment.integration.threads = outer == 1 ? options.threads : 1
-    let parts = parallelMap(0..<problems.count, threads: outer) { [inner] k in
+    let parts = parallelMap(0..<batch.count, threads: outer) { [inner] k in
       Result { () throws(ReportError) in
-        try Problem(problems[k], routed: routed.problems[k], options: inner, onAdvance: onAdvance)
+        try Problem(batch[k].0, routed: batch[k].1, options: inner, onAdvance: onAdvance)
       }
     }
     var reported: [Problem] = []
     for part in parts { reported.append(try part.get()) }
-    self.options = options
-    self.problems = reported
-    self.note = routed.note
+    return reported
   }
 }
 

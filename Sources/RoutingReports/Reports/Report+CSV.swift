@@ -8,31 +8,35 @@ extension Report {
   ///
   /// The first columns say which problem it is: its index in the report, name, kind, experts, expected loss
   /// and mask. The last says why an estimator is unavailable.
-  public var csv: String {
+  public var csv: String { rendered(as: .csv) }
+
+  static let csvHeader =
+    ["problem", "name", "kind", "experts", "expectedLoss", "maskRule", "maskThreshold", "id", "parameters"]
+    + ["method", "target", "outcomes"] + Assessment.scalars.map(\.name) + ["unavailable"]
+}
+
+extension Report.Problem {
+  /// The rows of CSV.
+  ///
+  /// - Parameter index: the problem's, in the report.
+  func csvRows(index: Int) -> [[String?]] {
     let scalars = Assessment.scalars
-    let rows = problems.enumerated().flatMap { index, problem in
-      let place: [String?] = [
-        "\(index)", problem.filed.problem.name, problem.routed.kind.rawValue, "\(problem.routed.experts)",
-        CSV.number(problem.expectedLoss), problem.routed.space.rule,
-        CSV.number(problem.routed.space.threshold),
-      ]
-      return problem.entries.map { entry -> [String?] in
-        let estimator = [type(of: entry.estimator).id, entry.estimator.values.description]
-        switch entry.result {
-        case .success(let assessment):
-          return place + estimator
-            + [
-              assessment.estimate.method.rawValue, assessment.target.rawValue,
-              assessment.estimate.outcomes.map { "\($0)" },
-            ] + scalars.map { CSV.number($0.value(assessment)) } + [nil]
-        case .failure(let reason):
-          return place + estimator + [nil, nil, nil] + scalars.map { _ in nil } + [reason.reason]
-        }
+    let place: [String?] = [
+      "\(index)", filed.problem.name, routed.kind.rawValue, "\(routed.experts)", CSV.number(expectedLoss),
+      routed.space.rule, CSV.number(routed.space.threshold),
+    ]
+    return entries.map { entry -> [String?] in
+      let estimator = [type(of: entry.estimator).id, entry.estimator.values.description]
+      switch entry.result {
+      case .success(let assessment):
+        return place + estimator
+          + [
+            assessment.estimate.method.rawValue, assessment.target.rawValue,
+            assessment.estimate.outcomes.map { "\($0)" },
+          ] + scalars.map { CSV.number($0.value(assessment)) } + [nil]
+      case .failure(let reason):
+        return place + estimator + [nil, nil, nil] + scalars.map { _ in nil } + [reason.reason]
       }
     }
-    let header =
-      ["problem", "name", "kind", "experts", "expectedLoss", "maskRule", "maskThreshold", "id", "parameters"]
-      + ["method", "target", "outcomes"] + scalars.map(\.name) + ["unavailable"]
-    return CSV(header: header, rows: rows).text
   }
 }

@@ -5,16 +5,11 @@ import RoutingExpectations
 
 extension Report {
   /// The report in the format `routegrad.report/1`.
-  public var json: String {
-    JSONWriter.indented([
-      "schema": "routegrad.report/1", "version": .string(routeGradVersion),
-      "problems": .array(problems.map { $0.json(target: options.assessment.target) }),
-    ])
-  }
+  public var json: String { rendered(as: .json) }
 }
 
 extension Report.Problem {
-  fileprivate func json(target: GradientTarget) -> JSONValue {
+  func json(target: GradientTarget) -> JSONValue {
     [
       "name": JSONValue(filed.problem.name),
       "kind": .string(routed.kind.rawValue),

@@ -2,61 +2,18 @@ import RoutingCore
 import RoutingEstimators
 import RoutingExpectations
 
-extension Report {
-  /// The report in a format.
-  ///
-  /// - Parameters:
-  ///   - format: the format; tables and Markdown show estimators against their own target too if
-  ///     ``Options/ownTargets`` was asked for.
-  ///   - style: colours for tables; the other formats have none.
-  public func rendered(as format: OutputFormat, style: TextStyle = .plain) -> String {
-    switch format {
-    case .json: json
-    case .csv: csv
-    case .table: sections.map { $0.text(style: style) }.joined(separator: "\n")
-    case .markdown: sections.map(\.markdown).joined(separator: "\n")
-    }
-  }
-
-  /// A table for each problem, a summary for each kind that has several, and the legend.
-  private var sections: [TextSection] {
-    problems.enumerated().map { $1.section(index: $0, options: options) } + summaries + [legend]
-  }
-
-  private var legend: TextSection {
-    let target = options.assessment.target
-    var notes = [
-      "∇: the \(target.rawValue) gradient; ĝ: one sample of an estimator; experts: expert evaluations for it.",
-      "rel. bias: ‖E ĝ − ∇‖ / ‖∇‖; rescaled: that of the best multiple of ĝ; rel. sd: √tr Cov ĝ / ‖∇‖.",
-      "P(descent): P(ĝ·∇ > 0). 0: nothing but rounding. \(Figures.undefined): not defined, or ∇ is zero.",
-    ]
-    if let sampling = options.assessment.sampling {
-      notes.append(
-        "Monte Carlo: \(sampling.samples) samples per estimator, seed \(sampling.seed).")
-    }
-    if problems.contains(where: \.hasErrors) {
-      notes.append("error of mean, the largest coordinate's: ∫ a bound (quadrature), ~ a standard error (Monte Carlo).")
-    }
-    if problems.contains(where: { $0.entries.contains { $0.ownTarget != nil } }) {
-      notes.append("Rows \"vs …\" hold the estimator above them against the target that it claims.")
-    }
-    if let note { notes.append(note.prefix(1).uppercased() + note.dropFirst() + ".") }
-    return TextSection(notes: notes)
-  }
-}
-
 extension Report.Problem {
   /// Whether an estimator's moments are not from enumeration, and so have errors.
-  fileprivate var hasErrors: Bool {
+  var hasErrors: Bool {
     entries.contains { entry in
       (try? entry.result.get()).map { $0.estimate.method != .enumeration } ?? false
     }
   }
 
-  fileprivate func section(index: Int, options: Report.Options) -> TextSection {
+  func section() -> TextSection {
     var table = TextTable(columns: [
-      .init(title: "estimator", isText: true), .init(title: "rel. bias"), .init(title: "cosine"),
-      .init(title: "rel. bias\nrescaled"), .init(title: "rel. sd"), .init(title: "P(descent)"),
+      .init(title: "estimator", isText: true), .init(title: "rel.\nbias"), .init(title: "cosine"),
+      .init(title: "rel.\nbias\nrescaled"), .init(title: "rel. sd"), .init(title: "P\n(descent)"),
       .init(title: "experts"),
     ])
     let showsErrors = hasErrors

@@ -22,14 +22,22 @@ package struct TextSection {
   package func text(style: TextStyle) -> String {
     var text = ""
     if let title {
-      let room = TextTable.width - (facts.map { $0.count + 2 } ?? 0)
-      text += style.strong(title.onOneLine.clipped(to: max(room, 20)))
-      text += (facts.map { "  \($0)" } ?? "") + "\n"
+      let title = style.characters(title.onOneLine)
+      let facts = facts.map { style.characters($0.onOneLine) }
+      let room = TextTable.width - (facts.map { $0.terminalWidth + 2 } ?? 0)
+      // Beside the title if that leaves it room to be read, else below it.
+      if room >= min(title.terminalWidth, 32) {
+        text +=
+          style.strong(title.fitted(to: room, ellipsis: style.characters("…"))) + (facts.map { "  \($0)" } ?? "") + "\n"
+      } else {
+        text += style.strong(title.fitted(to: TextTable.width, ellipsis: style.characters("…"))) + "\n"
+        for line in TextTable.wrap(facts ?? "", width: TextTable.width - 2) { text += "  \(line)\n" }
+      }
     }
     if let table { text += table.text(indentation: title == nil ? 0 : 2, style: style) }
     for note in notes {
       let indentation = String(repeating: " ", count: title == nil ? 0 : 2)
-      for line in TextTable.wrap(note.onOneLine, width: TextTable.width - 2) {
+      for line in TextTable.wrap(style.characters(note.onOneLine), width: TextTable.width - 2) {
         text += style.pale(indentation + line) + "\n"
       }
     }

@@ -1,7 +1,8 @@
 /// A table for people: aligned columns within a width, or Markdown.
 ///
-/// The first column is text and wraps (after a comma or a space) if the others leave it too little room; so
-/// does any column that says so. All other columns are as wide as their widest cell.
+/// The first column is text and wraps (after a comma, a space or a hyphen) if the others leave it too little room; so
+/// does any column that says so. All other columns are as wide as their widest cell. Columns that do not fit beside the
+/// others follow below them, the first column beside them once more.
 package struct TextTable {
   /// A column.
   package struct Column {
@@ -40,7 +41,7 @@ package struct TextTable {
   }
 
   /// The widest line that tables for people have.
-  package static let width = 100
+  package static let width = 80
 
   /// Lines of aligned text, each with a line feed at its end.
   ///
@@ -48,21 +49,52 @@ package struct TextTable {
   ///   - indentation: spaces before every line.
   ///   - style: colours, or none.
   package func text(indentation: Int = 0, style: TextStyle) -> String {
-    let header = cells(columns.map { $0.title.split(separator: "\n").map(String.init) })
-    let widths = widths(available: Self.width - indentation)
+    var table = self
+    for c in columns.indices { table.columns[c].title = style.characters(columns[c].title) }
+    for r in rows.indices { table.rows[r].cells = rows[r].cells.map(style.characters) }
+    return table.blocks(available: Self.width - indentation)
+      .map { table.block($0, indentation: indentation, style: style) }.joined(separator: "\n")
+  }
+
+  /// Columns that stand side by side, block by block.
+  private func blocks(available: Int) -> [[Int]] {
+    let least = columns.indices.map { columns[$0].isText ? min(naturalWidth($0), Self.narrowest) : naturalWidth($0) }
+    var blocks: [[Int]] = []
+    var block: [Int] = []
+    var used = 0
+    for c in columns.indices {
+      if block.count > 1, used + 2 + least[c] > available {
+        blocks.append(block)
+        (block, used) = ([0], least[0])
+      }
+      used += least[c] + (block.isEmpty ? 0 : 2)
+      block.append(c)
+    }
+    return blocks + [block]
+  }
+
+  /// The width of a column in which nothing wraps.
+  private func naturalWidth(_ c: Int) -> Int {
+    let titles = columns[c].title.split(separator: "\n").map { String($0).terminalWidth }
+    return (titles + rows.map { $0.cells[c].terminalWidth }).max() ?? 0
+  }
+
+  private func block(_ block: [Int], indentation: Int, style: TextStyle) -> String {
+    let header = cells(block.map { columns[$0].title.split(separator: "\n").map(String.init) })
+    let widths = widths(block, available: Self.width - indentation)
     func line(_ cells: [String], _ apply: (String) -> String) -> String {
       var text = String(repeating: " ", count: indentation)
       for (c, cell) in cells.enumerated() {
-        let padding = String(repeating: " ", count: max(widths[c] - cell.count, 0))
-        text += (c > 0 ? "  " : "") + (columns[c].isText ? cell + padding : padding + cell)
+        let padding = String(repeating: " ", count: max(widths[c] - cell.terminalWidth, 0))
+        text += (c > 0 ? "  " : "") + (columns[block[c]].isText ? cell + padding : padding + cell)
       }
       while text.last == " " { text.removeLast() }
       return apply(text) + "\n"
     }
     var text = header.map { line($0, style.strong) }.joined()
     for row in rows {
-      let wrapped = row.cells.enumerated().map { c, cell in
-        columns[c].isText ? Self.wrap(cell, width: widths[c]) : [cell]
+      let wrapped = block.enumerated().map { place, c in
+        columns[c].isText ? Self.wrap(row.cells[c], width: widths[place]) : [row.cells[c]]
       }
       for cells in self.cells(wrapped, fromTop: true) {
         text += line(cells, row.isSecondary ? style.pale : { $0 })
@@ -74,7 +106,8 @@ package struct TextTable {
   /// A GitHub table.
   package var markdown: String {
     func line(_ cells: [String]) -> String { "| \(cells.joined(separator: " | ")) |\n" }
-    var text = line(columns.map { $0.title.split(separator: "\n").joined(separator: " ").markdown })
+    var text = line(
+      columns.map { $0.title.split(separator: "\n").joined(separator: " ").replacing(" (", with: "(").markdown })
     text += line(columns.map { $0.isText ? ":--" : "--:" })
     for row in rows { text += line(row.cells.map(\.markdown)) }
     return text
@@ -92,15 +125,12 @@ package struct TextTable {
     }
   }
 
-  private func widths(available: Int) -> [Int] {
-    var widths = columns.indices.map { c in
-      let titles = columns[c].title.split(separator: "\n").map(\.count)
-      return (titles + rows.map { $0.cells[c].count }).max() ?? 0
-    }
+  private func widths(_ block: [Int], available: Int) -> [Int] {
+    var widths = block.map(naturalWidth)
     // Text columns give way, the widest first, until the line fits or none is wide.
     var excess = widths.reduce(0, +) + 2 * (widths.count - 1) - available
     while excess > 0,
-      let widest = columns.indices.filter({ columns[$0].isText }).max(by: { widths[$0] < widths[$1] }),
+      let widest = block.indices.filter({ columns[block[$0]].isText }).max(by: { widths[$0] < widths[$1] }),
       widths[widest] > Self.narrowest
     {
       widths[widest] -= 1
@@ -112,15 +142,27 @@ package struct TextTable {
   /// Text columns are not made narrower than this.
   private static let narrowest = 16
 
-  /// The text in lines of at most `width` characters, broken after a comma or a space if there is one; what
+  /// The text in lines of at most `width` columns, broken after a comma, a space or a hyphen if there is one; what
   /// follows the first line is set in by two.
   package static func wrap(_ text: String, width: Int) -> [String] {
     var lines: [String] = []
     var rest = Substring(text)
-    while rest.count > width - (lines.isEmpty ? 0 : 2) {
+    while String(rest).terminalWidth > width - (lines.isEmpty ? 0 : 2) {
       let room = width - (lines.isEmpty ? 0 : 2)
-      let head = rest.prefix(room)
-      let end = head.lastIndex { $0 == "," || $0 == " " }.map { head.index(after: $0) } ?? head.endIndex
+      var (end, used) = (rest.startIndex, 0)
+      while end < rest.endIndex {
+        let next = String(rest[end]).terminalWidth
+        guard used + next <= max(room, 1) || end == rest.startIndex else { break }
+        used += next
+        end = rest.index(after: end)
+      }
+      let head = rest[..<end]
+      let breaks = [" ", ",", "-", ":"].lazy.compactMap { sign in head.lastIndex { String($0) == sign } }
+      // A space, wherever it is; other places only where they leave no line nearly empty.
+      if let space = breaks.first(where: { head[$0] == " " || head.distance(from: head.startIndex, to: $0) > room / 3 })
+      {
+        end = head.index(after: space)
+      }
       var line = (lines.isEmpty ? "" : "  ") + rest[..<end]
       while line.last == " " { line.removeLast() }
       lines.append(line)
@@ -131,18 +173,31 @@ package struct TextTable {
   }
 }
 
-/// Whether text for people is coloured.
-public enum TextStyle: Sendable {
+/// How text for people is set.
+public struct TextStyle: Sendable, Equatable {
+  /// Whether there are ANSI escape sequences: bold titles, pale asides.
+  public var isColoured: Bool
+  /// Whether only ASCII may be used: mathematical signs are spelt then.
+  public var isASCII: Bool
+
+  /// No escape sequences, all characters, unless told otherwise.
+  public init(isColoured: Bool = false, isASCII: Bool = false) {
+    self.isColoured = isColoured
+    self.isASCII = isASCII
+  }
+
   /// No escape sequences.
-  case plain
-  /// ANSI escape sequences: bold titles, pale asides.
-  case coloured
+  public static let plain = TextStyle()
+  /// ANSI escape sequences.
+  public static let coloured = TextStyle(isColoured: true)
 
   package func strong(_ text: String) -> String { apply("1", text) }
   package func pale(_ text: String) -> String { apply("2", text) }
+  /// The text in characters that may be used.
+  package func characters(_ text: String) -> String { isASCII ? text.inASCII : text }
 
   private func apply(_ code: String, _ text: String) -> String {
-    self == .plain ? text : "\u{1B}[\(code)m\(text)\u{1B}[0m"
+    isColoured ? "\u{1B}[\(code)m\(text)\u{1B}[0m" : text
   }
 }
 

@@ -7,17 +7,6 @@ import RoutingVerification
 /// The natural logarithm, for files that do not import the C library.
 func logarithm(_ x: Double) -> Double { log(x) }
 
-/// `e^x` for people, from its logarithm: Float64 holds not all of them.
-func power(_ logarithm: Double) -> String {
-  guard logarithm.isFinite else { return logarithm > 0 ? "∞" : "0" }
-  let decimal = logarithm / 2.302585092994046
-  guard decimal.magnitude >= 4 else { return Figures.significant(exp(logarithm)) }
-  // Rounded before it is split, so that 10⁶ is not 10.0e5.
-  let rounded = (decimal * 1e9).rounded() / 1e9
-  let exponent = rounded.rounded(.down)
-  return "\(Figures.fixed(pow(10, rounded - exponent), decimals: 1))e\(Int(exponent))"
-}
-
 extension VerdictReport {
   /// The verdict in the format `routegrad.verdict/1`.
   public var json: String {
@@ -66,23 +55,18 @@ extension Evidence.Part {
     case .mean(let part):
       [
         "check": "mean", "verdict": .string(part.verdict.rawValue), "samples": JSONValue(part.samples),
-        "logEValue": .finite(part.logEValue), "jointLogEValue": .finite(part.jointLogEValue),
+        "logEValue": .number(part.logEValue), "jointLogEValue": .number(part.jointLogEValue),
         "sampleMean": JSONValue(part.sampleMean),
         "lower": JSONValue(part.intervals.map(\.lowerBound)), "upper": JSONValue(part.intervals.map(\.upperBound)),
         "coordinatesPassed": JSONValue(part.coordinatesPassed), "worstCoordinate": JSONValue(part.worstCoordinate),
       ]
     case .frequencies(let part):
       [
-        "check": "choices", "logEValue": .finite(part.logEValue), "samples": JSONValue(part.samples),
+        "check": "choices", "logEValue": .number(part.logEValue), "samples": JSONValue(part.samples),
         "outcomes": JSONValue(part.outcomes),
       ]
     }
   }
-}
-
-extension JSONValue {
-  /// A number, or null where it is not finite.
-  fileprivate static func finite(_ x: Double) -> JSONValue { x.isFinite ? .number(x) : .null }
 }
 
 extension ForeignCounterExample {
@@ -91,7 +75,7 @@ extension ForeignCounterExample {
       "kind": .string(kind.rawValue), "row": JSONValue(row), "place": JSONValue(place),
       "choice": draw.map { JSONValue($0.choice) } ?? .null,
       "coins": draw?.coins.map { JSONValue($0) } ?? .null,
-      "coordinate": JSONValue(coordinate), "found": JSONValue(found.map { $0.isFinite ? $0 : 0 }),
+      "coordinate": JSONValue(coordinate), "found": JSONValue(found),
       "expected": JSONValue(expected),
     ]
   }

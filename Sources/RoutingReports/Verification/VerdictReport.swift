@@ -45,11 +45,13 @@ public struct VerdictReport: Sendable {
 
   /// The verdict for people.
   public func text(style: TextStyle) -> String {
-    var text = style.strong("\(evidence.verdict.rawValue): \(summary)") + "\n"
+    var text = ""
+    let headline = style.characters("\(evidence.verdict.rawValue): \(summary)")
+    for line in TextTable.wrap(headline, width: TextTable.width) { text += style.strong(line) + "\n" }
     var table = TextTable(columns: [.init(title: "", isText: true), .init(title: "", isText: true)])
     table.rows = facts.map { .init(cells: [$0.0, $0.1]) }
     // Without the row of titles, which are empty.
-    let lines = table.text(indentation: 2, style: .plain).split(separator: "\n")
+    let lines = table.text(indentation: 2, style: TextStyle(isASCII: style.isASCII)).split(separator: "\n")
     for line in lines where !line.allSatisfy(\.isWhitespace) { text += line + "\n" }
     return text
   }
@@ -145,13 +147,14 @@ extension Evidence.Part {
       return [
         (
           "mean",
-          "e-value \(power(part.jointLogEValue)), refuted from \(power(-logarithm(evidence.criteria.rates.falseFail))) on; "
+          "e-value \(Figures.exponential(ofLogarithm: part.jointLogEValue)), refuted from "
+            + "\(Figures.exponential(ofLogarithm: -logarithm(evidence.criteria.rates.falseFail))) on; "
             + "\(part.coordinatesPassed) of \(all) coordinates passed"
         )
       ]
     case .frequencies(let part):
       guard part.samples > 0 else { return [] }
-      let evidence = "e-value \(power(part.logEValue)) after \(part.samples)"
+      let evidence = "e-value \(Figures.exponential(ofLogarithm: part.logEValue)) after \(part.samples)"
       return [("choices", "\(evidence), \(part.outcomes) outcomes told apart")]
     }
   }

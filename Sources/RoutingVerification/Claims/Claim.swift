@@ -29,10 +29,25 @@ public struct Claim: Sendable {
   /// Mean, standard deviation and bounds follow from the problem: by enumeration, or, where the noise is continuous, by the
   /// integrals and the bounds that the estimator states.
   ///
-  /// - Throws: `Unavailable` if the estimator is not defined on the problem, a table lacks what it needs, an integral does
-  ///   not converge, or a number overflows Float64.
+  /// - Throws: `AssessmentError`: `unavailable` if the estimator is not defined on the problem, a table lacks what it needs
+  ///   or an integral does not converge, `overflow` if samples or moments overflow Float64, or their squares do.
   public init(
     _ estimator: any GradientEstimator, on problem: RoutedProblem, threads: Int = 1
+  ) throws(AssessmentError) {
+    do throws(Unavailable) {
+      try self.init(enumerating: estimator, on: problem, threads: threads)
+    } catch {
+      throw .unavailable(error)
+    }
+    guard mean.allSatisfy(\.isFinite), deviation?.allSatisfy(\.isFinite) ?? true, hasFiniteSquares else {
+      throw .overflow(Overflow(quantity: "a sample or its square"))
+    }
+    bounds = bounds.including(mean)
+  }
+
+  /// The claim, whose numbers may still overflow.
+  private init(
+    enumerating estimator: any GradientEstimator, on problem: RoutedProblem, threads: Int
   ) throws(Unavailable) {
     subject = estimator.specification
     self.estimator = estimator
@@ -56,16 +71,17 @@ public struct Claim: Sendable {
       let list = try estimator.outcomes(of: problem)
       moments = list.moments()
       meanError = 0
-      guard moments.isFinite else { throw Unavailable("has moments that overflow Float64") }
       bounds = SampleBounds(of: list)
       outcomes = list
     }
-    guard moments.isFinite, bounds.scale.isFinite, bounds.largestRange.isFinite else {
-      throw Unavailable("has samples or moments that overflow Float64")
-    }
     mean = moments.mean
     deviation = moments.variance.map { $0.squareRoot() }
-    bounds = bounds.including(mean)
+  }
+
+  /// Whether sums of squared samples stay finite, whatever their number: bounds are less than about 1e144 apart.
+  private var hasFiniteSquares: Bool {
+    let widest = max(bounds.largestRange, bounds.scale)
+    return (widest * widest * 0x1p64).isFinite
   }
 
   /// The claim that samples have an exact gradient as their mean, whoever made them.
@@ -74,20 +90,26 @@ public struct Claim: Sendable {
   ///   - target: which gradient.
   ///   - problem: on which problem.
   ///   - range: what every coordinate of a sample lies between.
-  /// - Throws: `Unavailable` if the target is not defined on the problem, overflows, or lies outside of `range`.
+  /// - Throws: `AssessmentError`: `unavailable` if the target is not defined on the problem or lies outside of `range`,
+  ///   `overflow` if it overflows, or squares of what lies in `range` do.
   public init(
     _ target: GradientTarget, on problem: RoutedProblem, samplesIn range: ClosedRange<Double>
-  ) throws(Unavailable) {
-    let gradient = try target.gradient(of: problem)
-    guard gradient.allSatisfy(\.isFinite) else { throw Unavailable("overflows Float64") }
+  ) throws(AssessmentError) {
+    let gradient: [Double]
+    do throws(Unavailable) { gradient = try target.gradient(of: problem) } catch { throw .unavailable(error) }
+    guard gradient.allSatisfy(\.isFinite) else {
+      throw .overflow(Overflow(quantity: "the target \(target.rawValue)"))
+    }
     guard gradient.allSatisfy(range.contains) else {
       let worst = gradient.first { !range.contains($0) } ?? .nan
-      throw Unavailable(
-        "has the coordinate \(worst), outside of the samples' bounds \(range.lowerBound), \(range.upperBound)")
+      throw .unavailable(
+        Unavailable(
+          "has the coordinate \(worst), outside of the samples' bounds \(range.lowerBound), \(range.upperBound)"))
     }
     self.init(
       subject: target.rawValue, mean: gradient, bounds: SampleBounds(range, coordinates: gradient.count))
     self.target = target
+    guard hasFiniteSquares else { throw .overflow(Overflow(quantity: "the square of a bound on the samples")) }
   }
 
   /// A claim about any mean.

@@ -52,10 +52,15 @@ public struct ExactMomentComparison: Sendable {
     }
     comparesCovariance = expected.covariance != nil
 
-    let differences = zip(mean, claim.mean).map { ($0 - $1).magnitude }
+    // What overflows is as far from the claim as can be; NaN would compare as if it were near.
+    func difference(_ a: Double, _ b: Double) -> Double {
+      let difference = (a - b).magnitude
+      return difference.isNaN ? .infinity : difference
+    }
+    let differences = zip(mean, claim.mean).map(difference)
     meanDeviation = differences.max() ?? 0
     if let ours = expected.covariance {
-      covarianceDeviation = zip(covariance.elements, ours.elements).reduce(0) { max($0, ($1.0 - $1.1).magnitude) }
+      covarianceDeviation = zip(covariance.elements, ours.elements).reduce(0) { max($0, difference($1.0, $1.1)) }
     }
     if (total.value - 1).magnitude > probabilityTolerance {
       counterExample = ForeignCounterExample(.probability, found: [total.value], expected: [1])
@@ -64,7 +69,7 @@ public struct ExactMomentComparison: Sendable {
     } else if let ours = expected.covariance, let deviation = covarianceDeviation,
       !(deviation <= 4 * claim.bounds.scale * tolerance)
     {
-      let entry = (0..<n * n).first { (covariance.elements[$0] - ours.elements[$0]).magnitude == deviation } ?? 0
+      let entry = (0..<n * n).first { difference(covariance.elements[$0], ours.elements[$0]) == deviation } ?? 0
       counterExample = ForeignCounterExample(
         .covariance, coordinate: entry / n, found: Array(covariance.row(entry / n)),
         expected: Array(ours.row(entry / n)))

@@ -184,6 +184,7 @@ extension SequentialMeanTest {
       let middle = centre + lanes[.intervalSum, j] / stakes
       let range = lanes[.upper, j] - lanes[.lower, j]
       let radius = range * (lanes.intervalDepth + lanes[.intervalVariance, j]) / stakes
+      guard middle.isFinite, radius.isFinite else { return low...max(low, high) }
       let left = min(max(middle - radius, low), high)
       return left...max(min(middle + radius, high), left)
     }

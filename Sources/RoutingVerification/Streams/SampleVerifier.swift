@@ -180,9 +180,11 @@ extension SampleVerifier {
   /// The sample sizes that the claim's spread calls for: known, or else that of the samples so far.
   private var design: SampleSizeDesign {
     let deviation = (claim.deviation ?? test.sampleDeviation).max() ?? 0
+    let range = claim.bounds.largestRange + 2 * tolerance
     return SampleSizeDesign(
-      coordinates: claim.coordinates, deviation: deviation,
-      range: claim.bounds.largestRange + 2 * tolerance, tolerance: tolerance, rates: criteria.rates,
+      // What overflowed on the way is not larger than the range.
+      coordinates: claim.coordinates, deviation: deviation.isFinite ? deviation : range, range: range,
+      tolerance: tolerance, rates: criteria.rates,
       share: frequencies == nil ? 1 : 0.5)
   }
 

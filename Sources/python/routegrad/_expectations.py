@@ -5,18 +5,23 @@ from __future__ import annotations
 import ctypes
 from ctypes import byref, c_double
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._arrays import address
+from ._arguments import flag, number, shown, text, whole
+from ._arguments import seed as check_seed
 from ._errors import RouteGradError
 from ._estimators import estimator as _estimator
-from ._library import METHODS, AssessmentNumbers, MomentsInfo, Options, fail, lib
+from ._library import METHODS, AssessmentNumbers, MomentsInfo, Options, fail, lib, watch
 from ._problems import Mask, Problem
 
 Vector = NDArray[np.float64]
+
+# The standard options, for which the library needs none: told by identity, as that costs least.
+_METHOD, _SEED, _TOLERANCE, _THREADS = "auto", 0, 1e-10, 1
 
 
 def expected_loss(problem: Problem, *, mask: Mask = None) -> float:
@@ -25,7 +30,7 @@ def expected_loss(problem: Problem, *, mask: Mask = None) -> float:
     Raises RouteGradError where a table does not hold it, and on overflow.
     """
     result = c_double()
-    status = lib.rg_expected_loss(_masked(problem, mask)._handle.pointer, byref(result))
+    status = lib.rg_expected_loss(_masked(problem, mask)._handle, byref(result))
     if status:
         fail(status)
     return result.value
@@ -45,10 +50,24 @@ def target(problem: Problem, target: str = "expected-loss", *, mask: Mask = None
     """
     problem = _masked(problem, mask)
     result = np.empty(problem.experts)
-    status = lib.rg_target(problem._handle.pointer, str(target).encode(), address(result), problem.experts)
+    status = lib.rg_target(problem._handle, text(target, "target"), address(result), problem.experts)
     if status:
         fail(status)
     return result
+
+
+class _Call(NamedTuple):
+    """What moments were computed from, to compute more; stays behind when they are pickled."""
+
+    problem: Problem
+    estimator: Any
+    options: Any
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Call:
+        return self
+
+    def __reduce__(self) -> Any:
+        return type(None), ()
 
 
 class Moments:
@@ -56,6 +75,9 @@ class Moments:
 
     __slots__ = ("mean", "variance", "total_variance", "method", "outcomes", "samples", "mean_error", "variance_error",
                  "_covariance", "_again")
+
+    _covariance: NDArray[np.float64] | None
+    _again: _Call | None
 
     mean: Vector
     """E ĝ, [N]."""
@@ -77,10 +99,15 @@ class Moments:
     @property
     def covariance(self) -> NDArray[np.float64]:
         """Cov ĝ, [N, N]; computed when it is first asked for."""
-        if self._covariance is None:
-            problem, handle, options = self._again
-            self._covariance = _moments(problem, handle, options, True)._covariance
-        return self._covariance
+        covariance = self._covariance
+        if covariance is None:
+            if self._again is None:
+                raise RouteGradError("covariance: not computed before these moments were pickled; ask for covariance=True")
+            watch()
+            covariance = _moments(*self._again, True)._covariance
+            assert covariance is not None
+            self._covariance = covariance
+        return covariance
 
     def __repr__(self) -> str:
         return (f"Moments(mean={self.mean!r}, variance={self.variance!r}, method={self.method!r}, "
@@ -88,8 +115,8 @@ class Moments:
 
 
 def moments(
-    problem: Problem, estimator: str, *, mask: Mask = None, covariance: bool = False, method: str = "auto",
-    samples: int | None = None, seed: int = 0, tolerance: float = 1e-10, threads: int = 1,
+    problem: Problem, estimator: str, *, mask: Mask = None, covariance: bool = False, method: str = _METHOD,
+    samples: int | None = None, seed: int = _SEED, tolerance: float = _TOLERANCE, threads: int = _THREADS,
 ) -> Moments:
     """Mean E ĝ and variance of an estimator on a problem, exact where that is known.
 
@@ -108,9 +135,9 @@ def moments(
     tolerance cannot be reached; if a callable raised, with its exception as ``__cause__``.
     """
     options = None
-    if method != "auto" or seed != 0 or tolerance != 1e-10 or threads != 1 or samples is not None:
+    if not (method is _METHOD and samples is None and seed is _SEED and tolerance is _TOLERANCE and threads is _THREADS):
         options = _options(method, samples, seed, tolerance, threads)
-    return _moments(_masked(problem, mask), _estimator(estimator), options, covariance)
+    return _moments(_masked(problem, mask), _estimator(estimator), options, flag(covariance, "covariance"))
 
 
 def _moments(problem: Problem, handle: Any, options: Any, covariance: bool) -> Moments:
@@ -121,11 +148,11 @@ def _moments(problem: Problem, handle: Any, options: Any, covariance: bool) -> M
     result._covariance = matrix = np.empty((experts, experts)) if covariance else None
     info = MomentsInfo()
     status = lib.rg_moments(
-        problem._handle.pointer, handle.pointer, options, mean.ctypes.data, variance.ctypes.data, address(matrix),
+        problem._handle, handle, options, mean.ctypes.data, variance.ctypes.data, address(matrix),
         experts, byref(info))
     if status:
         fail(status)
-    result._again = (problem, handle, options)
+    result._again = _Call(problem, handle, options)
     _describe(result, info)
     return result
 
@@ -175,7 +202,7 @@ class Assessment:
 
 def assess(
     problem: Problem, estimator: str, target: str = "expected-loss", *, mask: Mask = None, covariance: bool = False,
-    method: str = "auto", samples: int | None = None, seed: int = 0, tolerance: float = 1e-10, threads: int = 1,
+    method: str = _METHOD, samples: int | None = None, seed: int = _SEED, tolerance: float = _TOLERANCE, threads: int = _THREADS,
 ) -> Assessment:
     """Everything that a report says of an estimator on a problem: bias E ĝ − ∇, ‖bias‖/‖∇‖, cosine, √(tr Cov)/‖∇‖, …
 
@@ -183,46 +210,44 @@ def assess(
     jitter) are held against their own expected loss.
     """
     problem = _masked(problem, mask)
+    covariance = flag(covariance, "covariance")
     experts = problem.experts
     vectors = np.empty((4, experts))
     matrix = np.empty((experts, experts)) if covariance else None
     info = MomentsInfo()
     numbers = AssessmentNumbers()
     status = lib.rg_assess(
-        problem._handle.pointer, _estimator(estimator).pointer, str(target).encode(),
-        _options(method, samples, seed, tolerance, threads), *(address(vectors[k]) for k in (0, 1)), address(matrix),
-        *(address(vectors[k]) for k in (2, 3)), experts, byref(info), byref(numbers))
+        problem._handle, _estimator(estimator), text(target, "target"),
+        _options(method, samples, seed, tolerance, threads), address(vectors[0]), address(vectors[1]), address(matrix),
+        address(vectors[2]), address(vectors[3]), experts, byref(info), byref(numbers))
     if status:
         fail(status)
-    scalars = {name: getattr(numbers, name) for name, _ in numbers._fields_}
+    scalars = {field[0]: getattr(numbers, field[0]) for field in numbers._fields_}
     result = Assessment.__new__(Assessment)
     for name, value in scalars.items():
         setattr(result, name, None if value != value else value)
     _describe(result, info)
-    undefined = bool(np.isnan(vectors[2]).any())
+    mean, variance, gradient, bias = vectors
+    undefined = bool(np.isnan(gradient).any())
     result.estimator, result.target = estimator, target
-    result.mean, result.variance, result.covariance = vectors[0], vectors[1], matrix
-    result.target_gradient, result.bias = (None, None) if undefined else (vectors[2], vectors[3])
+    result.mean, result.variance, result.covariance = mean, variance, matrix
+    result.target_gradient, result.bias = (None, None) if undefined else (gradient, bias)
     return result
 
 
 def _masked(problem: Problem, mask: Mask) -> Problem:
     if not isinstance(problem, Problem):
         raise RouteGradError(f"problem: expected what mixture() or categorical() return, got {type(problem).__name__}")
+    watch()
     return problem if mask is None else problem.masked(mask)
 
 
 def _options(method: str, samples: int | None, seed: int, tolerance: float, threads: int) -> Any:
-    if method not in ("auto", "monte-carlo"):
-        raise RouteGradError(f"method: expected 'auto' or 'monte-carlo', got {method!r}")
+    if not isinstance(method, str) or method not in ("auto", "monte-carlo"):
+        raise RouteGradError(f"method: expected 'auto' or 'monte-carlo', got {shown(method)}")
     if samples is not None and method == "auto":
         raise RouteGradError("samples: goes with method='monte-carlo'")
-    if not 0 <= seed < 2**64:
-        raise RouteGradError(f"seed: expected a whole number from 0 to 2**64 - 1, got {seed}")
-    if not 1 <= threads <= 1024:
-        raise RouteGradError(f"threads: expected a whole number from 1 to 1024, got {threads}")
-    count = 100_000 if samples is None else samples
-    if not 2 <= count <= 10**12:
-        raise RouteGradError(f"samples: expected a whole number from 2 to {10**12}, got {count}")
-    options = Options(ctypes.sizeof(Options), METHODS.index(method), tolerance, count, seed, threads)
+    options = Options(
+        ctypes.sizeof(Options), METHODS.index(method), number(tolerance, "tolerance"),
+        100_000 if samples is None else whole(samples, "samples", least=0), check_seed(seed), whole(threads, "threads"))
     return ctypes.cast(ctypes.pointer(options), ctypes.c_void_p)

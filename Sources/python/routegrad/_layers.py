@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
-from ctypes import byref, c_void_p
+from ctypes import byref
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._arrays import address, as_array, require_shape
+from ._arguments import Mask, flag, mask_rule, text, whole
+from ._arrays import address, as_array, plain_mapping, require_shape, whole_numbers
 from ._errors import RouteGradError
-from ._library import LayerArguments, fail, lib
-from ._problems import Mask
+from ._library import LayerArguments, ReportHandle, fail, lib, watch
 from ._verification import texts
 
 _TENSORS = (
@@ -57,9 +57,7 @@ def audit_layer(
 
     Raises RouteGradError for shapes that do not fit, numbers that are not finite, and results that overflow float64.
     """
-    unknown = sorted(set(tensors) - set(_TENSORS) - {"labels"})
-    if unknown:
-        raise RouteGradError(f"tensors: expected {', '.join(_TENSORS)}, labels, got {unknown[0]}")
+    tensors = plain_mapping(tensors, "tensors", (*_TENSORS, "labels"))
     ranks = {"experts.w1": 3, "experts.w2": 3, "router.bias": 1, "scale": 1}
     arrays = {name: as_array(tensors[name], name, ranks.get(name, 2)) for name in _TENSORS if tensors.get(name) is not None}
     missing = [name for name in ("input", "router.weight", "experts.w1", "experts.w2") if name not in arrays]
@@ -76,25 +74,24 @@ def audit_layer(
     labels = _labels(tensors.get("labels"), t)
     at = {name: address(arrays.get(name)) for name in _TENSORS}
     layer = LayerArguments(
-        ctypes.sizeof(LayerArguments), t, d, h, e, n, activation.encode(), residual, at["input"], at["router.weight"],
+        ctypes.sizeof(LayerArguments), t, d, h, e, n, text(activation, "activation"), flag(residual, "residual"), at["input"], at["router.weight"],
         at["router.bias"], at["experts.w1"], at["experts.b1"], at["experts.w2"], at["experts.b2"], at["scale"],
         at["target"], classes, at["unembedding"], address(labels))
-    rule, threshold = (mask, 0.1) if mask is None or isinstance(mask, str) else mask
-    report = c_void_p()
+    rule, threshold = mask_rule(mask)
+    watch()
+    report = ReportHandle()
     status = lib.rg_audit_layer(
-        byref(layer), None if estimators is None else estimators.encode(), target.encode(),
-        None if rule is None else rule.encode(), threshold, threads, byref(report))
+        byref(layer), None if estimators is None else text(estimators, "estimators"), text(target, "target"), rule, threshold,
+        whole(threads, "threads"), byref(report))
     if status:
         fail(status)
-    text, findings = texts(report)
-    return LayerAudit(findings, text)
+    words, findings = texts(report)
+    return LayerAudit(findings, words)
 
 
 def _labels(values: Any, tokens: int) -> np.ndarray | None:
     if values is None:
         return None
-    labels = np.asarray(values.detach().cpu().numpy() if hasattr(values, "detach") else values)
-    if labels.dtype.kind not in "iu":
-        raise RouteGradError(f"labels: expected whole numbers, got {labels.dtype}")
+    labels = whole_numbers(values, "labels")
     require_shape(labels, (tokens,), "labels")
-    return np.ascontiguousarray(labels, dtype=np.int64)
+    return labels

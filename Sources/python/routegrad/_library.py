@@ -7,8 +7,11 @@ import ctypes.util
 import os
 import pathlib
 import threading
+from collections.abc import Generator
 from ctypes import POINTER, c_char_p, c_double, c_int, c_int64, c_size_t, c_uint64, c_void_p
+from typing import Any, NoReturn
 
+from ._arguments import one_line
 from ._errors import RouteGradError
 
 _NAME = "libCRouteGrad.so"
@@ -16,13 +19,15 @@ _NAME = "libCRouteGrad.so"
 # What rg_status stands for, in its order.
 _STATUS = (
     "ok", "invalid-argument", "invalid-data", "buffer-too-small", "unavailable", "overflow",
-    "tolerance-not-reached", "callback-failed", "callback-not-finite",
+    "tolerance-not-reached", "callback-failed", "callback-not-finite", "interrupted",
 )
 
 # rg_method, in its order.
 METHODS = ("auto", "enumeration", "quadrature", "monte-carlo")
 
 FUNCTION = ctypes.CFUNCTYPE(c_int, c_void_p, c_void_p, c_size_t, c_void_p, c_void_p)
+
+INTERRUPTION = ctypes.CFUNCTYPE(c_int, c_void_p)
 
 ROUTER = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_size_t, POINTER(c_size_t))
 
@@ -111,6 +116,7 @@ class LayerArguments(ctypes.Structure):
 # Arrays are handed over as addresses (c_void_p), which costs least.
 _PROTOTYPES = {
     "rg_last_error": (c_char_p,),
+    "rg_set_interruption": (None, INTERRUPTION, c_void_p),
     "rg_version": (c_char_p,),
     "rg_problem_from_json": (c_int, c_char_p, c_size_t, POINTER(c_void_p)),
     "rg_problems_from_json": (c_int, c_char_p, c_size_t, POINTER(c_void_p), c_size_t, POINTER(c_size_t)),
@@ -171,38 +177,132 @@ def _load() -> ctypes.CDLL:
 
 lib = _load()
 
-# What a caller's function raised, for the thread that it raised on.
-raised = threading.local()
+class _Thread(threading.local):
+    """What is kept for a thread."""
+
+    exception: BaseException | None = None
+    """What a caller's function raised, or the handler of a signal, while the library was computing."""
+    interruption: Any = None
+    """What the library asks whether to go on."""
+    entering: bool = False
+    """Whether it was told to go on, and has not come into a caller's function since."""
 
 
-def fail(status: int) -> None:
+raised = _Thread()
+
+
+def _interruption() -> Generator[int, Any, None]:
+    """Whether to end a computation, again and again.
+
+    A signal's handler runs where Python runs, and what it raises is raised there, often before a function's first ``try``. Nothing may
+    be raised into C. So the library resumes this, within its ``try``.
+    """
+    end = 0
+    while True:
+        try:
+            while True:
+                yield end
+                end, raised.entering = 0, True
+        except GeneratorExit:
+            return
+        except BaseException as error:  # noqa: BLE001 - raised again on the other side
+            raised.exception = error
+            end, raised.entering = 1, False
+
+
+def watch() -> None:
+    """Lets signals, Ctrl-C first of all, end long computations of this thread."""
+    if raised.interruption is None:
+        asked = _interruption()
+        next(asked)
+        raised.interruption = INTERRUPTION(asked.send)
+        lib.rg_set_interruption(raised.interruption, None)
+
+
+def fail(status: int) -> NoReturn:
     """Raises what a status other than 0 stands for."""
     message = lib.rg_last_error().decode()
+    for structure in ("options.", "criteria.", "layer."):
+        message = message.removeprefix(structure)
     name = _STATUS[status] if 0 <= status < len(_STATUS) else f"status {status}"
     cause = None
-    if name == "callback-failed":
-        cause = getattr(raised, "exception", None)
-        raised.exception = None
+    if raised.entering and name in ("callback-failed", "callback-not-finite"):
+        # A signal came in the very moment between the question and the first line of the caller's function. What its handler raised is
+        # lost to ctypes, which printed it.
+        raised.entering = False
+        raise KeyboardInterrupt
+    if name in ("callback-failed", "interrupted"):
+        cause, raised.exception = raised.exception, None
+        if name == "interrupted":
+            raise KeyboardInterrupt if cause is None else cause
         if cause is not None and not isinstance(cause, Exception):
             raise cause  # KeyboardInterrupt and its like are not ours to wrap
         if cause is not None:
-            message = f"{message.split(' failed')[0]} raised {type(cause).__name__}: {cause}"
-    raise RouteGradError(message, name) from cause
+            message = f"{message.split(' failed')[0]} raised {type(cause).__name__}: {_words(cause)}"
+    raise RouteGradError(one_line(message, 2000), name) from cause
 
 
-class Handle:
-    """A pointer that the library made, given back when nobody uses it any more."""
+def _words(error: Exception) -> str:
+    try:
+        return one_line(str(error), 500)
+    except Exception:  # noqa: BLE001 - of a stranger's __str__
+        return "(it cannot be printed)"
 
-    __slots__ = ("_destroy", "pointer")
 
-    def __init__(self, pointer: c_void_p, destroy):
-        self.pointer = pointer.value
-        self._destroy = destroy
+class Handle(c_void_p):
+    """What the library made, given back when nobody uses it any more.
 
-    def __del__(self):
-        self._destroy(self.pointer)
+    It is handed to the library as it is, never as a number taken out of it: a call holds on to its arguments, so a handle lives as
+    long as any call uses it, whatever other threads forget meanwhile. Made empty, and filled in by the call that is given it by
+    reference. It cannot be pickled,
+    and its copies are itself.
+    """
+
+    _destroy: Any
+
+    def __del__(self) -> None:
+        if self.value:
+            self._destroy(self)
+
+    def __copy__(self) -> Handle:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Handle:
+        return self
+
+
+class ProblemHandle(Handle):
+    """``rg_problem``, and the Python function that it calls, if it calls one."""
+
+    _destroy = lib.rg_problem_destroy
+    function: Any = None
+
+
+class EstimatorHandle(Handle):
+    """``rg_estimator``."""
+
+    _destroy = lib.rg_estimator_destroy
+
+
+class OutcomesHandle(Handle):
+    """``rg_outcomes``."""
+
+    _destroy = lib.rg_outcomes_destroy
+
+
+class TestHandle(Handle):
+    """``rg_test``."""
+
+    __test__ = False  # pytest would take it for a test
+    _destroy = lib.rg_test_destroy
+
+
+class ReportHandle(Handle):
+    """``rg_report``."""
+
+    _destroy = lib.rg_report_destroy
 
 
 def version() -> str:
     """The library's version."""
-    return lib.rg_version().decode()
+    return str(lib.rg_version().decode())

@@ -9,8 +9,12 @@ from ctypes import byref, c_int, c_void_p
 from dataclasses import dataclass
 from typing import Any
 
+from ._arguments import seed as check_seed
+from ._arguments import shown, text, whole
+from ._arrays import as_array
 from ._errors import RouteGradError
-from ._library import ROUTER, VERDICTS, fail, lib, raised
+from ._library import ROUTER, VERDICTS, ReportHandle, fail, lib, raised, watch
+from ._problems import to_json
 from ._routers import adapter
 from ._verification import texts
 
@@ -69,29 +73,34 @@ def lint(
 
     Raises RouteGradError if the router raised, its exception as ``__cause__``, or its answer cannot be read.
     """
+    n, k, seed = whole(experts, "experts"), whole(top_k, "top_k"), check_seed(seed)
+    if name is None:
+        name = getattr(router, "__name__", type(router).__name__)
     profile = {
-        "name": name or getattr(router, "__name__", type(router).__name__), "experts": experts, "topK": top_k,
+        "name": text(name, "name").decode(), "experts": n, "topK": k,
         "uniforms": uniforms, "takes": takes, "gates": gates, "mask": _pair(mask, "mask", "rule", "threshold"),
-        "outputScales": list(output_scales), "gradientFactor": gradient_factor,
+        "outputScales": as_array(output_scales, "output_scales", 1).tolist(), "gradientFactor": gradient_factor,
         "jitter": _pair(jitter, "jitter", "on", "width"),
         "auxiliaryLoss": _pair(auxiliary_loss, "auxiliary_loss", "counting", "coefficient"), "capacity": capacity,
         "routesJointly": routes_jointly, "mayChooseFewer": may_choose_fewer, "precision": precision,
     }
+    profile = json.loads(to_json(profile, "profile"))  # numbers of NumPy as Python's; refused here if it is none of JSON's
     driven = adapter(router, framework, profile)
     answer = _exchange(driven.profile, driven.answer)
-    verdict, report = c_int(), c_void_p()
-    status = lib.rg_lint(answer, None, experts, top_k, seed, byref(verdict), byref(report))
+    watch()
+    verdict, report = c_int(), ReportHandle()
+    status = lib.rg_lint(answer, None, n, k, seed, byref(verdict), byref(report))
     if status:
         fail(status)
-    text, findings = texts(report)
-    return Lint(VERDICTS[verdict.value], findings, text)
+    words, findings = texts(report)
+    return Lint(VERDICTS[verdict.value], findings, words)
 
 
 def _pair(value: tuple[str, float] | None, name: str, first: str, second: str) -> dict[str, Any] | None:
     if value is None:
         return None
-    if isinstance(value, str) or len(value) != 2:
-        raise RouteGradError(f"{name}: expected a pair of {first} and {second}, got {value!r}")
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise RouteGradError(f"{name}: expected a pair of {first} and {second}, got {shown(value)}")
     return {first: value[0], second: value[1]}
 
 
@@ -101,11 +110,12 @@ def _exchange(profile: Mapping[str, Any], answer: Callable[[dict[str, Any]], dic
 
     def call(_context: int, line: int, length: int, answered: Any) -> int | None:
         try:
+            raised.entering = False
             asked = json.loads(ctypes.string_at(line, length))
             given = answer(asked) if "call" in asked else profile
-            text = json.dumps(given, allow_nan=False).encode()
-            said[:] = [ctypes.c_char_p(text)]
-            answered[0] = len(text)
+            line_back = json.dumps(given, allow_nan=False).encode()
+            said[:] = [ctypes.c_char_p(line_back)]
+            answered[0] = len(line_back)
             return ctypes.cast(said[0], c_void_p).value
         except BaseException as error:  # noqa: BLE001 - nothing may pass through C; it is raised again on the other side
             raised.exception = error

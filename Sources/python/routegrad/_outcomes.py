@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from ctypes import byref, c_void_p
+from ctypes import byref
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ._arguments import seed as check_seed
+from ._arguments import shown, whole
 from ._arrays import address
 from ._errors import RouteGradError
 from ._estimators import estimator as _estimator
 from ._expectations import _masked
-from ._library import Handle, OutcomesShape, fail, lib
+from ._library import OutcomesHandle, OutcomesShape, fail, lib
 from ._problems import Mask, Problem
 
 
@@ -40,14 +42,13 @@ def outcomes(problem: Problem, estimator: str, *, mask: Mask = None) -> list[Out
     Raises RouteGradError if there are infinitely many or more than 2²⁰, the estimator is not defined on the problem, or a
     gradient overflows float64.
     """
-    result = c_void_p()
+    handle = OutcomesHandle()
     status = lib.rg_outcomes_create(
-        _masked(problem, mask)._handle.pointer, _estimator(estimator).pointer, byref(result))
+        _masked(problem, mask)._handle, _estimator(estimator), byref(handle))
     if status:
         fail(status)
-    handle = Handle(result, lib.rg_outcomes_destroy)
     shape = OutcomesShape()
-    lib.rg_outcomes_describe(handle.pointer, byref(shape))
+    lib.rg_outcomes_describe(handle, byref(shape))
     count = shape.count
     probability = np.empty(count)
     gradient = np.empty((count, shape.experts))
@@ -55,7 +56,7 @@ def outcomes(problem: Problem, estimator: str, *, mask: Mask = None) -> list[Out
     coins = np.empty((count, shape.coins_width), np.int64)
     multiplier = np.empty((count, shape.multiplier_width))
     status = lib.rg_outcomes_get(
-        handle.pointer, 0, count, *map(address, (probability, choice, coins, multiplier, gradient)))
+        handle, 0, count, *map(address, (probability, choice, coins, multiplier, gradient)))
     if status:
         fail(status)
     listed = []
@@ -77,12 +78,14 @@ def sample(
     Raises RouteGradError if the estimator is not defined on the problem, or a sample overflows float64.
     """
     problem = _masked(problem, mask)
-    if not 0 <= seed < 2**64 or not 1 <= threads <= 1024 or not 0 <= count <= 10**12:
-        raise RouteGradError(f"sample: count, seed or threads out of range: {count}, {seed}, {threads}")
-    result = np.empty((count, problem.experts))
-    status = lib.rg_sample(
-        problem._handle.pointer, _estimator(estimator).pointer, seed, threads, count, address(result),
-        problem.experts)
+    handle, seed, threads, rows = _estimator(estimator), check_seed(seed), whole(threads, "threads"), whole(count, "count")
+    if rows < 0:
+        raise RouteGradError(f"count: expected a whole number of at least 0, got {shown(count)}")
+    try:
+        result = np.empty((rows, problem.experts))
+    except (MemoryError, ValueError) as error:
+        raise RouteGradError(f"count: expected as many samples as memory can hold, got {shown(count)}") from error
+    status = lib.rg_sample(problem._handle, handle, seed, threads, rows, address(result), problem.experts)
     if status:
         fail(status)
     return result

@@ -7,42 +7,51 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from ctypes import byref, c_double, c_size_t, c_void_p, memmove
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._arrays import address, as_array, require_shape
+from ._arguments import Mask, mask_rule, one_line, shown
+from ._arrays import address, as_array, plain_array, plain_mapping, require_shape
 from ._errors import RouteGradError
-from ._library import FUNCTION, Handle, MixtureArguments, fail, lib, raised
+from ._library import FUNCTION, MixtureArguments, ProblemHandle, fail, lib, raised
 
 Function = Callable[[NDArray[np.float64]], tuple[float, ArrayLike]]
 """A point [width] to the value there and the gradient [width]."""
 
-Mask = Union[None, str, tuple[str, float]]
-"""``None`` or ``"none"``, ``("paper", r)``, ``("reference-code", r)``; a rule alone has the threshold 0.1."""
+
+_MOST_MASKS = 64
 
 
 class Problem:
     """A problem and its mask; made by :func:`mixture`, :func:`categorical` and :func:`problem`. It never changes."""
 
-    __slots__ = ("_handle", "_function", "_masked", "_text", "experts", "kind", "__weakref__")
+    __slots__ = ("_handle", "_masked", "_text", "experts", "kind", "__weakref__")
 
     experts: int
     """N."""
     kind: str
     """``"mixture"`` or ``"categorical"``."""
 
-    def __init__(self, handle: Handle, function: Any = None, text: str | None = None):
+    def __init__(self, handle: ProblemHandle, text: str | None = None):
         self._handle = handle
-        self._function = function  # kept alive: the library calls it
         self._masked: dict[Any, Problem] = {}
         self._text = text
-        self.experts = lib.rg_problem_experts(handle.pointer)
-        self.kind = lib.rg_problem_kind(handle.pointer).decode()
+        self.experts = lib.rg_problem_experts(handle)
+        self.kind = lib.rg_problem_kind(handle).decode()
 
     def __repr__(self) -> str:
         return self._text or f"<routegrad {self.kind} problem of {self.experts} experts>"
+
+    def __copy__(self) -> Problem:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Problem:
+        return self
+
+    def __reduce__(self) -> Any:
+        raise RouteGradError("problem: cannot be pickled; make it again from the same arrays")
 
     def masked(self, mask: Mask) -> Problem:
         """The same problem under a mask: ``("paper", r)`` keeps j iff θ* − θ_j ≤ r(|θ*| + |θ_j|), ``("reference-code", r)``
@@ -52,23 +61,26 @@ class Problem:
         """
         if mask is None:
             return self
-        found = self._masked.get(mask)
+        rule, threshold = mask_rule(mask)
+        found = self._masked.get((rule, threshold))
         if found is None:
-            rule, threshold = (mask, 0.1) if isinstance(mask, str) else mask
-            result = c_void_p()
-            status = lib.rg_problem_masked(self._handle.pointer, rule.encode(), threshold, byref(result))
+            result = ProblemHandle()
+            status = lib.rg_problem_masked(self._handle, rule, threshold, byref(result))
             if status:
                 fail(status)
             text = f"{self._text}.masked({mask!r})" if self._text else None
-            found = Problem(Handle(result, lib.rg_problem_destroy), self._function, text)
-            self._masked[mask] = found
+            result.function = self._handle.function
+            found = Problem(result, text)
+            if len(self._masked) >= _MOST_MASKS:
+                self._masked.clear()
+            self._masked[rule, threshold] = found
         return found
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
         """π, [N]; 0 for experts that the mask leaves out."""
         result = np.empty(self.experts)
-        status = lib.rg_problem_probabilities(self._handle.pointer, address(result), self.experts)
+        status = lib.rg_problem_probabilities(self._handle, address(result), self.experts)
         if status:
             fail(status)
         return result
@@ -116,10 +128,10 @@ def mixture(
     arguments = MixtureArguments(
         ctypes.sizeof(MixtureArguments), experts, width, address(theta), address(outputs), address(weights),
         address(defaults), 0 if point is None else point.size, address(weight), address(bias), address(point))
-    result = c_void_p()
+    result = ProblemHandle()
     if isinstance(loss, Mapping):
         function = None
-        text = _json(loss)
+        text = to_json(loss, "loss")
         status = lib.rg_mixture_with_loss(byref(arguments), text, len(text), byref(result))
     else:
         if outputs is None:
@@ -128,7 +140,8 @@ def mixture(
         status = lib.rg_mixture_with_function(byref(arguments), function, None, byref(result))
     if status:
         fail(status)
-    return Problem(Handle(result, lib.rg_problem_destroy), function)
+    result.function = function
+    return Problem(result)
 
 
 def categorical(logits: ArrayLike, objective: Mapping[str, Any] | Function) -> Problem:
@@ -144,44 +157,59 @@ def categorical(logits: ArrayLike, objective: Mapping[str, Any] | Function) -> P
     Raises RouteGradError if the shapes disagree, a number is not finite, or the dict is not an objective.
     """
     theta = as_array(logits, "logits", 1)
-    result = c_void_p()
+    result = ProblemHandle()
     if isinstance(objective, Mapping):
         function = None
-        text = _json(objective)
+        text = to_json(objective, "objective")
         status = lib.rg_categorical_with_objective(address(theta), theta.size, text, len(text), byref(result))
     else:
         function = _trampoline(objective, "objective")
         status = lib.rg_categorical_with_function(address(theta), theta.size, function, None, byref(result))
     if status:
         fail(status)
-    return Problem(Handle(result, lib.rg_problem_destroy), function)
+    result.function = function
+    return Problem(result)
 
 
 def problem(source: Mapping[str, Any] | str | bytes) -> Problem:
     """The problem of a dict or a JSON text in the format ``routegrad.problem/1`` (``schema`` may be left out of a dict)."""
     if isinstance(source, Mapping):
-        source = _json({"schema": "routegrad.problem/1", **source})
-    text = source.encode() if isinstance(source, str) else bytes(source)
-    result = c_void_p()
+        text = to_json({"schema": "routegrad.problem/1", **dict(source)}, "problem")
+    elif isinstance(source, str):
+        text = source.encode("utf-8", "surrogatepass")  # refused there, if there are any
+    elif isinstance(source, (bytes, bytearray, memoryview)):
+        text = bytes(source)
+    else:
+        raise RouteGradError(f"problem: expected a dict or a JSON text, got {shown(source)}")
+    result = ProblemHandle()
     status = lib.rg_problem_from_json(text, len(text), byref(result))
     if status:
         fail(status)
-    return Problem(Handle(result, lib.rg_problem_destroy))
+    return Problem(result)
 
 
 def problems(path: str | os.PathLike[str]) -> list[Problem]:
-    """The problems of a file in the format ``routegrad.problem/1`` or ``routegrad.problems/1``, in order."""
-    with open(path, "rb") as file:
-        text = file.read()
+    """The problems of a file in the format ``routegrad.problem/1`` or ``routegrad.problems/1``, in order.
+
+    Raises RouteGradError if it cannot be read, with the ``OSError`` as ``__cause__``, or does not hold problems.
+    """
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        raise RouteGradError(f"path: expected a path, got {shown(path)}")
+    try:
+        with open(path, "rb") as file:
+            text = file.read()
+    except (OSError, ValueError, TypeError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise RouteGradError(one_line(f"{shown(path)}: cannot be read: {reason}", 500), "invalid-data") from error
     count = c_size_t()
     status = lib.rg_problems_from_json(text, len(text), None, 0, byref(count))
-    if count.value == 0:
+    if status and count.value == 0:
         fail(status)
     handles = (c_void_p * count.value)()
     status = lib.rg_problems_from_json(text, len(text), handles, count.value, byref(count))
     if status:
         fail(status)
-    return [Problem(Handle(c_void_p(handle), lib.rg_problem_destroy)) for handle in handles]
+    return [Problem(handle) for handle in [ProblemHandle(handle) for handle in handles]]
 
 
 def _router(
@@ -189,9 +217,9 @@ def _router(
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     if router is None:
         return None, None, None
-    unknown = sorted(set(router) - {"weight", "bias", "input"})
-    if unknown or "weight" not in router or "input" not in router:
-        raise RouteGradError(f"router: expected weight, input and perhaps bias, got {', '.join(sorted(router))}")
+    router = plain_mapping(router, "router", ("weight", "input", "bias"))
+    if "weight" not in router or "input" not in router:
+        raise RouteGradError(f"router: expected weight, input and perhaps bias, got {', '.join(router) or 'nothing'}")
     weight = as_array(router["weight"], "router.weight", 2)
     point = as_array(router["input"], "router.input", 1)
     bias = None if router.get("bias") is None else as_array(router["bias"], "router.bias", 1)
@@ -200,15 +228,21 @@ def _router(
     return weight, bias, point
 
 
-def _json(content: Mapping[str, Any]) -> bytes:
+def to_json(content: Mapping[str, Any], name: str) -> bytes:
+    """A dict as JSON, arrays and tensors in it as lists. What is not finite is written so that the library refuses it, with its place."""
     def convert(value: Any) -> Any:
-        if hasattr(value, "detach"):
-            value = value.detach().cpu().double().numpy()
-        if isinstance(value, (np.ndarray, np.generic)):
-            return value.tolist()
-        raise RouteGradError(f"expected what JSON can hold, got {type(value).__name__}", "invalid-data")
+        if isinstance(value, Mapping):
+            return dict(value)
+        if isinstance(value, (np.ndarray, np.generic)) or hasattr(value, "detach") or hasattr(value, "__array__"):
+            return plain_array(value, name).tolist()
+        raise RouteGradError(f"{name}: expected what JSON can hold, got {type(value).__name__}", "invalid-data")
 
-    return json.dumps(content, default=convert).encode()
+    try:
+        return json.dumps(dict(content), default=convert).encode()
+    except RouteGradError:
+        raise
+    except Exception as error:  # noqa: BLE001 - keys that are no strings, a dict within itself, a number of 5000 digits
+        raise RouteGradError(f"{name}: expected what JSON can hold, got {shown(content)}", "invalid-data") from error
 
 
 def _trampoline(function: Function, role: str) -> Any:
@@ -218,12 +252,15 @@ def _trampoline(function: Function, role: str) -> Any:
 
     def call(_context: int, point: int, width: int, value: int, gradient: int) -> int:
         try:
-            given = np.frombuffer((c_double * width).from_address(point)).copy()
+            raised.entering = False
+            given = np.array((c_double * width).from_address(point))
             result, slope = function(given)
             slope = as_array(slope, "the gradient", 1)
             require_shape(slope, (width,), "the gradient")
+            if isinstance(result, (str, bytes)):
+                raise RouteGradError(f"the value: expected a number, got {shown(result)}")
             c_double.from_address(value).value = float(result)
-            memmove(gradient, address(slope), slope.nbytes)
+            memmove(gradient, slope.ctypes.data, slope.nbytes)
             return 0
         except BaseException as error:  # noqa: BLE001 - nothing may pass through C; it is raised again on the other side
             raised.exception = error

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._arguments import one_line, shown
+from ._arrays import plain_array
 from ._errors import RouteGradError
 
 _EXTRAS = {"dispatch": "dispatch", "auxiliary_loss": "auxiliaryLoss"}
@@ -18,20 +20,25 @@ _EXTRAS = {"dispatch": "dispatch", "auxiliary_loss": "auxiliaryLoss"}
 
 def adapter(router: Any, framework: str | None, profile: dict[str, Any]) -> Any:
     """What drives a router; none of the frameworks is imported unless the router is one of its own."""
-    if hasattr(router, "profile") and callable(getattr(router, "answer", None)):
+    if not isinstance(router, type) and hasattr(router, "profile") and callable(getattr(router, "answer", None)):
         return router
     if not callable(router):
         raise RouteGradError(f"router: expected a callable, got {type(router).__name__}")
+    if framework is not None and not isinstance(framework, str):
+        raise RouteGradError(f"framework: expected 'torch', 'jax' or 'numpy', got {shown(framework)}")
     if framework is None:
         framework = _framework(router)
-    if framework == "torch":
-        from ._torch import TorchAdapter
-        return TorchAdapter(router, profile)
-    if framework == "jax":
-        return JaxAdapter(router, profile)
+    try:
+        if framework == "torch":
+            from ._torch import TorchAdapter
+            return TorchAdapter(router, profile)
+        if framework == "jax":
+            return JaxAdapter(router, profile)
+    except ImportError as error:
+        raise RouteGradError(f"framework: {framework} cannot be imported: {one_line(str(error))}") from error
     if framework == "numpy":
         return Adapter(router, profile)
-    raise RouteGradError(f"framework: expected 'torch', 'jax' or 'numpy', got {framework!r}")
+    raise RouteGradError(f"framework: expected 'torch', 'jax' or 'numpy', got {shown(framework)}")
 
 
 def _framework(router: Any) -> str:
@@ -90,7 +97,7 @@ class Adapter:
     @staticmethod
     def array(value: Any) -> NDArray[Any]:
         """An array of the framework as NumPy's."""
-        return np.asarray(value)
+        return plain_array(value, "router")
 
     def plain_arrays(self, result: Mapping[str, Any], tokens: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Choice and multipliers, [T, k], checked."""
@@ -132,26 +139,30 @@ class JaxAdapter(Adapter):
 
 def _named(result: Any, names: tuple[str, ...]) -> Mapping[str, Any]:
     """A router's result by name."""
-    if not isinstance(result, Mapping):
-        if not isinstance(result, (tuple, list)) or len(result) != len(names):
-            raise RouteGradError(f"router: expected ({', '.join(names)}) or a dict of them, got {type(result).__name__}")
-        result = dict(zip(names, result))
-    missing = [name for name in names if name not in result]
+    if isinstance(result, Mapping):
+        named: Mapping[str, Any] = result
+    elif isinstance(result, (tuple, list)) and len(result) == len(names):
+        named = dict(zip(names, result))
+    else:
+        raise RouteGradError(f"router: expected ({', '.join(names)}) or a dict of them, got {type(result).__name__}")
+    missing = [name for name in names if name not in named]
     if missing:
         raise RouteGradError(f"router: expected {', '.join(names)}, {missing[0]} is missing")
-    return result
+    return named
 
 
 def _has_parameter(function: Callable[..., Any], name: str) -> bool:
     try:
         return name in inspect.signature(function).parameters
-    except (TypeError, ValueError):
+    except Exception:  # noqa: BLE001 - whatever a stranger's signature raises
         return False
 
 
 def _plain(array: Any) -> Any:
     """Nested lists; what is not finite becomes null."""
-    array = np.asarray(array)
-    if array.dtype.kind != "f" or np.isfinite(array).all():
-        return array.tolist()
-    return np.where(np.isfinite(array), array.astype(object), None).tolist()
+    found = plain_array(array, "router")
+    if found.dtype.kind != "f" or np.isfinite(found).all():
+        return found.tolist()
+    written = found.astype(object)
+    written[~np.isfinite(found)] = None
+    return written.tolist()

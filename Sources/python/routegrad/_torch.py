@@ -88,7 +88,3 @@ class TorchAdapter(Adapter):
 
     def call(self, logits: Any, uniforms: Any, training: bool) -> Any:
         return self.router(logits, **({"training": training} if self.takes_training else {}))
-
-    @staticmethod
-    def array(value: Any) -> Any:
-        return value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import ctypes
 import json
+import math
 from collections.abc import Iterator, Mapping
-from ctypes import byref, c_int, c_void_p
+from ctypes import byref, c_int
 from dataclasses import dataclass
 from typing import Any, Union
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._arrays import address, as_array, require_shape
+from ._arguments import number, shown, text, whole
+from ._arrays import address, as_array, plain_mapping, require_shape, whole_numbers
 from ._errors import RouteGradError
 from ._estimators import estimator as _estimator
 from ._expectations import _masked
-from ._library import VERDICTS, Criteria, Handle, Samples, fail, lib
+from ._library import VERDICTS, Criteria, ReportHandle, Samples, TestHandle, fail, lib
 from ._problems import Mask, Problem
 
 Batch = Union[ArrayLike, Mapping[str, ArrayLike]]
 """Gradients, [T, N], or a dict of ``gradient`` [T, N] and any of ``choice`` [T, k], ``coins`` [T, c], ``probability`` [T]."""
 
-_FIELDS = {"gradient", "choice", "coins", "probability"}
+_FIELDS = ("gradient", "choice", "coins", "probability")
 _MOST_ROWS = 1 << 16
 
 
@@ -40,7 +42,7 @@ class Verification:
     @property
     def samples(self) -> int:
         """The samples, or outcomes, that the verdict rests on."""
-        return self.evidence["samples"]["count"]
+        return int(self.evidence["samples"]["count"])
 
     @property
     def seed(self) -> int | None:
@@ -87,18 +89,17 @@ def verify(
     for batch in samples if isinstance(samples, Iterator) else (samples,):
         if not _feed(test, batch, problem.experts):
             break
-    verdict, report = c_int(), c_void_p()
-    status = lib.rg_test_verdict(test.pointer, byref(verdict), byref(report))
+    verdict, report = c_int(), ReportHandle()
+    status = lib.rg_test_verdict(test, byref(verdict), byref(report))
     if status:
         fail(status)
-    text, evidence = texts(report)
-    return Verification(VERDICTS[verdict.value], evidence, text)
+    words, evidence = texts(report)
+    return Verification(VERDICTS[verdict.value], evidence, words)
 
 
-def texts(report: c_void_p) -> tuple[str, dict[str, Any]]:
-    """A report's text and JSON; ends the report."""
-    handle = Handle(report, lib.rg_report_destroy)
-    return lib.rg_report_text(handle.pointer).decode(), json.loads(lib.rg_report_json(handle.pointer))
+def texts(report: ReportHandle) -> tuple[str, dict[str, Any]]:
+    """A report's text and JSON."""
+    return lib.rg_report_text(report).decode(), json.loads(lib.rg_report_json(report))
 
 
 def _criteria(
@@ -107,28 +108,36 @@ def _criteria(
 ) -> Criteria:
     if (bounds is None) != (target is None):
         raise RouteGradError("bounds: expected with a target, and only then: an estimator's samples have bounds of their own")
-    if max_samples is not None and not 1 <= max_samples < 2**63:
-        raise RouteGradError(f"max_samples: expected a whole number of at least 1, got {max_samples}")
-    low, high = (0.0, 0.0) if bounds is None else bounds
-    return Criteria(ctypes.sizeof(Criteria), false_fail, false_pass, bias, tolerance, low, high, max_samples or 0)
+    most = 0 if max_samples is None else whole(max_samples, "max_samples")  # 0: no limit
+    if max_samples is not None and most < 1:
+        raise RouteGradError(f"max_samples: expected a whole number of at least 1, got {shown(max_samples)}")
+    low, high = 0.0, 0.0
+    if bounds is not None:
+        if not isinstance(bounds, (tuple, list)) and getattr(bounds, "shape", None) != (2,) or len(bounds) != 2:
+            raise RouteGradError(f"bounds: expected a pair of numbers, got {shown(bounds)}")
+        low, high = (number(bound, "bounds") for bound in bounds)
+        if not low < high or high - low == math.inf:
+            raise RouteGradError(f"bounds: expected what every coordinate of a sample lies between, got {shown(bounds)}")
+    return Criteria(
+        ctypes.sizeof(Criteria), number(false_fail, "false_fail_rate"), number(false_pass, "false_pass_rate"),
+        number(bias, "detectable_bias"), number(tolerance, "tolerance"), low, high, most)
 
 
-def _test(problem: Problem, estimator: str | None, target: str | None, criteria: Criteria) -> Handle:
-    result = c_void_p()
+def _test(problem: Problem, estimator: str | None, target: str | None, criteria: Criteria) -> TestHandle:
+    result = TestHandle()
     handle = None if estimator is None else _estimator(estimator)
     status = lib.rg_test_create(
-        problem._handle.pointer, None if handle is None else handle.pointer,
-        None if target is None else str(target).encode(), byref(criteria), byref(result))
+        problem._handle, handle, None if target is None else text(target, "target"), byref(criteria), byref(result))
     if status:
         fail(status)
-    return Handle(result, lib.rg_test_destroy)
+    return result
 
 
-def _feed(test: Handle, batch: Batch, experts: int) -> bool:
+def _feed(test: TestHandle, batch: Batch, experts: int) -> bool:
     """Adds a batch, piece by piece; whether more is wanted."""
-    fields = dict(batch) if isinstance(batch, Mapping) else {"gradient": batch}
-    if "gradient" not in fields or not set(fields) <= _FIELDS:
-        raise RouteGradError(f"samples: expected gradient and perhaps choice, coins, probability, got {sorted(fields)}")
+    fields = plain_mapping(batch, "samples", _FIELDS) if isinstance(batch, Mapping) else {"gradient": batch}
+    if "gradient" not in fields:
+        raise RouteGradError("samples: expected gradient and perhaps choice, coins, probability, got no gradient")
     gradient = as_array(fields["gradient"], "samples", 2)
     count = gradient.shape[0]
     require_shape(gradient, (count, experts), "samples")
@@ -138,13 +147,14 @@ def _feed(test: Handle, batch: Batch, experts: int) -> bool:
         probability = as_array(probability, "probability", 1)
         require_shape(probability, (count,), "probability")
     more = c_int(1)
-    rows = count if choice is None else _MOST_ROWS  # choices are copied, so not all at once
-    for start in range(0, max(count, 1), max(rows, 1)):
-        piece = [None if a is None else a[start:start + rows] for a in (gradient, choice, coins, probability)]
+    # Not all at once: choices are copied, and what a signal's handler raises comes up between pieces.
+    for start in range(0, max(count, 1), _MOST_ROWS):
+        rows, *draws = (None if a is None else a[start:start + _MOST_ROWS] for a in (gradient, choice, coins, probability))
+        assert rows is not None
         samples = Samples(
-            ctypes.sizeof(Samples), len(piece[0]), experts, address(piece[0]), address(piece[1]), _width(choice),
-            address(piece[2]), _width(coins), address(piece[3]))
-        status = lib.rg_test_feed(test.pointer, byref(samples), byref(more))
+            ctypes.sizeof(Samples), len(rows), experts, address(rows), address(draws[0]), _width(choice), address(draws[1]),
+            _width(coins), address(draws[2]))
+        status = lib.rg_test_feed(test, byref(samples), byref(more))
         if status:
             fail(status)
         if not more.value:
@@ -160,13 +170,9 @@ def _indices(values: Any, name: str, count: int) -> np.ndarray | None:
     """Whole numbers, [count, k]; a list [count] is one of each."""
     if values is None:
         return None
-    if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
-    array = np.asarray(values)
-    if array.size and array.dtype.kind not in "iu":
-        raise RouteGradError(f"{name}: expected whole numbers, got {array.dtype}")
+    array = whole_numbers(values, name)
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2 or array.shape[0] != count:
         raise RouteGradError(f"{name}: expected {count} rows, as many as gradients, got shape {list(array.shape)}")
-    return np.ascontiguousarray(array, dtype=np.int64)
+    return array

@@ -12,12 +12,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._arguments import number, shown
+from ._arrays import as_array, require_shape
+from ._errors import RouteGradError
 from ._expectations import target as _target
 from ._lint import lint
 from ._outcomes import outcomes
@@ -45,19 +48,22 @@ class RandomProblem(Problem):
 
 def evaluate(loss: dict[str, Any], point: ArrayLike) -> tuple[float, NDArray[np.float64]]:
     """The value and the gradient of the losses that the strategies draw, in NumPy: for a test's own side."""
-    z = np.asarray(point, dtype=np.float64)
-    field = {name: np.asarray(value, dtype=np.float64) for name, value in loss.items() if name != "type"}
-    kind = loss["type"]
+    z = as_array(point, "point", 1)
+    known = {"linear": {"coefficients": 1}, "quadratic": {"matrix": 2, "linear": 1}, "log-cosh": {"scales": 1, "targets": 1}}
+    kind = loss.get("type") if isinstance(loss, Mapping) else None
+    if not isinstance(kind, str) or kind not in known:
+        raise RouteGradError(f"loss.type: expected {', '.join(known)}, got {shown(kind)}")
+    field = {name: as_array(loss.get(name), f"loss.{name}", rank) for name, rank in known[kind].items()}
+    for name, array in field.items():
+        require_shape(array, (z.size,) * array.ndim, f"loss.{name}")
     if kind == "linear":
         return float(field["coefficients"] @ z), field["coefficients"]
     if kind == "quadratic":
-        slope = field["matrix"] @ z
+        slope = 0.5 * (field["matrix"] @ z + z @ field["matrix"])
         return float(0.5 * z @ slope + field["linear"] @ z), slope + field["linear"]
-    if kind == "log-cosh":
-        u = field["scales"] * z - field["targets"]
-        size = np.abs(u)
-        return float(np.sum(size + np.log1p(np.exp(-2 * size)) - np.log(2))), field["scales"] * np.tanh(u)
-    raise ValueError(f"expected linear, quadratic or log-cosh, got {kind}")
+    u = field["scales"] * z - field["targets"]
+    size = np.abs(u)
+    return float(np.sum(size + np.log1p(np.exp(-2 * size)) - np.log(2))), field["scales"] * np.tanh(u)
 
 
 def losses(width: int, *, types: tuple[str, ...] = ("linear", "quadratic", "log-cosh")) -> SearchStrategy[dict[str, Any]]:
@@ -132,10 +138,12 @@ def assert_conditional_gradients(
 
     Raises AssertionError with the first outcome that differs.
     """
+    if not callable(gradient):
+        raise RouteGradError(f"gradient: expected a callable, got {shown(gradient)}")
     for outcome in outcomes(problem, estimator, mask=mask):
         if outcome.probability == 0:
             continue
-        given = np.asarray(gradient(outcome.choice, outcome.coins), dtype=np.float64)
+        given = as_array(gradient(outcome.choice, outcome.coins), "gradient", 1)
         expected = outcome.gradient
         _assert_close(
             given, expected, rtol, atol,
@@ -153,7 +161,7 @@ def assert_mean_gradient(
     Raises AssertionError with both gradients.
     """
     expected = _target(problem, target, mask=mask)
-    _assert_close(np.asarray(mean, dtype=np.float64), expected, rtol, atol, f"{target} of {problem!r}")
+    _assert_close(as_array(mean, "mean", 1), expected, rtol, atol, f"{target} of {problem!r}")
 
 
 def assert_verified(samples: Any, problem: Problem, estimator: str | None = None, **options: Any) -> None:
@@ -180,6 +188,8 @@ def assert_lints(router: Any, *, known: Collection[str] = (), **options: Any) ->
     Raises AssertionError with the report.
     """
     __tracebackhide__ = True
+    if isinstance(known, str) or not isinstance(known, Collection):
+        raise RouteGradError(f"known: expected a list of checks, got {shown(known)}")
     found = lint(router, **options)
     if set(found.checks("refuted") + found.checks("undecided")) - set(known):
         raise AssertionError(str(found))
@@ -190,7 +200,7 @@ def _assert_close(given: np.ndarray, expected: np.ndarray, rtol: float, atol: fl
     if given.shape != expected.shape:
         raise AssertionError(f"{where}: expected shape {list(expected.shape)}, got {list(given.shape)}")
     error = float(np.max(np.abs(given - expected), initial=0.0))
-    allowed = atol + rtol * float(np.max(np.abs(expected), initial=0.0))
+    allowed = number(atol, "atol") + number(rtol, "rtol") * float(np.max(np.abs(expected), initial=0.0))
     if not error <= allowed:
         raise AssertionError(
             f"{where}\n  expected {expected.tolist()}\n  got      {given.tolist()}\n  error    {error:.3g}, allowed {allowed:.3g}")
@@ -206,7 +216,7 @@ def _numbers() -> Any:
 
 
 def _remembering(problem: Problem, text: str, logits: Any, outputs: Any, loss: dict[str, Any]) -> RandomProblem:
-    result = RandomProblem(problem._handle, problem._function, text)
+    result = RandomProblem(problem._handle, text)
     result.logits = np.array(logits)
     result.expert_outputs = None if outputs is None else np.array(outputs)
     result.loss = loss

@@ -10,13 +10,15 @@ struct AuditLayerCommand: ParsableCommand {
       loss. Everything is exact; '--gradients' writes the mean gradients themselves.
       """)
 
-  @Argument(help: ArgumentHelp("The layer; '-' is standard input.", valueName: "file"))
+  @Argument(
+    help: ArgumentHelp("The layer; '-' is standard input.", valueName: "file"),
+    completion: .file(extensions: ["safetensors"]))
   var file: String
 
   @Option(
     help: ArgumentHelp(
       "Estimators to audit; see 'routegrad estimators'. (default: every one whose outcomes can be enumerated)",
-      valueName: "a,b"))
+      valueName: "a,b"), completion: .list(["all"] + Completion.estimators))
   var estimators: String?
 
   @OptionGroup var maskOptions: MaskOptions
@@ -24,7 +26,9 @@ struct AuditLayerCommand: ParsableCommand {
   @Option(help: ArgumentHelp("What estimators are held against.", valueName: "id"))
   var target: GradientTarget = .expectedLoss
 
-  @Option(help: ArgumentHelp("Write the exact means of all gradients to this .safetensors file.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("Write the exact means of all gradients to this .safetensors file.", valueName: "file"),
+    completion: .file())
   var gradients: String?
 
   @OptionGroup var output: OutputOptions

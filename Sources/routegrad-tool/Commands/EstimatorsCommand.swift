@@ -19,7 +19,7 @@ struct EstimatorsCommand: ParsableCommand {
   func run() throws {
     switch format {
     case .table:
-      try Output.standard.write(EstimatorCatalogue.text(style: Terminal.hasColours ? .coloured : .plain))
+      try Output.standard.write(EstimatorCatalogue.text(style: Terminal.style))
     case .json: try Output.standard.write(EstimatorCatalogue.json)
     }
   }

@@ -27,7 +27,7 @@ struct LintCommand: ParsableCommand {
     help: ArgumentHelp("The experts per token. (default: what the router says)", valueName: "k"))
   var topK: Int?
 
-  @Option(parsing: .unconditional, help: ArgumentHelp("The seed, from 0 to 2⁶⁴ − 1.", valueName: "n"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("The seed, from 0 to 2^64 - 1.", valueName: "n"))
   var seed: UInt64 = 0
 
   @Option(
@@ -59,7 +59,7 @@ struct LintCommand: ParsableCommand {
     let result = try lint()
     let report = LintReport(result)
     switch format {
-    case .text: try Output.standard.write(report.text(style: Terminal.hasColours ? .coloured : .plain))
+    case .text: try Output.standard.write(report.text(style: Terminal.style))
     case .json: try Output.standard.write(report.json)
     }
     CStandardLibrary.exit(ExitStatus(result.verdict).rawValue)

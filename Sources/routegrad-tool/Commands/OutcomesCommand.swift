@@ -6,11 +6,12 @@ struct OutcomesCommand: ParsableCommand {
     commandName: "outcomes",
     abstract: "Every outcome of one estimator, with probability and gradient, as JSON lines.")
 
-  @Argument(help: "A file of problems; '-' is standard input.")
+  @Argument(help: "A file of problems; '-' is standard input.", completion: .file(extensions: ["json"]))
   var file: String
 
   @Option(
-    help: ArgumentHelp("The estimator, such as reinmax:tau=1.3; see 'routegrad estimators'.", valueName: "e"))
+    help: ArgumentHelp("The estimator, such as reinmax:tau=1.3; see 'routegrad estimators'.", valueName: "e"),
+    completion: .list(Completion.estimators))
   var estimator: String
 
   @Option(help: ArgumentHelp("The problem's name, if the file holds several.", valueName: "name"))

@@ -13,7 +13,7 @@ struct ReportCommand: ParsableCommand {
       """
       Estimators to report, such as reinmax,reinforce:baseline=optimal, or 'all'; see 'routegrad \
       estimators'. (default: every one whose outcomes can be enumerated)
-      """, valueName: "a,b"))
+      """, valueName: "a,b"), completion: .list(["all"] + Completion.estimators))
   var estimators: String?
 
   @OptionGroup var maskOptions: MaskOptions
@@ -24,6 +24,9 @@ struct ReportCommand: ParsableCommand {
   @Flag(help: "Add the covariance matrices to JSON.")
   var covariance = false
 
+  @Flag(help: "In a table of many problems, print each one's after the summary.")
+  var details = false
+
   @OptionGroup var samplingOptions: SamplingOptions
   @OptionGroup var output: OutputOptions
   @OptionGroup var runOptions: RunOptions
@@ -31,6 +34,9 @@ struct ReportCommand: ParsableCommand {
   func validate() throws {
     if covariance, output.format != .json {
       throw ValidationError("'--covariance' goes with '--format json'")
+    }
+    if details, output.format != .table {
+      throw ValidationError("'--details' goes with '--format table'; the other formats have them all")
     }
   }
 
@@ -41,17 +47,38 @@ struct ReportCommand: ParsableCommand {
         target: target, covariance: covariance, sampling: samplingOptions.sampling,
         integration: samplingOptions.integration),
       ownTargets: output.format == .table || output.format == .markdown, threads: runOptions.threadCount)
-    let problems = try input.problems(otherwise: ShippedProblems.all)
+    let source = try input.source(otherwise: ShippedProblems.all)
     let destination = try Output(path: output.output)
-    let progress = Progress(total: problems.count, isShown: !runOptions.quiet)
-    let report: Report
+    let progress = Progress(isShown: !runOptions.quiet)
+    var writer: ReportWriter?
+    var note: String?
+    // Refusals leave nothing behind, so that what can be held is held back until the end.
+    var held = ""
+    func write(_ text: String) throws {
+      held += text
+      guard held.utf8.count > Self.mostHeld else { return }
+      try destination.write(held)
+      held = ""
+    }
     do {
       defer { progress.clear() }
-      report = try Report(on: problems, options: options, onAdvance: progress.advance)
+      try Report.stream(source, options: options, onAdvance: progress.advance) { count, said in
+        note = said
+        progress.begin(total: count)
+        let begun = ReportWriter(
+          options, as: output.format, layout: .init(details: details), style: output.style, count: count, note: said)
+        writer = begun
+        try write(begun.beginning)
+      } write: { problem in
+        try write(writer?.text(of: problem) ?? "")
+      }
     }
-    try destination.finish(report.rendered(as: output.format, style: output.style))
-    if let note = report.note, !runOptions.quiet { Terminal.complain("routegrad: note: \(note)") }
+    try destination.finish(held + (writer?.ending() ?? ""))
+    if let note, !runOptions.quiet { Terminal.complain("routegrad: note: \(note)") }
   }
+
+  /// More than this is written before the report is complete.
+  private static let mostHeld = 1 << 22
 
   private var selection: Report.Selection {
     get throws {

@@ -14,10 +14,12 @@ struct VerifyCommand: ParsableCommand {
       Exit status: 0 proved or consistent, 1 refuted, 2 undecided.
       """)
 
-  @Argument(help: "A file of samples; '-' is standard input.")
+  @Argument(help: "A file of samples; '-' is standard input.", completion: .file())
   var samples: String
 
-  @Option(help: ArgumentHelp("The file of the problem that the samples are about.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("The file of the problem that the samples are about.", valueName: "file"),
+    completion: .file(extensions: ["json"]))
   var problem: String
 
   @Option(help: ArgumentHelp("The problem's name, if the file holds several.", valueName: "name"))
@@ -26,7 +28,7 @@ struct VerifyCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "The estimator that the samples should be of, such as reinmax:tau=1.3; see 'routegrad estimators'.",
-      valueName: "e"))
+      valueName: "e"), completion: .list(Completion.estimators))
   var estimator: String?
 
   @Option(
@@ -77,7 +79,7 @@ struct VerifyCommand: ParsableCommand {
     }
     let report = VerdictReport(evidence, on: filed, space: routed.space, stream: stream, source: name)
     switch format {
-    case .text: try Output.standard.write(report.text(style: Terminal.hasColours ? .coloured : .plain))
+    case .text: try Output.standard.write(report.text(style: Terminal.style))
     case .json: try Output.standard.write(report.json)
     }
     CStandardLibrary.exit(ExitStatus(evidence.verdict).rawValue)
@@ -87,13 +89,18 @@ struct VerifyCommand: ParsableCommand {
     _ estimator: (any GradientEstimator)?, on problem: RoutedProblem, location: String
   ) throws(Failure) -> Claim {
     let subject = estimator?.specification ?? (target ?? .expectedLoss).rawValue
-    do throws(Unavailable) {
+    do throws(AssessmentError) {
       if let estimator { return try Claim(estimator, on: problem, threads: runOptions.threadCount) }
-      guard let range = verification.bounds?.range else { throw Unavailable("needs the samples' bounds") }
+      guard let range = verification.bounds?.range else {
+        throw .unavailable(Unavailable("needs the samples' bounds"))
+      }
       return try Claim(target ?? .expectedLoss, on: problem, samplesIn: range)
     } catch {
       // A target is defined for a kind of problem and lies within the samples' bounds, or too much was asked for.
-      throw Failure(estimator == nil ? .wrongUsage : .wrongData, "\(location): \(subject): \(error)")
+      if estimator == nil, case .unavailable = error {
+        throw Failure(.wrongUsage, "\(location): \(subject): \(error)")
+      }
+      throw Failure(.wrongData, "\(location): \(subject): \(error)")
     }
   }
 }

@@ -6,13 +6,18 @@ struct ProblemArguments: ParsableArguments {
   @Argument(
     help: ArgumentHelp(
       "Files of problems; '-' is standard input. (default: problems that ship with the program)",
-      valueName: "file"))
+      valueName: "file"), completion: .file(extensions: ["json"]))
   var files: [String] = []
 
   func validate() throws {
     if files.count(where: { $0 == "-" }) > 1 {
       throw ValidationError("standard input ('-') can be read only once")
     }
+  }
+
+  /// The problems of all files, in order, which need not fit into memory, or others if no file is named.
+  func source(otherwise shipped: () throws(InvalidFile) -> [FiledProblem]) throws -> ProblemSource {
+    files.isEmpty ? ProblemSource(try shipped()) : ProblemSource(joining: try files.map { try Input.source(of: $0) })
   }
 
   /// The problems of all files, in order, or others if no file is named.

@@ -12,7 +12,7 @@ struct SamplingOptions: ParsableArguments {
       "Samples per estimator with monte-carlo, at least 2. (default: 100000)", valueName: "n"))
   var samples: Int?
 
-  @Option(parsing: .unconditional, help: ArgumentHelp("The seed, from 0 to 2⁶⁴ − 1.", valueName: "n"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("The seed, from 0 to 2^64 - 1.", valueName: "n"))
   var seed: UInt64 = 0
 
   @Option(

@@ -5,26 +5,26 @@ import RouteGrad
 struct VerificationOptions: ParsableArguments {
   @Option(
     parsing: .unconditional,
-    help: ArgumentHelp("The probability of refuting what is right, over all looks together.", valueName: "α"))
+    help: ArgumentHelp("The probability of refuting what is right, over all looks together.", valueName: "alpha"))
   var falseFailRate = 1e-6
 
   @Option(
     parsing: .unconditional,
-    help: ArgumentHelp("The probability of passing a bias of the detectable size.", valueName: "β"))
+    help: ArgumentHelp("The probability of passing a bias of the detectable size.", valueName: "beta"))
   var falsePassRate = 1e-3
 
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
       "The bias to look for in a coordinate, as a share of the norm of the claimed mean; absolute if that is zero.",
-      valueName: "δ"))
+      valueName: "delta"))
   var detectableBias = Criteria.standardDetectableBias
 
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
       "Deviations that are rounding, as a share of the largest gradient; 1e-5 suits Float32, 1e-2 BFloat16.",
-      valueName: "ε"))
+      valueName: "eps"))
   var tolerance = Criteria.standardTolerance
 
   @Option(

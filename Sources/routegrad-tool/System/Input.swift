@@ -16,6 +16,79 @@ enum Input {
     try ProblemFile.problems(of: bytes(of: path), file: name(of: path))
   }
 
+  /// Larger files of problems are read piece by piece, twice.
+  private static let inMemory = 1 << 23
+  private static let piece = 1 << 18
+
+  /// The problems of a file, or of standard input for `-`, which need not fit into memory.
+  ///
+  /// - Throws: ``Failure`` if it cannot be read, `InvalidFile` if it is small and holds no problems.
+  static func source(of path: String) throws -> ProblemSource {
+    let descriptor = path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw unreadable(path) }
+    var status = stat()
+    let isFile = fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+    let beginning = isFile ? Int(lseek(descriptor, 0, SEEK_CUR)) : 0
+    var bytes: [UInt8] = []
+    while bytes.count <= inMemory {
+      let piece = try read(descriptor, path: path)
+      if piece.isEmpty {
+        if path != "-" { close(descriptor) }
+        return ProblemSource(try ProblemFile.problems(of: bytes, file: name(of: path)))
+      }
+      bytes += piece
+    }
+    // What cannot be read twice is kept in a file without a name.
+    let kept = isFile ? descriptor : try copy(bytes, andTheRestOf: descriptor, path: path)
+    return ProblemSource(file: name(of: path)) {
+      var offset = isFile ? beginning : 0
+      return {
+        let piece = try read(kept, path: path, at: offset)
+        offset += piece.count
+        return piece
+      }
+    }
+  }
+
+  /// The next bytes, none at the end; with an offset those from there on.
+  private static func read(_ descriptor: Int32, path: String, at offset: Int? = nil) throws(Failure) -> [UInt8] {
+    while true {
+      var count = 0
+      let bytes = [UInt8](unsafeUninitializedCapacity: piece) { buffer, initialized in
+        count =
+          offset.map { pread(descriptor, buffer.baseAddress, piece, off_t($0)) }
+          ?? Glibc.read(descriptor, buffer.baseAddress, piece)
+        initialized = max(count, 0)
+      }
+      if count < 0, errno == EINTR { continue }
+      guard count >= 0 else { throw unreadable(path) }
+      return bytes
+    }
+  }
+
+  /// A file without a name that holds some bytes and what is left of a stream.
+  private static func copy(_ bytes: [UInt8], andTheRestOf descriptor: Int32, path: String) throws(Failure) -> Int32 {
+    guard let file = tmpfile() else {
+      throw Failure(.noOutput, "a temporary file: cannot be written: \(String(cString: strerror(errno)))")
+    }
+    var piece = bytes
+    var total = 0
+    while !piece.isEmpty {
+      total += piece.count
+      guard total <= largest else {
+        throw Failure(.wrongData, "\(name(of: path)): expected at most \(largest) bytes, got more")
+      }
+      guard fwrite(piece, 1, piece.count, file) == piece.count else {
+        throw Failure(.noOutput, "a temporary file: cannot be written: \(String(cString: strerror(errno)))")
+      }
+      piece = try read(descriptor, path: path)
+    }
+    guard fflush(file) == 0 else {
+      throw Failure(.noOutput, "a temporary file: cannot be written: \(String(cString: strerror(errno)))")
+    }
+    return fileno(file)
+  }
+
   /// The one problem of a file, or the one with a name.
   ///
   /// - Parameters:
@@ -57,7 +130,7 @@ enum Input {
     var bytes: [UInt8] = []
     var chunk = [UInt8](repeating: 0, count: 1 << 16)
     while true {
-      let count = read(descriptor, &chunk, chunk.count)
+      let count = Glibc.read(descriptor, &chunk, chunk.count)
       if count < 0, errno == EINTR { continue }
       guard count >= 0 else { throw unreadable(path) }
       guard count > 0 else { return bytes }

@@ -3,7 +3,7 @@ import Synchronization
 
 /// Says on standard error how much is done, if that is a terminal and it takes long enough to be read.
 final class Progress: Sendable {
-  private let total: Int
+  private let total = Atomic(1)
   private let isShown: Bool
   private let state = Mutex(State(done: 0, due: .now + patience))
 
@@ -20,10 +20,12 @@ final class Progress: Sendable {
   private static let interval = Duration.milliseconds(100)
 
   /// Shows nothing yet.
-  init(total: Int, isShown: Bool) {
-    self.total = total
+  init(isShown: Bool) {
     self.isShown = isShown && isatty(STDERR_FILENO) == 1
   }
+
+  /// There are so many problems.
+  func begin(total: Int) { self.total.store(max(total, 1), ordering: .relaxed) }
 
   /// So many more problems, or so much of one, are done; from any thread.
   @Sendable func advance(by share: Double) {
@@ -34,6 +36,7 @@ final class Progress: Sendable {
       guard now >= state.due else { return }
       state.due = now + Self.interval
       state.isVisible = true
+      let total = total.load(ordering: .relaxed)
       let percent = Int(100 * min(state.done / Double(total), 1))
       Terminal.show("\r\(percent) % of \(total) problem\(total == 1 ? "" : "s")")
     }

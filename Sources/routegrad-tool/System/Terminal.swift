@@ -8,12 +8,26 @@ enum Terminal {
     isatty(STDOUT_FILENO) == 1 && variable("NO_COLOR").isEmpty && !["", "dumb"].contains(variable("TERM"))
   }
 
+  /// Whether text for people may hold more than ASCII: what the environment's locale says (`LC_ALL`, `LC_CTYPE`, `LANG`, the
+  /// first that is set), by its C library or, where that lacks the locale, by its name.
+  static let isUTF8: Bool = {
+    if setlocale(LC_CTYPE, "") != nil { return String(cString: nl_langinfo(Int32(CODESET))) == "UTF-8" }
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].map(variable).first { !$0.isEmpty } ?? ""
+    return locale.uppercased().contains("UTF-8") || locale.uppercased().contains("UTF8")
+  }()
+
+  /// How text for people is set on standard output.
+  static var style: TextStyle { TextStyle(isColoured: hasColours, isASCII: !isUTF8) }
+
+  /// Text for people in the characters of the locale.
+  static func characters(_ text: String) -> String { isUTF8 ? text : text.inASCII }
+
   /// One line on standard error.
   static func complain(_ text: String) { show(text.onOneLine + "\n") }
 
-  /// Text on standard error, as it is; what cannot be written there cannot be complained about either.
+  /// Text on standard error; what cannot be written there cannot be complained about either.
   static func show(_ text: String) {
-    var text = text
+    var text = characters(text)
     text.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
   }
 

@@ -23,7 +23,9 @@ struct CompareCommand: ParsableCommand {
       "The share of the target's variance that a teacher of all cells has. (default: 0.75)", valueName: "s"))
   var shared: Double?
 
-  @Option(help: ArgumentHelp("The routers, as id:key=value,…; the first is the baseline.", valueName: "a,b"))
+  @Option(
+    help: ArgumentHelp("The routers, as id:key=value,...; the first is the baseline.", valueName: "a,b"),
+    completion: .list(Completion.routers))
   var routers = TrainingRouter.standardList
 
   @Option(parsing: .unconditional, help: ArgumentHelp("The number of seeds.", valueName: "n"))
@@ -39,10 +41,11 @@ struct CompareCommand: ParsableCommand {
 
   @OptionGroup var mixture: MixtureOptions
 
-  @Option(parsing: .unconditional, help: ArgumentHelp("One learning rate for all. (default: tuned)", valueName: "η"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("One learning rate for all. (default: tuned)", valueName: "eta"))
   var learningRate: Double?
 
-  @Option(help: ArgumentHelp("Tuned learning rates; '--tune' writes them there.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("Tuned learning rates; '--tune' writes them there.", valueName: "file"), completion: .file())
   var rates: String?
 
   @Flag(help: "Tune the learning rates first.")
@@ -56,10 +59,14 @@ struct CompareCommand: ParsableCommand {
     help: ArgumentHelp("The steps between exact audits of the router's gradient; 0: none.", valueName: "k"))
   var auditEvery = 200
 
-  @Option(help: ArgumentHelp("Keep the runs in this folder, and use those that are there.", valueName: "folder"))
+  @Option(
+    help: ArgumentHelp("Keep the runs in this folder, and use those that are there.", valueName: "folder"),
+    completion: .directory)
   var runs: String?
 
-  @Option(help: ArgumentHelp("Train nothing; compare the runs that are below this folder.", valueName: "folder"))
+  @Option(
+    help: ArgumentHelp("Train nothing; compare the runs that are below this folder.", valueName: "folder"),
+    completion: .directory)
   var from: String?
 
   @Option(

@@ -89,7 +89,7 @@ struct ComparisonSession {
     return result.rates
   }
 
-  private static func figure(_ x: Double) -> String { x.isFinite ? "\((x * 1e3).rounded() / 1e3)" : "diverged" }
+  private static func figure(_ x: Double) -> String { x.isFinite ? Figures.short(x, digits: 4) : "diverged" }
 
   private func train(_ jobs: [TrainingJobs.Job]) throws(RunError) -> Bool {
     let board = JobBoard(jobs.map(\.name), isShown: !command.runOptions.quiet)

@@ -20,7 +20,7 @@ struct TrainResumeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "resume", abstract: "Go on with a run from its last checkpoint.")
 
-  @Argument(help: ArgumentHelp("The run's folder.", valueName: "folder"))
+  @Argument(help: ArgumentHelp("The run's folder.", valueName: "folder"), completion: .directory)
   var folder: String
 
   @Flag(help: "Go on from the checkpoint before the last one, and give the last one up.")

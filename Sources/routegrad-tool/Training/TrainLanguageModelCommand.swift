@@ -11,7 +11,7 @@ struct TrainLanguageModelCommand: ParsableCommand {
       (exact, null-contrast, surrogate-experts) do not work at this depth and are refused.
       """)
 
-  @Option(help: ArgumentHelp("The text.", valueName: "file"))
+  @Option(help: ArgumentHelp("The text.", valueName: "file"), completion: .file())
   var text: String
 
   @Option(help: "What a token is; words need UTF-8.")
@@ -76,7 +76,7 @@ struct TransformerOptions: ParsableArguments {
     help: ArgumentHelp("Every so many feed-forward layers one is a Switch layer; 0: none.", valueName: "n"))
   var expertsEvery = 2
 
-  @Option(parsing: .unconditional, help: ArgumentHelp("The weight of the load-balancing loss.", valueName: "α"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("The weight of the load-balancing loss.", valueName: "alpha"))
   var loadBalance = 0.01
 
   @Option(

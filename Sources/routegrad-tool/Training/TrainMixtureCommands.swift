@@ -46,7 +46,7 @@ struct MixtureOptions: ParsableArguments {
   @Option(parsing: .unconditional, help: ArgumentHelp("The number of experts.", valueName: "n"))
   var experts = 8
 
-  @Option(parsing: .unconditional, help: ArgumentHelp("The weight of the load-balancing loss.", valueName: "α"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("The weight of the load-balancing loss.", valueName: "alpha"))
   var loadBalance = 0.01
 
   func settings(_ kind: MixtureTask.Kind) -> MixtureSettings {

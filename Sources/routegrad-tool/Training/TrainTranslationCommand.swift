@@ -5,7 +5,7 @@ import RouteGradTraining
 struct TrainTranslationCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "translation",
-    abstract: "An encoder–decoder Switch Transformer on parallel files.",
+    abstract: "An encoder-decoder Switch Transformer on parallel files.",
     discussion: """
       Files have a sentence a line and words between spaces; '@@' at a word's end joins it to the next, as subword-nmt \
       and fairseq write it. Without files, a small corpus that ships with the program is used. Pairs with an empty \
@@ -14,16 +14,16 @@ struct TrainTranslationCommand: ParsableCommand {
       Every second feed-forward layer of either half is a Switch layer; routers as in 'train language-model'.
       """)
 
-  @Option(help: ArgumentHelp("The sentences to translate from.", valueName: "file"))
+  @Option(help: ArgumentHelp("The sentences to translate from.", valueName: "file"), completion: .file())
   var source: String?
 
-  @Option(help: ArgumentHelp("Their translations, line by line.", valueName: "file"))
+  @Option(help: ArgumentHelp("Their translations, line by line.", valueName: "file"), completion: .file())
   var target: String?
 
-  @Option(help: ArgumentHelp("Held-out sentences.", valueName: "file"))
+  @Option(help: ArgumentHelp("Held-out sentences.", valueName: "file"), completion: .file())
   var validSource: String?
 
-  @Option(help: ArgumentHelp("Their translations.", valueName: "file"))
+  @Option(help: ArgumentHelp("Their translations.", valueName: "file"), completion: .file())
   var validTarget: String?
 
   @Option(help: "What a token is.")
@@ -110,7 +110,7 @@ struct BeamArguments: ParsableArguments {
   var beam = 4
 
   @Option(
-    parsing: .unconditional, help: ArgumentHelp("Hypotheses are compared by log p/length^α.", valueName: "α"))
+    parsing: .unconditional, help: ArgumentHelp("Hypotheses are compared by log p/length^alpha.", valueName: "alpha"))
   var lengthPenalty = 0.6
 
   func validate() throws {

@@ -4,19 +4,20 @@ import RouteGradTraining
 
 /// What every training run takes; what is not said is as the model's plan has it.
 struct TrainingOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("The folder of the run.", valueName: "folder"))
+  @Option(help: ArgumentHelp("The folder of the run.", valueName: "folder"), completion: .directory)
   var output: String
 
-  @Option(help: ArgumentHelp("The router, as id:key=value,…", valueName: "router"))
+  @Option(
+    help: ArgumentHelp("The router, as id:key=value,...", valueName: "router"), completion: .list(Completion.routers))
   var router = "switch"
 
-  @Option(parsing: .unconditional, help: ArgumentHelp("The seed, from 0 to 2⁶⁴ − 1.", valueName: "n"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("The seed, from 0 to 2^64 - 1.", valueName: "n"))
   var seed: UInt64 = 0
 
   @Option(parsing: .unconditional, help: ArgumentHelp("The number of steps.", valueName: "n"))
   var steps: Int?
 
-  @Option(parsing: .unconditional, help: ArgumentHelp("The learning rate after the warm-up.", valueName: "η"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("The learning rate after the warm-up.", valueName: "eta"))
   var learningRate: Double?
 
   @Option(help: "How the learning rate goes on after the warm-up.")

@@ -85,7 +85,7 @@ extension Trainer.Progress {
   func line(since start: ContinuousClock.Instant, firstStep: Int = 0) -> String {
     let elapsed = (ContinuousClock.now - start) / .seconds(1)
     let left = elapsed / Double(max(step - firstStep, 1)) * Double(steps - step)
-    let figure = loss.map { ", loss \(($0 * 1e4).rounded() / 1e4)" } ?? ""
+    let figure = loss.map { ", loss \(Figures.short($0, digits: 4))" } ?? ""
     return "\(step)/\(steps) steps\(figure), \(Self.words(seconds: left)) left"
   }
 

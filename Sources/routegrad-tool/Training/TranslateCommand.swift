@@ -12,15 +12,16 @@ struct TranslateCommand: ParsableCommand {
       off there, and counted on standard error.
       """)
 
-  @Argument(help: ArgumentHelp("The run's folder, or one of its checkpoints.", valueName: "run"))
+  @Argument(help: ArgumentHelp("The run's folder, or one of its checkpoints.", valueName: "run"), completion: .file())
   var folder: String
 
-  @Option(help: ArgumentHelp("Read this file instead of standard input.", valueName: "file"))
+  @Option(help: ArgumentHelp("Read this file instead of standard input.", valueName: "file"), completion: .file())
   var input = "-"
 
   @Option(
     help: ArgumentHelp(
-      "Say on standard error what BLEU the output has against this file's lines, joined at '@@'.", valueName: "file"))
+      "Say on standard error what BLEU the output has against this file's lines, joined at '@@'.", valueName: "file"),
+    completion: .file())
   var reference: String?
 
   @Option(help: "How BLEU takes sentences apart, in sacrebleu's words.")
