@@ -23,7 +23,8 @@ public struct RandomStep: IntegratedEstimator {
   }
 
   public func integrals(
-    on problem: RoutedProblem, target: GradientTarget, covariance: Bool, options: IntegrationOptions
+    on problem: RoutedProblem, target: GradientTarget, covariance: Bool, options: IntegrationOptions,
+    continuing: (_ evaluations: Int) -> Bool
   ) throws(IntegrationError) -> Integrals {
     let g: [Double]
     do throws(Unavailable) { g = try problem.expectedLossGradient() } catch { throw .unavailable(error) }
