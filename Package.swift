@@ -51,7 +51,7 @@ let package = Package(
       name: "RoutingVerification",
       dependencies: ["CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "GSLNumerics"]),
     .target(
-      name: "LayerAudit",
+      name: "LayerAudits",
       dependencies: [
         "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "LayerTensors", "FileFormats",
       ]),
@@ -59,7 +59,7 @@ let package = Package(
       name: "RoutingReports",
       dependencies: [
         "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "RoutingVerification",
-        "LayerAudit", "FileFormats",
+        "LayerAudits", "FileFormats",
         "CShippedProblems",
       ]),
     .target(
@@ -67,7 +67,7 @@ let package = Package(
       dependencies: [
         "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "RoutingVerification",
         "LayerTensors",
-        "LayerAudit", "FileFormats", "RoutingReports",
+        "LayerAudits", "FileFormats", "RoutingReports",
       ]),
 
     // MARK: The training wing
@@ -153,9 +153,9 @@ let package = Package(
         "_PlantedRouters",
       ]),
     .testTarget(
-      name: "LayerAuditTests",
+      name: "LayerAuditsTests",
       dependencies: [
-        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "LayerTensors", "LayerAudit",
+        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "LayerTensors", "LayerAudits",
         "FileFormats",
         "GSLNumerics", "_TestSupport",
       ]),

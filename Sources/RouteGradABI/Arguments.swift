@@ -56,16 +56,16 @@ func requireSize<Structure>(_ size: Int, of type: Structure.Type, _ name: String
 }
 
 /// The mask with a rule and a threshold.
-func mask(_ rule: UnsafePointer<CChar>?, _ threshold: Double, _ name: String) throws(Failure) -> SamplingSpace {
+func readMask(_ rule: UnsafePointer<CChar>?, _ threshold: Double, _ name: String) throws(Failure) -> Mask {
   let rule = try text(rule, "\(name) rule")
-  if rule == SamplingSpace.none.rule { return .none }
+  if rule == Mask.none.rule { return .none }
   guard threshold >= 0, threshold.isFinite else {
     throw .argument("\(name) threshold: expected a finite number of at least 0, got \(threshold)")
   }
-  guard let space = SamplingSpace(rule: rule, threshold: threshold) else {
-    throw .argument("\(name) rule: expected one of \(SamplingSpace.rules.joined(separator: ", ")), got '\(rule)'")
+  guard let mask = Mask(rule: rule, threshold: threshold) else {
+    throw .argument("\(name) rule: expected one of \(Mask.rules.joined(separator: ", ")), got '\(rule)'")
   }
-  return space
+  return mask
 }
 
 /// The target with an id.

@@ -7,7 +7,7 @@ extension RoutedProblem {
   public func tempered(_ temperature: Double) -> RoutingDistribution {
     temperature == 1
       ? distribution
-      : RoutingDistribution(logits: problem.logits, space: space, temperature: temperature)
+      : RoutingDistribution(logits: problem.logits, mask: mask, temperature: temperature)
   }
 
   /// The outcomes of an estimator that differentiates F at the one-hot drawn: one for each expert of the support, drawn with

@@ -17,7 +17,7 @@ struct SwitchTransformerCommand: ParsableCommand {
       switch self {
       case .switchRouter: SwitchRouter()
       // Drops where (max − l)/max(|l|, max) > 0.2: the reference code's rule with threshold 0.1.
-      case .sparsemixer: SparseMixerRouter(space: .referenceCode(threshold: 0.1))
+      case .sparsemixer: SparseMixerRouter(mask: .referenceCode(threshold: 0.1))
       }
     }
   }

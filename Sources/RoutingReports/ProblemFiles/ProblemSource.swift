@@ -1,5 +1,5 @@
-import RoutingCore
 import FileFormats
+import RoutingCore
 
 /// Problems that are read from their beginning as often as needed, and need not fit into memory.
 public struct ProblemSource {

@@ -23,12 +23,12 @@ extension Report {
   /// - Throws: ``ReportError``: of code `wrongUsage` if mask or target do not fit the problems, `wrongData` if a result
   ///   overflows Float64 or a tolerance is out of reach.
   public init(
-    _ problems: [RoutingProblem], estimators: [any GradientEstimator], mask: SamplingSpace? = nil,
+    _ problems: [RoutingProblem], estimators: [any GradientEstimator], mask: Mask? = nil,
     assessment: AssessmentOptions = AssessmentOptions(), ownTargets: Bool = false, threads: Int = 1
   ) throws(ReportError) {
     try self.init(
       on: problems.enumerated().map { FiledProblem($1, file: "problems[\($0)]") },
       options: Options(
-        estimators: .listed(estimators), space: mask, assessment: assessment, ownTargets: ownTargets, threads: threads))
+        estimators: .listed(estimators), mask: mask, assessment: assessment, ownTargets: ownTargets, threads: threads))
   }
 }

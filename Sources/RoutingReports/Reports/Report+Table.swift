@@ -33,9 +33,9 @@ extension Report.Problem {
       }
     }
     var facts = [filed.size]
-    if routed.space != .none {
+    if routed.mask != .none {
       let kept = routed.distribution.support.count
-      facts.append("\(kept) kept by \(routed.space.words)")
+      facts.append("\(kept) kept by \(routed.mask.words)")
     }
     if let expectedLoss { facts.append("expected loss \(Figures.significant(expectedLoss))") }
     return TextSection(

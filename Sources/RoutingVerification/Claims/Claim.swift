@@ -60,7 +60,8 @@ public struct Claim: Sendable {
       let estimate: EstimatedMoments
       do {
         estimate = try integrated.integrals(
-          on: problem, target: estimator.claims.target, covariance: false, options: IntegrationOptions(threads: threads),
+          on: problem, target: estimator.claims.target, covariance: false,
+          options: IntegrationOptions(threads: threads),
           continuing: { _ in true }
         ).estimate
       } catch {

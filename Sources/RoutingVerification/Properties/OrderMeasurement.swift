@@ -120,7 +120,7 @@ extension RoutedProblem {
       guard let scaled = mixture.scalingOutputs(by: h) else {
         throw Unavailable("needs the loss as a function, which a table is not")
       }
-      return try RoutedProblem(.mixture(scaled), space: space)
+      return try RoutedProblem(.mixture(scaled), mask: mask)
     case .categorical(let categorical):
       guard case .objective(let objective) = categorical.source else {
         throw Unavailable("needs the objective as a function, which a table is not")

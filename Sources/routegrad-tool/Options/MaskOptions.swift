@@ -3,8 +3,8 @@ import RouteGrad
 
 /// Which experts may be sampled.
 struct MaskOptions: ParsableArguments {
-  @Option(help: "The mask on the experts. (default: none, or a tabulated loss's own)")
-  var mask: MaskRule?
+  @Option(name: .customLong("mask"), help: "The mask on the experts. (default: none, or a tabulated loss's own)")
+  var rule: MaskRule?
 
   @Option(
     parsing: .unconditional,
@@ -23,7 +23,7 @@ struct MaskOptions: ParsableArguments {
     guard threshold >= 0, threshold.isFinite else {
       throw ValidationError("'--threshold': expected a finite number of at least 0, got \(threshold)")
     }
-    switch mask {
+    switch rule {
     case nil: throw ValidationError("'--threshold' goes with '--mask paper' or '--mask reference-code'")
     case .some(.none): throw ValidationError("'--threshold' does not go with '--mask none'")
     case .paper, .referenceCode: break
@@ -31,7 +31,7 @@ struct MaskOptions: ParsableArguments {
   }
 
   /// The mask asked for; nil if none was.
-  var space: SamplingSpace? {
-    mask.flatMap { SamplingSpace(rule: $0.rawValue, threshold: threshold ?? SamplingSpace.defaultThreshold) }
+  var mask: Mask? {
+    rule.flatMap { Mask(rule: $0.rawValue, threshold: threshold ?? Mask.defaultThreshold) }
   }
 }
