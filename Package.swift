@@ -55,11 +55,9 @@ let package = Package(
     // MARK: The judge's wing
     .target(
       name: "RoutingVerification",
-      dependencies: [
-        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "GSLNumerics",
-      ]),
+      dependencies: ["CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "GSLNumerics"]),
     .target(
-      name: "LayerAudit",
+      name: "LayerAudits",
       dependencies: [
         "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "LayerTensors", "FileFormats",
       ]),
@@ -67,7 +65,7 @@ let package = Package(
       name: "RoutingReports",
       dependencies: [
         "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "RoutingVerification",
-        "LayerAudit", "FileFormats",
+        "LayerAudits", "FileFormats",
         "CShippedProblems",
       ]),
     .target(
@@ -75,7 +73,7 @@ let package = Package(
       dependencies: [
         "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "RoutingVerification",
         "LayerTensors",
-        "LayerAudit", "FileFormats", "RoutingReports",
+        "LayerAudits", "FileFormats", "RoutingReports",
       ]),
 
     // MARK: The training wing
@@ -162,9 +160,9 @@ let package = Package(
         "_PlantedRouters",
       ]),
     .testTarget(
-      name: "LayerAuditTests",
+      name: "LayerAuditsTests",
       dependencies: [
-        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "LayerTensors", "LayerAudit",
+        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "LayerTensors", "LayerAudits",
         "FileFormats",
         "GSLNumerics", "_TestSupport",
       ]),

@@ -54,21 +54,21 @@ extension TokenRoute {
   ///
   /// - Parameters:
   ///   - logits: what the softmax is of, `[experts]`.
-  ///   - space: the mask; it looks at the layer's logits.
+  ///   - mask: the mask; it looks at the layer's logits.
   ///   - excluded: an expert that may not be drawn, or nil.
   ///   - p: room for the softmax, 0 outside the mask.
   ///   - q: room for its complement.
   func softmax(
-    of logits: UnsafePointer<Double>, space: SamplingSpace, excluding excluded: Int? = nil,
+    of logits: UnsafePointer<Double>, mask: Mask, excluding excluded: Int? = nil,
     p: UnsafeMutablePointer<Double>, q: UnsafeMutablePointer<Double>
   ) -> Int {
-    guard space != .none || excluded != nil else { return softmaxKernel(experts, logits, p, q) }
+    guard mask != .none || excluded != nil else { return softmaxKernel(experts, logits, p, q) }
     var largest = -Double.infinity
     for j in 0..<experts where j != excluded { largest = max(largest, self.logits[j]) }
     // The kept ones side by side, and their softmax in their place afterwards, from the right.
     let kept = scratch + experts
     var count = 0
-    for j in 0..<experts where j != excluded && space.keeps(self.logits[j], largest: largest) {
+    for j in 0..<experts where j != excluded && mask.keeps(self.logits[j], largest: largest) {
       kept[count] = logits[j]
       count += 1
     }
@@ -76,7 +76,7 @@ extension TokenRoute {
     var place = count - 1
     var argmax = 0
     for j in stride(from: experts - 1, through: 0, by: -1) {
-      let isKept = j != excluded && space.keeps(self.logits[j], largest: largest)
+      let isKept = j != excluded && mask.keeps(self.logits[j], largest: largest)
       if isKept, place == top { argmax = j }
       p[j] = isKept ? p[place] : 0
       q[j] = isKept ? q[place] : 1

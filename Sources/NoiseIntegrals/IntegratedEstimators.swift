@@ -54,7 +54,8 @@ extension Switch: IntegratedEstimator {
     on problem: RoutedProblem, target: GradientTarget, covariance: Bool, options: IntegrationOptions,
     continuing: (_ evaluations: Int) -> Bool
   ) throws(IntegrationError) -> Integrals {
-    let solution = try JitterExpectation.solution(of: self, on: problem, covariance: covariance, options: options, continuing: continuing)
+    let solution = try JitterExpectation.solution(
+      of: self, on: problem, covariance: covariance, options: options, continuing: continuing)
     let own: EstimatedGradient?
     switch target {
     case .expectedLoss: own = solution.target

@@ -1,7 +1,7 @@
 // The umbrella over the judge: `import RouteGrad` brings in every module that states, expects, verifies and reports. Training is
 // RouteGradTraining's.
 @_exported import FileFormats
-@_exported import LayerAudit
+@_exported import LayerAudits
 @_exported import LayerTensors
 @_exported import NoiseIntegrals
 @_exported import RoutingCore

@@ -63,14 +63,14 @@ extension Limit {
 }
 
 /// The mask with a rule and a threshold.
-func mask(_ rule: UnsafePointer<CChar>?, _ threshold: Double, _ name: String) throws(Failure) -> SamplingSpace {
+func readMask(_ rule: UnsafePointer<CChar>?, _ threshold: Double, _ name: String) throws(Failure) -> Mask {
   let rule = try text(rule, "\(name) rule")
-  if rule == SamplingSpace.none.rule { return .none }
-  try SamplingSpace.thresholdLimit.check("\(name) threshold", threshold)
-  guard let space = SamplingSpace(rule: rule, threshold: threshold) else {
-    throw .argument("\(name) rule: expected one of \(SamplingSpace.rules.joined(separator: ", ")), got '\(rule)'")
+  if rule == Mask.none.rule { return .none }
+  try Mask.thresholdLimit.check("\(name) threshold", threshold)
+  guard let mask = Mask(rule: rule, threshold: threshold) else {
+    throw .argument("\(name) rule: expected one of \(Mask.rules.joined(separator: ", ")), got '\(rule)'")
   }
-  return space
+  return mask
 }
 
 /// The target with an id.

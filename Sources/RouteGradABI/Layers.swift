@@ -80,7 +80,7 @@ public func rg_audit_layer(
     let result = try required(report, "report")
     var options = LayerAudit.Options(
       target: try RouteGradABI.target(target),
-      space: maskRule == nil ? .none : try mask(maskRule, maskThreshold, "mask"),
+      mask: maskRule == nil ? .none : try readMask(maskRule, maskThreshold, "mask"),
       threads: try checkedThreads(threads, "threads"))
     if estimators != nil {
       let list = try text(estimators, "estimators")

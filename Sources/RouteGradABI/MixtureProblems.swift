@@ -92,7 +92,7 @@ public func rg_mixture_with_table(
         MixtureTable(
           nodes: try numbers(t.nodes, t.node_count, "nodes"), values: values.asRows, slopes: slopes.asRows,
           valueAtZero: t.value_at_zero,
-          space: t.mask_rule == nil ? .none : try mask(t.mask_rule, t.mask_threshold, "mask")))
+          mask: t.mask_rule == nil ? .none : try readMask(t.mask_rule, t.mask_threshold, "mask")))
     }
     return (problem, nil)
   }

@@ -19,7 +19,7 @@ extension ProblemHandle {
   /// Routes a problem without a mask, or with the one that its table holds for.
   convenience init(_ problem: RoutingProblem, function: CallerFunction? = nil) throws(Failure) {
     do throws(InvalidInput) {
-      self.init(try RoutedProblem(problem, space: problem.fixedSpace ?? .none), function: function)
+      self.init(try RoutedProblem(problem, mask: problem.fixedMask ?? .none), function: function)
     } catch {
       throw Failure(error)
     }
@@ -80,9 +80,9 @@ public func rg_problem_masked(
   reporting { () throws(Failure) in
     let result = try required(masked, "masked")
     let problem: ProblemHandle = try object(problem, "problem")
-    let space = try mask(rule, threshold, "mask")
+    let mask = try readMask(rule, threshold, "mask")
     do throws(InvalidInput) {
-      let routed = try RoutedProblem(problem.routed.problem, space: space)
+      let routed = try RoutedProblem(problem.routed.problem, mask: mask)
       result.pointee = handle(ProblemHandle(routed, function: problem.function))
     } catch {
       throw .argument(error.description)

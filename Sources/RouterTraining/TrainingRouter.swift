@@ -64,13 +64,13 @@ extension TrainingRouter {
   private static let jitterKind = ParameterDeclaration(
     "jitter", .word(["logits", "input", "none"]), standard: .word("logits"))
   private static let mask = ParameterDeclaration(
-    "mask", .word(SamplingSpace.rules), standard: .word("reference-code"))
+    "mask", .word(Mask.rules), standard: .word("reference-code"))
   private static let threshold = ParameterDeclaration("threshold", .number, standard: .number(0.1))
   private static let argmaxRule = ParameterDeclaration("argmax-rule", .flag, standard: .flag(true))
   private static let omega = ParameterDeclaration("scale", .flag, standard: .flag(true))
 
-  private static func space(_ values: ParameterValues) -> SamplingSpace {
-    SamplingSpace(rule: values.word("mask"), threshold: values.number("threshold")) ?? .none
+  private static func mask(of values: ParameterValues) -> Mask {
+    Mask(rule: values.word("mask"), threshold: values.number("threshold")) ?? .none
   }
 
   private static func noise(_ values: ParameterValues) -> SwitchRouter.Jitter {
@@ -82,10 +82,10 @@ extension TrainingRouter {
   }
 
   /// Jitter on the input reaches the weights by another way than the logits, and has no law here.
-  private static func jitteredLaw(_ values: ParameterValues, _ space: SamplingSpace) -> GradientLaw {
+  private static func jitteredLaw(_ values: ParameterValues, _ mask: Mask) -> GradientLaw {
     switch noise(values) {
-    case .logits(let r): .jitteredArgmax(r: r, hasCoin: false, space)
-    case .none: .jitteredArgmax(r: 0, hasCoin: false, space)
+    case .logits(let r): .jitteredArgmax(r: r, hasCoin: false, mask)
+    case .none: .jitteredArgmax(r: 0, hasCoin: false, mask)
     case .input: .unknown
     }
   }
@@ -95,7 +95,7 @@ extension TrainingRouter {
       Parts(tokenRouter: SwitchRouter(jitter: noise($0)), law: jitteredLaw($0, .none))
     },
     Kind(id: "masked-switch", parameters: [jitter, jitterKind, mask, threshold]) {
-      Parts(tokenRouter: MaskedSwitchRouter(jitter: noise($0), space: space($0)), law: jitteredLaw($0, space($0)))
+      Parts(tokenRouter: MaskedSwitchRouter(jitter: noise($0), mask: mask(of: $0)), law: jitteredLaw($0, mask(of: $0)))
     },
     Kind(
       id: "sparsemixer",
@@ -113,8 +113,8 @@ extension TrainingRouter {
         default: SparseMixer()
         }
       return Parts(
-        tokenRouter: SparseMixerRouter(space: space(values), rule: estimator.rule),
-        law: .rule(estimator.rule, space(values)))
+        tokenRouter: SparseMixerRouter(mask: mask(of: values), rule: estimator.rule),
+        law: .rule(estimator.rule, mask(of: values)))
     },
     Kind(
       id: "sparsemixer-v2",
@@ -123,14 +123,14 @@ extension TrainingRouter {
       ]
     ) { values in
       let router = SparseMixerV2Router(
-        space: space(values), argmaxRule: values.flag("argmax-rule"),
+        mask: mask(of: values), argmaxRule: values.flag("argmax-rule"),
         referenceConstants: values.flag("reference-constants"))
-      return Parts(tokenRouter: router, law: .rule(router.rule, space(values)))
+      return Parts(tokenRouter: router, law: .rule(router.rule, mask(of: values)))
     },
     Kind(id: "sparsemixer-v2-top2", parameters: [mask, threshold, argmaxRule]) {
       Parts(
-        tokenRouter: SparseMixerV2Top2Router(space: space($0), argmaxRule: $0.flag("argmax-rule")),
-        law: $0.flag("argmax-rule") ? .estimator(SparseMixerV2Top2(), space($0)) : .unknown)
+        tokenRouter: SparseMixerV2Top2Router(mask: mask(of: $0), argmaxRule: $0.flag("argmax-rule")),
+        law: $0.flag("argmax-rule") ? .estimator(SparseMixerV2Top2(), mask(of: $0)) : .unknown)
     },
     Kind(id: "argmax-midpoint", parameters: [jitter]) {
       Parts(
@@ -171,8 +171,8 @@ extension TrainingRouter {
       parameters: [mask, threshold, ParameterDeclaration("baseline", .number, standard: .number(0))]
     ) {
       Parts(
-        tokenRouter: ReinforceRouter(space: space($0), baseline: $0.number("baseline")),
-        law: .reinforce(baseline: $0.number("baseline"), space($0)))
+        tokenRouter: ReinforceRouter(mask: mask(of: $0), baseline: $0.number("baseline")),
+        law: .reinforce(baseline: $0.number("baseline"), mask(of: $0)))
     },
     Kind(id: "dense-backward", parameters: []) { _ in
       Parts(tokenRouter: DenseBackwardRouter(), law: .estimator(DenseBackward(), .none))

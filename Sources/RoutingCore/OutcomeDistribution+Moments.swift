@@ -76,7 +76,9 @@ extension OutcomeDistribution {
     let first = Self.moments(draws, experts: experts, covariance: covariance) { place in
       var sums = [CompensatedSum](repeating: CompensatedSum(), count: experts)
       for (j, expert) in distribution.support.enumerated() {
-        for (k, value) in gradient(of: outcomes[place * width + j]).enumerated() { sums[k] += distribution.share(expert, of: value) }
+        for (k, value) in gradient(of: outcomes[place * width + j]).enumerated() {
+          sums[k] += distribution.share(expert, of: value)
+        }
       }
       return sums.map(\.value)
     }

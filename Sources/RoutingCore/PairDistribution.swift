@@ -19,7 +19,7 @@ public struct PairDistribution: Sendable {
     first = problem.distribution
     var second: [Int: RoutingDistribution] = [:]
     for i in first.support {
-      second[i] = RoutingDistribution(logits: logits, space: problem.space, excluding: i)
+      second[i] = RoutingDistribution(logits: logits, mask: problem.mask, excluding: i)
     }
     self.second = second
   }

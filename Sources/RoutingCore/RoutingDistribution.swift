@@ -1,7 +1,7 @@
 import CKernels
 import CStandardLibrary
 
-/// The distribution `π = softmax(θ)` over the experts that a sampling space keeps, from which one expert is drawn.
+/// The distribution `π = softmax(θ)` over the experts that a mask keeps, from which one expert is drawn.
 ///
 /// *Numerics*: `θ_i − max θ` is formed with its rounding error, so every `π_i` that is a normal number is within a few
 /// ulps, for logits of any size; `1 − π_i` is formed as the sum of the others where it is small, so
@@ -30,25 +30,25 @@ public struct RoutingDistribution: Sendable, Equatable {
   /// The number of experts, kept or not.
   public var experts: Int { probabilities.count }
 
-  /// The softmax of `logits / temperature` over the experts that `space` keeps.
+  /// The softmax of `logits / temperature` over the experts that `mask` keeps.
   ///
   /// The mask is a function of the logits themselves, not of the tempered ones, and is held constant in every
   /// derivative.
   ///
   /// - Parameters:
   ///   - logits: `[experts]`, at least one, all finite.
-  ///   - space: the mask.
-  ///   - excluded: an expert that may not be drawn (see ``SamplingSpace/support(of:excluding:)``).
+  ///   - mask: the mask.
+  ///   - excluded: an expert that may not be drawn (see ``Mask/support(of:excluding:)``).
   ///   - temperature: τ > 0.
   /// - Complexity: O(experts).
   public init(
-    logits: [Double], space: SamplingSpace = .none, excluding excluded: Int? = nil, temperature: Double = 1
+    logits: [Double], mask: Mask = .none, excluding excluded: Int? = nil, temperature: Double = 1
   ) {
     precondition(!logits.isEmpty, "a routing distribution needs at least one expert")
     precondition(temperature > 0, "a temperature is positive, got \(temperature)")
     let support =
-      space == .none && excluded == nil
-      ? Array(logits.indices) : space.support(of: logits, excluding: excluded)
+      mask == .none && excluded == nil
+      ? Array(logits.indices) : mask.support(of: logits, excluding: excluded)
     let kept = support.count == logits.count ? logits : support.map { logits[$0] }
     var p = [Double](repeating: 0, count: kept.count)
     var q = p
@@ -175,7 +175,17 @@ extension RoutingDistribution {
 ///
 /// With `v = w − w_c` coordinate k is `p_k (v_k − Σ_j p_j v_j)`; for k = c the first term is exactly 0, and for k ≠ c,
 /// where `p_k ≤ ½`, it is at least half its own size after the subtraction of `p_k v_k`.
-package func centredProduct(
+///
+/// For estimators that read the softmax's Jacobian elsewhere than at π; at π it is
+/// ``RoutingDistribution/jacobianProduct(_:)``.
+///
+/// - Parameters:
+///   - p: `[experts]`.
+///   - w: `[experts]`; what stands outside `support` is ignored.
+///   - c: an index of `support`.
+///   - support: where p may be positive, in increasing order.
+/// - Returns: `[experts]`, 0 outside `support`.
+public func centredProduct(
   probabilities p: [Double], weights w: [Double], centre c: Int, support: [Int]
 ) -> [Double] {
   var mean = CompensatedSum()

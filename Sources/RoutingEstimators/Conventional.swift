@@ -13,7 +13,9 @@ public struct Conventional: RayEstimator {
   public init(_ values: ParameterValues) throws(InvalidEstimator) {}
 
   public var claims: Claims {
-    Claims(kinds: [.mixture], target: .gatingTerm, exactness: .all, source: "arXiv 2101.03961")
+    Claims(
+      kinds: [.mixture], target: .gatingTerm, exactness: .all, expertEvaluations: .constant(1),
+      source: "arXiv 2101.03961")
   }
 
   public var rule: RayRule { RayRule(nodes: [1], others: [.init(weights: [1])]) }

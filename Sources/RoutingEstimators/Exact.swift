@@ -9,7 +9,8 @@ public struct Exact: FiniteOutcomeEstimator {
 
   public var claims: Claims {
     Claims(
-      kinds: [.categorical, .mixture], exactness: .all, expertEvaluations: .everyExpert, source: "enumeration")
+      kinds: [.categorical, .mixture], target: .expectedLoss, exactness: .all, expertEvaluations: .everyExpert,
+      source: "enumeration")
   }
 
   public var forwardLaw: ForwardLaw { .expectation(draws: 1) }

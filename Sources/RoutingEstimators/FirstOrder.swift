@@ -10,7 +10,9 @@ public struct FirstOrder: RayEstimator {
   public init(_ values: ParameterValues) throws(InvalidEstimator) {}
 
   public var claims: Claims {
-    Claims(kinds: [.mixture], exactness: .degree(1), order: 1, source: "arXiv 2310.00811, section 3.2")
+    Claims(
+      kinds: [.mixture], target: .expectedLoss, exactness: .degree(1), order: 1, expertEvaluations: .constant(1),
+      source: "arXiv 2310.00811, section 3.2")
   }
 
   public var rule: RayRule { RayRule(nodes: [1], others: [.init(weights: [2])]) }

@@ -2,9 +2,13 @@ import RoutingCore
 
 /// A rule that turns a problem and random draws into a sample of the router's gradient.
 ///
+/// A type conforms to one of the refinements, which say how its random draws are given: ``RayEstimator`` where it weighs
+/// slopes along the chosen expert's ray, ``FiniteOutcomeEstimator`` where its outcomes can be listed, ``SamplingEstimator``
+/// where its noise is continuous. They supply ``randomness``; without one of them a type does not compile.
+///
 /// An estimator is a value. It is found by its id in ``EstimatorRegistry`` and made from the parameters it declares; what
-/// it claims about itself stands in ``claims``, where tests and reports read it. Adding one is a file with a conforming
-/// type and a line in the registry.
+/// it claims about itself stands in ``claims``, where tests and reports read it. Adding one to this library is a file with a
+/// conforming type and a line in the registry; everything that takes an estimator takes one from elsewhere, too.
 public protocol GradientEstimator: Sendable {
   /// The name on the command line and in files.
   static var id: String { get }
@@ -18,8 +22,19 @@ public protocol GradientEstimator: Sendable {
   var values: ParameterValues { get }
   /// What the estimator claims about itself with these parameters.
   var claims: Claims { get }
+  /// How its random draws are given. Not to be written: conform to ``FiniteOutcomeEstimator``, ``RayEstimator`` or
+  /// ``SamplingEstimator``.
+  var randomness: Randomness { get }
   /// The estimators that stand for it where claims are measured, such as one for each of its rules; unless stated, itself.
   var family: [any GradientEstimator] { get }
+}
+
+/// How an estimator's random draws are given.
+public enum Randomness: Sendable {
+  /// Finitely many outcomes, which can be listed.
+  case finite(any FiniteOutcomeEstimator)
+  /// Continuous noise: samples can be drawn; ``RoutingExpectations/IntegratedEstimator`` says where moments are known as well.
+  case continuous(any SamplingEstimator)
 }
 
 extension GradientEstimator {
@@ -29,6 +44,25 @@ extension GradientEstimator {
 
   /// `id:key=value,…`, which ``EstimatorRegistry/estimator(_:)`` reads back.
   public var specification: String { values.isEmpty ? Self.id : "\(Self.id):\(values)" }
+
+  /// Whether its outcomes can be listed.
+  public var isEnumerable: Bool { if case .finite = randomness { true } else { false } }
+
+  /// The outcomes on a problem.
+  ///
+  /// - Throws: `Unavailable` if there are not finitely many, or the estimator is not defined there.
+  public func finiteOutcomes(on problem: RoutedProblem) throws(Unavailable) -> OutcomeDistribution {
+    try requireDefined(on: problem)
+    guard case .finite(let estimator) = randomness else { throw Unavailable("has no finite list of outcomes") }
+    return try estimator.outcomes(of: problem)
+  }
+
+  /// - Throws: `Unavailable` if the estimator does not claim this kind of problem.
+  package func requireDefined(on problem: RoutedProblem) throws(Unavailable) {
+    guard claims.kinds.contains(problem.kind) else {
+      throw Unavailable("needs a \(claims.kinds.map(\.rawValue).joined(separator: " or ")) problem")
+    }
+  }
 }
 
 /// An estimator whose randomness has finitely many outcomes, so that everything about it can be enumerated.
@@ -45,11 +79,20 @@ public protocol FiniteOutcomeEstimator: GradientEstimator {
   var forwardLaw: ForwardLaw { get }
 }
 
+extension FiniteOutcomeEstimator {
+  public var randomness: Randomness { .finite(self) }
+}
+
+extension FiniteOutcomeEstimator where Self: SamplingEstimator {
+  /// What can be both listed and run is listed.
+  public var randomness: Randomness { .finite(self) }
+}
+
 /// What an estimator says of itself; one test suite over the registry holds it to that.
 public struct Claims: Sendable, Equatable {
   /// The kinds of problem on which it is defined.
   public var kinds: [RoutingProblem.Kind]
-  /// The target that its other claims are about.
+  /// The target that its other claims are about, and that it is held against as its own.
   public var target: GradientTarget
   /// The functions for which its mean equals the target.
   public var exactness: Exactness
@@ -65,10 +108,10 @@ public struct Claims: Sendable, Equatable {
   /// Where it was published.
   public var source: String
 
-  /// States claims.
+  /// States claims. What is left out is not claimed: an order, or more than one draw.
   public init(
-    kinds: [RoutingProblem.Kind], target: GradientTarget = .expectedLoss, exactness: Exactness, order: Int? = nil,
-    draws: Int = 1, averagedDraws: Int = 1, expertEvaluations: ExpertEvaluations = .constant(1), source: String
+    kinds: [RoutingProblem.Kind], target: GradientTarget, exactness: Exactness, order: Int? = nil, draws: Int = 1,
+    averagedDraws: Int = 1, expertEvaluations: ExpertEvaluations, source: String
   ) {
     self.kinds = kinds
     self.target = target

@@ -13,13 +13,19 @@ public protocol StraightThroughGumbel: SamplingEstimator {
   var conditionalSamples: Int { get }
 }
 
+extension StraightThroughGumbel {
+  public func bounds(on problem: RoutedProblem) throws(Unavailable) -> SampleBounds {
+    try SampleBounds(of: self, on: problem)
+  }
+}
+
 extension RandomNumberGenerator {
   /// A draw from the exponential distribution of rate 1: positive and finite, from 1e-16 to 37, whatever the generator
   /// gives.
-  mutating func nextExponential() -> Double { -log(nextOpenUnit()) }
+  public mutating func nextExponential() -> Double { -log(nextOpenUnit()) }
 
   /// A draw from the Gumbel distribution: finite, from −3.6 to 37.
-  mutating func nextGumbel() -> Double { -log(nextExponential()) }
+  public mutating func nextGumbel() -> Double { -log(nextExponential()) }
 }
 
 extension RoutedProblem {
@@ -27,7 +33,7 @@ extension RoutedProblem {
   ///
   /// *Numerics*: `log π_* = log1p(−(1 − π_*))` at the argmax, the others lie `θ_* − θ_i` below it. The absolute error is an ulp
   /// of the difference. A difference beyond Float64 counts as its largest number.
-  package func logProbabilities() -> [Double] {
+  public func logProbabilities() -> [Double] {
     var logarithms = [Double](repeating: -.infinity, count: experts)
     let top = distribution.argmax
     let largest = log1p(-distribution.complements[top])

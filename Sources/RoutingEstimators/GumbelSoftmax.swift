@@ -37,7 +37,7 @@ public struct GumbelSoftmax: SamplingEstimator {
 
   public var claims: Claims {
     Claims(
-      kinds: [.categorical, .mixture], exactness: .none, expertEvaluations: .gradientAtChoice,
+      kinds: [.categorical, .mixture], target: .expectedLoss, exactness: .none, expertEvaluations: .gradientAtChoice,
       source: "arXiv 1611.01144")
   }
 

@@ -30,7 +30,7 @@ public struct GumbelSoftmaxST: StraightThroughGumbel {
 
   public var claims: Claims {
     Claims(
-      kinds: [.categorical, .mixture], exactness: .none, expertEvaluations: .gradientAtChoice,
+      kinds: [.categorical, .mixture], target: .expectedLoss, exactness: .none, expertEvaluations: .gradientAtChoice,
       source: "arXiv 1611.01144")
   }
 

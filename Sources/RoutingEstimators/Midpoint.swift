@@ -13,7 +13,9 @@ public struct Midpoint: RayEstimator {
   public init(_ values: ParameterValues) throws(InvalidEstimator) {}
 
   public var claims: Claims {
-    Claims(kinds: [.mixture], exactness: .degree(2), order: 2, source: "arXiv 2310.00811, section 3.3")
+    Claims(
+      kinds: [.mixture], target: .expectedLoss, exactness: .degree(2), order: 2, expertEvaluations: .constant(1),
+      source: "arXiv 2310.00811, section 3.3")
   }
 
   public var rule: RayRule { RayRule(nodes: [1, 0.5], others: Self.coin) }

@@ -103,22 +103,34 @@ public struct ParameterValues: Sendable, Equatable, CustomStringConvertible, Exp
     a.entries.elementsEqual(b.entries) { $0 == $1 }
   }
 
-  package func number(_ name: String) -> Double {
+  /// The value of a parameter that is declared as a number.
+  ///
+  /// - Precondition: it is, and has a value.
+  public func number(_ name: String) -> Double {
     guard case .number(let x) = self[name] else { preconditionFailure("\(name) is no declared number") }
     return x
   }
 
-  package func integer(_ name: String) -> Int {
+  /// The value of a parameter that is declared as a whole number.
+  ///
+  /// - Precondition: it is, and has a value.
+  public func integer(_ name: String) -> Int {
     guard case .integer(let n) = self[name] else { preconditionFailure("\(name) is no declared whole number") }
     return n
   }
 
-  package func word(_ name: String) -> String {
+  /// The value of a parameter that is declared as a word.
+  ///
+  /// - Precondition: it is, and has a value.
+  public func word(_ name: String) -> String {
     guard case .word(let word) = self[name] else { preconditionFailure("\(name) is no declared word") }
     return word
   }
 
-  package func flag(_ name: String) -> Bool {
+  /// The value of a parameter that is declared as a flag.
+  ///
+  /// - Precondition: it is, and has a value.
+  public func flag(_ name: String) -> Bool {
     guard case .flag(let flag) = self[name] else { preconditionFailure("\(name) is no declared flag") }
     return flag
   }

@@ -53,7 +53,7 @@ public struct Quadrature: RayEstimator {
   public var claims: Claims {
     let evaluated = combined.weights.count { $0 != 0 }
     return Claims(
-      kinds: [.mixture], exactness: .degree(quadrature.degree), order: quadrature.degree,
+      kinds: [.mixture], target: .expectedLoss, exactness: .degree(quadrature.degree), order: quadrature.degree,
       expertEvaluations: .constant(drawsOneNode ? 1 : Double(evaluated)), source: "arXiv 2310.00811, section 3")
   }
 

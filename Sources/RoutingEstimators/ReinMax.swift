@@ -26,7 +26,7 @@ public struct ReinMax: FiniteOutcomeEstimator {
 
   public var claims: Claims {
     Claims(
-      kinds: [.categorical, .mixture], exactness: temperature == 1 ? .degree(2) : .none,
+      kinds: [.categorical, .mixture], target: .expectedLoss, exactness: temperature == 1 ? .degree(2) : .none,
       order: temperature == 1 ? 2 : 0, expertEvaluations: .gradientAtChoice, source: "arXiv 2304.08612")
   }
 

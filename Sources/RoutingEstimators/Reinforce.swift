@@ -83,7 +83,8 @@ public struct Reinforce: FiniteOutcomeEstimator {
     var averagedDraws = 1
     if case .leaveOneOut(let samples) = baseline { averagedDraws = samples }
     return Claims(
-      kinds: [.categorical, .mixture], exactness: .all, averagedDraws: averagedDraws, expertEvaluations: evaluations,
+      kinds: [.categorical, .mixture], target: .expectedLoss, exactness: .all, averagedDraws: averagedDraws,
+      expertEvaluations: evaluations,
       source: "Williams, Machine Learning 8 (1992)")
   }
 

@@ -12,7 +12,9 @@ public struct SparseMixer: RayEstimator {
   public init(_ values: ParameterValues) throws(InvalidEstimator) {}
 
   public var claims: Claims {
-    Claims(kinds: [.mixture], exactness: .degree(1), order: 1, source: "arXiv 2310.00811, section 3.4")
+    Claims(
+      kinds: [.mixture], target: .expectedLoss, exactness: .degree(1), order: 1, expertEvaluations: .constant(1),
+      source: "arXiv 2310.00811, section 3.4")
   }
 
   public var rule: RayRule {

@@ -25,7 +25,7 @@ public struct SparseMixerV2: RayEstimator {
   public var claims: Claims {
     Claims(
       kinds: [.mixture], target: .routingTerm, exactness: .degree(1), order: 1,
-      source: "arXiv 2409.12136, section 3")
+      expertEvaluations: .constant(1), source: "arXiv 2409.12136, section 3")
   }
 
   public var rule: RayRule {

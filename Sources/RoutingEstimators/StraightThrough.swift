@@ -23,7 +23,7 @@ public struct StraightThrough: FiniteOutcomeEstimator {
 
   public var claims: Claims {
     Claims(
-      kinds: [.categorical, .mixture], exactness: temperature == 1 ? .degree(1) : .none,
+      kinds: [.categorical, .mixture], target: .expectedLoss, exactness: temperature == 1 ? .degree(1) : .none,
       order: temperature == 1 ? 1 : 0, expertEvaluations: .gradientAtChoice, source: "arXiv 1308.3432")
   }
 

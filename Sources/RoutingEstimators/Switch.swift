@@ -62,7 +62,9 @@ public struct Switch: SamplingEstimator {
   public var values: ParameterValues { ["r": .number(jitter), "kind": .word(kind.rawValue)] }
 
   public var claims: Claims {
-    Claims(kinds: [.mixture], exactness: .none, source: "arXiv 2101.03961")
+    Claims(
+      kinds: [.mixture], target: .expectedLoss, exactness: .none, expertEvaluations: .constant(1),
+      source: "arXiv 2101.03961")
   }
 
   /// Prepares to sample.

@@ -20,7 +20,7 @@ extension Assessment {
   ) throws(AssessmentError) {
     var target = try? options.target.gradient(of: problem, draws: estimator.claims.draws)
     var integrals: Integrals?
-    if let integrated = estimator as? any IntegratedEstimator, options.sampling == nil || integrated.hasOwnLoss {
+    if let integrated = estimator.integrated, options.sampling == nil || integrated.hasOwnLoss {
       // Beside samples the target need be no better than their noise allows to see.
       var integration = options.integration
       if let sampling = options.sampling {
@@ -128,26 +128,6 @@ extension AssessmentError {
     case .unavailable(let reason): self = .unavailable(reason)
     case .tolerance(let failure): self = .tolerance(failure)
     case .interrupted: self = .interrupted
-    }
-  }
-}
-
-extension GradientEstimator {
-  /// The outcomes on a problem.
-  ///
-  /// - Throws: `Unavailable` if there are not finitely many, or the estimator is not defined there.
-  public func finiteOutcomes(on problem: RoutedProblem) throws(Unavailable) -> OutcomeDistribution {
-    try requireDefined(on: problem)
-    guard let finite = self as? any FiniteOutcomeEstimator else {
-      throw Unavailable("has no finite list of outcomes")
-    }
-    return try finite.outcomes(of: problem)
-  }
-
-  /// - Throws: `Unavailable` if the estimator does not claim this kind of problem.
-  func requireDefined(on problem: RoutedProblem) throws(Unavailable) {
-    guard claims.kinds.contains(problem.kind) else {
-      throw Unavailable("needs a \(claims.kinds.map(\.rawValue).joined(separator: " or ")) problem")
     }
   }
 }

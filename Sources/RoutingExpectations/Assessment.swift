@@ -48,7 +48,7 @@ public struct EstimatedMoments: Sendable, Equatable {
 ///
 /// *Edge cases*: a ratio with a zero denominator is nil, and so is everything that needs a target which is not defined.
 ///
-/// *Source*: estimators.md, section 5.
+/// *Source*: these definitions; docs/estimators.md has them in a table, docs/numerics.md how they are formed.
 public struct Assessment: Sendable {
   /// The estimator.
   public var estimator: any GradientEstimator

@@ -18,7 +18,7 @@ extension EstimatedMoments {
     of estimator: any GradientEstimator, on problem: RoutedProblem,
     options: AssessmentOptions = AssessmentOptions(), continuing: (_ samples: Int) -> Bool = { _ in true }
   ) throws(AssessmentError) {
-    if options.sampling == nil, let integrated = estimator as? any IntegratedEstimator {
+    if options.sampling == nil, let integrated = estimator.integrated {
       do throws(IntegrationError) {
         self = try integrated.integrals(
           on: problem, target: .expectedLoss, covariance: options.covariance, options: options.integration,

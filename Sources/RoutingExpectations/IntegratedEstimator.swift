@@ -48,6 +48,10 @@ public struct Integrals: Sendable {
 }
 
 /// An estimator with continuous noise whose moments are known from integrals.
+///
+/// A type states its own integrals by conforming. Those of this library's estimators are in `NoiseIntegrals`, so that neither
+/// the estimators nor this module need GSL: this conformance, which a module above the type's own may add, is the one that
+/// is looked for while the program runs.
 public protocol IntegratedEstimator: SamplingEstimator {
   /// Whether noise moves its choice in other ways than π does, so that its expected loss is one of its own, and an
   /// integral.
@@ -67,4 +71,9 @@ public protocol IntegratedEstimator: SamplingEstimator {
 
 extension IntegratedEstimator {
   public var hasOwnLoss: Bool { false }
+}
+
+extension GradientEstimator {
+  /// The estimator as one whose moments are known from integrals, or nil if they are not.
+  package var integrated: (any IntegratedEstimator)? { self as? any IntegratedEstimator }
 }

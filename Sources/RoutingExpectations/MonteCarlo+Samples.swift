@@ -13,7 +13,7 @@ extension MonteCarlo {
   ///   - sampling: how often, from which seed, on how many threads.
   ///   - gradients: room for `[samples][experts]`, row-major.
   ///   - continuing: told now and then how many samples there are; if it returns false the rest stays as it is.
-  /// - Throws: `Unavailable` if the estimator is not defined on the problem, or cannot be sampled.
+  /// - Throws: `Unavailable` if the estimator is not defined on the problem.
   /// - Precondition: `gradients` holds as many numbers.
   package static func sample(
     _ estimator: any GradientEstimator, on problem: RoutedProblem, sampling: AssessmentOptions.Sampling,
@@ -22,17 +22,17 @@ extension MonteCarlo {
     precondition(
       gradients.count == sampling.samples * problem.experts,
       "\(sampling.samples) samples of \(problem.experts) numbers do not fill \(gradients.count)")
-    if estimator is any FiniteOutcomeEstimator {
-      let sampler = OutcomeSampler(try estimator.finiteOutcomes(on: problem))
+    try estimator.requireDefined(on: problem)
+    switch estimator.randomness {
+    case .finite(let estimator):
+      let sampler = OutcomeSampler(try estimator.outcomes(of: problem))
       write(sampling, blockSize: blockSize, experts: problem.experts, into: gradients, continuing: continuing) {
         var places: [Int] = []
         return { (sample: inout [Double], generator: inout Philox) in
           sampler.sample(into: &sample, places: &places, using: &generator)
         }
       }
-    } else {
-      try estimator.requireDefined(on: problem)
-      guard let estimator = estimator as? any SamplingEstimator else { throw Unavailable("cannot be sampled") }
+    case .continuous(let estimator):
       try run(estimator, on: problem, sampling: sampling, into: gradients, continuing: continuing)
     }
   }

@@ -42,22 +42,23 @@ public enum MonteCarlo {
   ///   - direction: where given, the share of samples with `ĝ·direction > 0` is returned too.
   ///   - continuing: told now and then how many samples there are, and in the end; if it returns false no
   ///     more are drawn. It is called on the caller's thread.
-  /// - Throws: `Unavailable` if the estimator is not defined on the problem, or cannot be sampled.
+  /// - Throws: `Unavailable` if the estimator is not defined on the problem.
   public static func moments(
     of estimator: any GradientEstimator, on problem: RoutedProblem, sampling: AssessmentOptions.Sampling,
     covariance: Bool = false, descentAlong direction: [Double]? = nil,
     continuing: (_ samples: Int) -> Bool = { _ in true }
   ) throws(Unavailable) -> Run {
-    if estimator is any FiniteOutcomeEstimator {
-      return moments(
-        of: try estimator.finiteOutcomes(on: problem), sampling: sampling, covariance: covariance,
-        descentAlong: direction, continuing: continuing)
-    }
     try estimator.requireDefined(on: problem)
-    guard let estimator = estimator as? any SamplingEstimator else { throw Unavailable("cannot be sampled") }
-    return try sampled(
-      estimator, on: problem, sampling: sampling, covariance: covariance, direction: direction,
-      continuing: continuing)
+    switch estimator.randomness {
+    case .finite(let estimator):
+      return moments(
+        of: try estimator.outcomes(of: problem), sampling: sampling, covariance: covariance,
+        descentAlong: direction, continuing: continuing)
+    case .continuous(let estimator):
+      return try sampled(
+        estimator, on: problem, sampling: sampling, covariance: covariance, direction: direction,
+        continuing: continuing)
+    }
   }
 
   /// The same of a list of outcomes.

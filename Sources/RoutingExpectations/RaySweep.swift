@@ -131,7 +131,8 @@ public final class RaySweep {
   ) {
     let distribution = RoutingDistribution(logits: logits.withUnsafeBufferPointer { Array($0) })
     let bundle = RayBundle(
-      directions: directions.withUnsafeBufferPointer { Array($0) }, multipliers: distribution.probabilities, nodes: nodes)
+      directions: directions.withUnsafeBufferPointer { Array($0) }, multipliers: distribution.probabilities,
+      nodes: nodes)
     var samples = loss.rays(bundle)
     distribution.refine(&samples, of: loss, along: bundle)
     for row in 0...rules.count {

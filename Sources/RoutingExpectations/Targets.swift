@@ -14,7 +14,7 @@ extension GradientTarget {
   /// - Throws: `Unavailable` where the target is not defined: only the expected loss on categorical problems, no dense
   ///   target for pairs, and what a tabulated loss does not hold.
   ///
-  /// *Source*: estimators.md, section 2; arXiv 2310.00811 for `∇₀ + ∇₁`, arXiv 2504.12463 for the dense backward.
+  /// *Source*: arXiv 2310.00811 for `∇₀ + ∇₁`, arXiv 2504.12463 for the dense backward.
   public func gradient(of problem: RoutedProblem, draws: Int = 1) throws(Unavailable) -> [Double] {
     if problem.kind == .categorical, self != .expectedLoss {
       throw Unavailable("is defined on mixture problems only")

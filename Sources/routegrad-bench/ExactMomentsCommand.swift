@@ -2,13 +2,13 @@ import ArgumentParser
 import Dispatch
 import RouteGrad
 
-/// W1: the exact routing and gating terms, and mean and total variance of six estimators, for a batch of mixture problems
+/// The exact routing and gating terms, and mean and total variance of six estimators, for a batch of mixture problems
 /// under log-cosh losses, in Float64.
 ///
 /// θ = 4u(1) − 2 `[B, N]`, f = 4u(2) − 2 `[B, N, d]`, a = ½ + u(3), t = 2u(4) − 1 `[B, d]`.
 struct ExactMomentsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "exact-moments", abstract: "W1: exact moments of six estimators on a batch of problems.")
+    commandName: "exact-moments", abstract: "Exact moments of six estimators on a batch of problems.")
 
   @OptionGroup var options: BenchOptions
   @Option(name: .customLong("B"), help: "The number of problems.") var batch = 4096
@@ -77,7 +77,7 @@ struct ExactMomentsCommand: ParsableCommand {
         }
       }
       return Measurement(
-        workload: "W1 exact-moments", variant: "ray sweep", threads: options.threads,
+        workload: "exact-moments", variant: "ray sweep", threads: options.threads,
         params: Parameters(problems: batch, experts: experts, width: width), units: batch, unit: "problem",
         timing: timing,
         checksum: checksum(means: means, totals: totals, rows: rows))

@@ -1,13 +1,13 @@
 import ArgumentParser
 import RouteGrad
 
-/// W2: mean and variance of straight-through Gumbel-softmax from samples, in Float32 up to the sample, its
+/// Mean and variance of straight-through Gumbel-softmax from samples, in Float32 up to the sample, its
 /// sums in Float64.
 ///
 /// θ = 4u(11) − 2 and t = 2u(12) − ½ `[N]`, τ = 0.7, `f(z) = Σ |z_i − t_i|³`.
 struct MCGumbelCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "mc-gumbel", abstract: "W2: sampled moments of straight-through Gumbel-softmax.")
+    commandName: "mc-gumbel", abstract: "Sampled moments of straight-through Gumbel-softmax.")
 
   @OptionGroup var options: BenchOptions
   @Option(name: .customLong("N"), help: "The number of experts.") var experts = 8
@@ -55,7 +55,7 @@ struct MCGumbelCommand: ParsableCommand {
         moments = sampler.moments(samples: samples, seed: seed, threads: options.threads)
       }
       return Measurement(
-        workload: "W2 mc-gumbel", variant: "philox4x32-10", threads: options.threads,
+        workload: "mc-gumbel", variant: "philox4x32-10", threads: options.threads,
         params: Parameters(experts: experts, samples: samples, temperature: Self.temperature), units: samples,
         unit: "sample", timing: timing,
         checksum: Checksum(mean: Array(moments.mean.prefix(8)), totalVariance: moments.totalVariance))

@@ -3,14 +3,14 @@ import Dispatch
 import RouteGrad
 import RouteGradTraining
 
-/// W3: forward and backward pass of a Switch layer in Float32.
+/// Forward and backward pass of a Switch layer in Float32.
 ///
 /// x = 4u(31) − 2 and target = 4u(32) − 2 `[T, d]`; router `[N, d]`, W₁ `[N, d, h]` and W₂ `[N, h, d]` of streams 21 to 23, uniform
 /// on ±√(3/fan-in), biases 0; logits times U[0.9, 1.1]; loss `mean (y − target)² + 0.01 N Σ F_i P_i`. A step draws new jitter and ends
 /// with the gradients of all parameters and of x; no token is dropped.
 struct SwitchLayerCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "switch-layer", abstract: "W3: a Switch layer, forward and backward, in Float32.")
+    commandName: "switch-layer", abstract: "A Switch layer, forward and backward, in Float32.")
 
   @OptionGroup var options: BenchOptions
   @Option(name: .customLong("T"), help: "The number of tokens.") var tokens = 2048
@@ -63,7 +63,7 @@ struct SwitchLayerCommand: ParsableCommand {
       let timing = Timing(options) { step.run() }
       let flops = 12.0 * Double(tokens * width * hidden)
       return Measurement(
-        workload: "W3 switch-layer", variant: "sorted", threads: options.threads,
+        workload: "switch-layer", variant: "sorted", threads: options.threads,
         params: Parameters(tokens: tokens, width: width, hidden: hidden, experts: experts), units: tokens,
         unit: "token", timing: timing,
         checksum: Checksum(

@@ -3,10 +3,10 @@ import Foundation
 import RouteGrad
 import RouteGradTraining
 
-/// W4: one optimiser step of a small Switch Transformer in Float32, on the bytes floor(256 u(41; B, L + 1)).
+/// One optimiser step of a small Switch Transformer in Float32, on the bytes floor(256 u(41; B, L + 1)).
 struct SwitchTransformerCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "switch-transformer-step", abstract: "W4: an optimiser step of a Switch Transformer, in Float32.")
+    commandName: "switch-transformer-step", abstract: "An optimiser step of a Switch Transformer, in Float32.")
 
   /// The routers that the peers have.
   enum Router: String, ExpressibleByArgument, CaseIterable {
@@ -17,7 +17,7 @@ struct SwitchTransformerCommand: ParsableCommand {
       switch self {
       case .switchRouter: SwitchRouter()
       // Drops where (max − l)/max(|l|, max) > 0.2: the reference code's rule with threshold 0.1.
-      case .sparsemixer: SparseMixerRouter(space: .referenceCode(threshold: 0.1))
+      case .sparsemixer: SparseMixerRouter(mask: .referenceCode(threshold: 0.1))
       }
     }
   }
@@ -85,7 +85,7 @@ struct SwitchTransformerCommand: ParsableCommand {
         } catch { preconditionFailure("these routers assign nothing jointly: \(error)") }
       }
       return Measurement(
-        workload: "W4 switch-transformer-step", variant: router.rawValue, threads: options.threads,
+        workload: "switch-transformer-step", variant: router.rawValue, threads: options.threads,
         params: Parameters(
           batch: batch, context: context, width: width, heads: heads, layers: layers, hidden: hidden, experts: experts),
         units: batch * context, unit: "token", timing: timing,

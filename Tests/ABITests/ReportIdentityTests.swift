@@ -6,10 +6,10 @@ import _TestSupport
 /// What C is given is, bit for bit, what the program prints.
 struct ReportIdentityTests {
   private func report(
-    _ json: String, _ specification: String, space: SamplingSpace? = nil, sampling: AssessmentOptions.Sampling? = nil
+    _ json: String, _ specification: String, mask: Mask? = nil, sampling: AssessmentOptions.Sampling? = nil
   ) throws -> DecodedJSON {
     let options = Report.Options(
-      estimators: .listed([try EstimatorRegistry.estimator(specification)]), space: space,
+      estimators: .listed([try EstimatorRegistry.estimator(specification)]), mask: mask,
       assessment: AssessmentOptions(covariance: true, sampling: sampling))
     let problems = try ProblemFile.problems(of: Array(json.utf8), file: "test")
     return try DecodedJSON(try Report(on: problems, options: options).json)["problems"][0]
@@ -62,8 +62,8 @@ struct ReportIdentityTests {
   }
 
   @Test(arguments: ["paper", "reference-code"]) func targetsAndMasks(rule: String) throws {
-    let space = try #require(SamplingSpace(rule: rule, threshold: 0.7))
-    let reported = try report(Samples.mixture, "midpoint", space: space)
+    let mask = try #require(Mask(rule: rule, threshold: 0.7))
+    let reported = try report(Samples.mixture, "midpoint", mask: mask)
     let problem = try CProblem(json: Samples.mixture).masked(rule, 0.7)
     for target in GradientTarget.allCases.map(\.rawValue) {
       #expect(try problem.target(target) == reported["targets"][target].numbers)

@@ -100,15 +100,15 @@ struct LayerCase<Scalar: LayerScalar> {
 enum Routers {
   static let jointlyDeterministic: [any TokenRouter] = [
     SwitchRouter(), SwitchRouter(jitter: .input(0.1)), SwitchRouter(jitter: .none),
-    MaskedSwitchRouter(), MaskedSwitchRouter(space: .paper(threshold: 0.3)), GShardRouter(), BaseRouter(),
+    MaskedSwitchRouter(), MaskedSwitchRouter(mask: .paper(threshold: 0.3)), GShardRouter(), BaseRouter(),
     DefaultMoERouter(k: 1, decay: 0.5), DefaultMoERouter(k: 2, decay: 0.9),
   ]
   static let sampled: [any TokenRouter] = [
-    SparseMixerRouter(), SparseMixerRouter(space: .none, argmaxRule: false),
-    SparseMixerRouter(space: .paper(threshold: 0.5)),
-    SparseMixerV2Router(), SparseMixerV2Router(space: .none, argmaxRule: false, referenceConstants: true),
-    SparseMixerV2Top2Router(), SparseMixerV2Top2Router(space: .none), ReinforceRouter(), ReinforceRouter(baseline: 0.7),
-    DenseBackwardRouter(), ExactRouter(), ExactRouter(space: .paper(threshold: 0.4)),
+    SparseMixerRouter(), SparseMixerRouter(mask: .none, argmaxRule: false),
+    SparseMixerRouter(mask: .paper(threshold: 0.5)),
+    SparseMixerV2Router(), SparseMixerV2Router(mask: .none, argmaxRule: false, referenceConstants: true),
+    SparseMixerV2Top2Router(), SparseMixerV2Top2Router(mask: .none), ReinforceRouter(), ReinforceRouter(baseline: 0.7),
+    DenseBackwardRouter(), ExactRouter(), ExactRouter(mask: .paper(threshold: 0.4)),
   ]
   static let all = jointlyDeterministic + sampled
 }

@@ -10,32 +10,32 @@ import _TestSupport
   private struct Case {
     let router: any TokenRouter
     let estimator: any FiniteOutcomeEstimator
-    let space: SamplingSpace
+    let mask: Mask
   }
 
-  private static let standard = SamplingSpace.referenceCode(threshold: 0.1)
+  private static let standard = Mask.referenceCode(threshold: 0.1)
   private static let cases: [Case] = [
-    Case(router: SwitchRouter(jitter: .none), estimator: Conventional(), space: .none),
-    Case(router: MaskedSwitchRouter(jitter: .none), estimator: Conventional(), space: standard),
-    Case(router: SparseMixerRouter(), estimator: SparseMixer(), space: standard),
-    Case(router: SparseMixerRouter(space: .none), estimator: SparseMixer(), space: .none),
-    Case(router: SparseMixerRouter(space: .none, argmaxRule: false), estimator: Midpoint(), space: .none),
-    Case(router: SparseMixerV2Router(), estimator: SparseMixerV2(), space: standard),
+    Case(router: SwitchRouter(jitter: .none), estimator: Conventional(), mask: .none),
+    Case(router: MaskedSwitchRouter(jitter: .none), estimator: Conventional(), mask: standard),
+    Case(router: SparseMixerRouter(), estimator: SparseMixer(), mask: standard),
+    Case(router: SparseMixerRouter(mask: .none), estimator: SparseMixer(), mask: .none),
+    Case(router: SparseMixerRouter(mask: .none, argmaxRule: false), estimator: Midpoint(), mask: .none),
+    Case(router: SparseMixerV2Router(), estimator: SparseMixerV2(), mask: standard),
     Case(
-      router: SparseMixerV2Router(space: .none, referenceConstants: true),
-      estimator: SparseMixerV2(referenceConstants: true), space: .none),
-    Case(router: SparseMixerV2Top2Router(), estimator: SparseMixerV2Top2(), space: standard),
-    Case(router: SparseMixerV2Top2Router(space: .none), estimator: SparseMixerV2Top2(), space: .none),
-    Case(router: ReinforceRouter(), estimator: Reinforce(), space: .none),
-    Case(router: ReinforceRouter(baseline: 0.7), estimator: Reinforce(baseline: .constant(0.7)), space: .none),
-    Case(router: DenseBackwardRouter(), estimator: DenseBackward(), space: .none),
-    Case(router: ExactRouter(), estimator: Exact(), space: .none),
-    Case(router: ExactRouter(space: .paper(threshold: 0.4)), estimator: Exact(), space: .paper(threshold: 0.4)),
+      router: SparseMixerV2Router(mask: .none, referenceConstants: true),
+      estimator: SparseMixerV2(referenceConstants: true), mask: .none),
+    Case(router: SparseMixerV2Top2Router(), estimator: SparseMixerV2Top2(), mask: standard),
+    Case(router: SparseMixerV2Top2Router(mask: .none), estimator: SparseMixerV2Top2(), mask: .none),
+    Case(router: ReinforceRouter(), estimator: Reinforce(), mask: .none),
+    Case(router: ReinforceRouter(baseline: 0.7), estimator: Reinforce(baseline: .constant(0.7)), mask: .none),
+    Case(router: DenseBackwardRouter(), estimator: DenseBackward(), mask: .none),
+    Case(router: ExactRouter(), estimator: Exact(), mask: .none),
+    Case(router: ExactRouter(mask: .paper(threshold: 0.4)), estimator: Exact(), mask: .paper(threshold: 0.4)),
   ]
 
   @Test("the router's gradient for a token is the estimator's", arguments: 0..<14)
   func outcome(_ index: Int) throws {
-    let (router, estimator, space) = (Self.cases[index].router, Self.cases[index].estimator, Self.cases[index].space)
+    let (router, estimator, mask) = (Self.cases[index].router, Self.cases[index].estimator, Self.cases[index].mask)
     let shape = LayerShape(experts: 5, inputs: 6, hidden: 8, outputs: 4, activation: .silu, scale: true)
     let layer = try LayerCase<Double>.random(shape, router: router, tokens: 40, name: "outcome \(index)")
     let outputs = try expertOutputs(layer)
@@ -49,7 +49,7 @@ import _TestSupport
           .mixture(
             MixtureProblem(
               logits: logits, expertOutputs: outputs[t], scale: layer.parameters.scale?.values,
-              loss: layer.losses[t])), space: space)
+              loss: layer.losses[t])), mask: mask)
         let multipliers = Array(layer.workspace.multiplier[t * slots..<(t + 1) * slots])
         let choice = Array(layer.workspace.choice[t * slots..<(t + 1) * slots])
         let distribution = try estimator.outcomes(of: problem)
@@ -83,7 +83,7 @@ import _TestSupport
         .mixture(
           MixtureProblem(
             logits: Array(layer.workspace.routerLogits[t * 4..<t * 4 + 4]), expertOutputs: outputs[t],
-            scale: layer.parameters.scale?.values, defaultOutputs: rows, loss: layer.losses[t])))
+            scale: layer.parameters.scale?.values, standIns: rows, loss: layer.losses[t])))
       let distribution = try DefaultMoE(k: 2).outcomes(of: problem)
       expectClose(
         Array(layer.workspace.routerLogitGradients[t * 4..<t * 4 + 4]),

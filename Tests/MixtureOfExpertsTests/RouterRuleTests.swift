@@ -72,14 +72,14 @@ import _TestSupport
     }
   }
 
-  @Test("masks: no draw leaves the sampling space, and its probabilities are zero outside", arguments: 0..<7)
+  @Test("masks: no draw leaves the mask, and its probabilities are zero outside", arguments: 0..<7)
   func masks(_ index: Int) throws {
-    let spaces: [SamplingSpace] = [.paper(threshold: 0.3), .referenceCode(threshold: 0.1)]
-    for space in spaces {
+    let masks: [Mask] = [.paper(threshold: 0.3), .referenceCode(threshold: 0.1)]
+    for mask in masks {
       let routers: [any TokenRouter] = [
-        MaskedSwitchRouter(space: space), SparseMixerRouter(space: space), SparseMixerV2Router(space: space),
-        SparseMixerV2Top2Router(space: space), ReinforceRouter(space: space), DenseBackwardRouter(space: space),
-        ExactRouter(space: space),
+        MaskedSwitchRouter(mask: mask), SparseMixerRouter(mask: mask), SparseMixerV2Router(mask: mask),
+        SparseMixerV2Top2Router(mask: mask), ReinforceRouter(mask: mask), DenseBackwardRouter(mask: mask),
+        ExactRouter(mask: mask),
       ]
       let layer = try routed(routers[index])
       let slots = routers[index].slots(experts: 6)
@@ -87,7 +87,7 @@ import _TestSupport
       for t in 0..<Self.tokens {
         let own = logits(layer, t)
         let largest = own.max() ?? 0
-        for i in 0..<6 where !space.keeps(own[i], largest: largest) {
+        for i in 0..<6 where !mask.keeps(own[i], largest: largest) {
           masked += 1
           #expect(layer.workspace.routingProbabilities[6 * t + i] == 0)
           #expect(layer.workspace.choice[t * slots] != i)
@@ -103,9 +103,9 @@ import _TestSupport
       layer.workspace.multiplier[t] / layer.workspace.routingProbabilities[6 * t + layer.workspace.choice[t]]
     }
     for (router, short) in [
-      (SparseMixerRouter(space: .none) as any TokenRouter, 0.5), (SparseMixerV2Router(space: .none), 1.0 / 3),
-      (SparseMixerRouter(space: .none, argmaxRule: false), 0.5),
-      (SparseMixerV2Router(space: .none, argmaxRule: false), 1.0 / 3),
+      (SparseMixerRouter(mask: .none) as any TokenRouter, 0.5), (SparseMixerV2Router(mask: .none), 1.0 / 3),
+      (SparseMixerRouter(mask: .none, argmaxRule: false), 0.5),
+      (SparseMixerV2Router(mask: .none, argmaxRule: false), 1.0 / 3),
     ] {
       var shortened = [false: 0, true: 0]
       for seed in 0..<4 {

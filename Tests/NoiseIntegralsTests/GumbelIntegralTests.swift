@@ -224,7 +224,7 @@ struct GumbelReferenceTests {
     let loss = try LogCosh(scales: [1, 2], targets: [0.5, -0.5])
     let masked = try RoutedProblem(
       .mixture(MixtureProblem(logits: [1, 0.95, -3, 1.1], expertOutputs: outputs, loss: loss)),
-      space: .paper(threshold: 0.1))
+      mask: .paper(threshold: 0.1))
     let kept = try RoutedProblem(
       .mixture(
         MixtureProblem(
@@ -247,7 +247,7 @@ struct GumbelReferenceTests {
 
   @Test func tabulatedMixtureIsUnavailable() throws {
     let table = MixtureTable(
-      nodes: [1], values: [[0.1], [0.2]], slopes: [[0.3], [0.4]], valueAtZero: 0, space: .none)
+      nodes: [1], values: [[0.1], [0.2]], slopes: [[0.3], [0.4]], valueAtZero: 0, mask: .none)
     let problem = try RoutedProblem(
       .mixture(MixtureProblem(logits: [0, 1], expertOutputs: nil, source: .table(table))))
     #expect {

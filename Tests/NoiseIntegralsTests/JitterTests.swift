@@ -18,7 +18,7 @@ enum JitterProblems {
   }
 
   static func mixture(
-    _ logits: [Double], router: RouterInput? = nil, loss: (any Objective)? = nil, space: SamplingSpace = .none
+    _ logits: [Double], router: RouterInput? = nil, loss: (any Objective)? = nil, mask: Mask = .none
   ) throws -> RoutedProblem {
     let outputs = logits.indices.map { k in
       let k = Double(k)
@@ -28,7 +28,7 @@ enum JitterProblems {
       .mixture(
         MixtureProblem(
           logits: logits, expertOutputs: outputs, router: router,
-          loss: try loss ?? LogCosh(scales: [1.5, 2], targets: [0.5, -0.7]))), space: space)
+          loss: try loss ?? LogCosh(scales: [1.5, 2], targets: [0.5, -0.7]))), mask: mask)
   }
 
   /// `∫ du Π 1/(2r) body(θ∘u)` by nested Gauss–Legendre between all places where the integrand may have a
@@ -345,7 +345,7 @@ enum JitterProblems {
     let single = try JitterExpectation.moments(
       of: Switch(), on: JitterProblems.mixture([2]), covariance: true)
     #expect(single.moments.mean == [0] && single.meanError == 0)
-    let masked = try JitterProblems.mixture([2, 1.9, 0.1], space: .paper(threshold: 0.1))
+    let masked = try JitterProblems.mixture([2, 1.9, 0.1], mask: .paper(threshold: 0.1))
     let inside = try JitterExpectation.moments(of: Switch(jitter: 0.2), on: masked).moments
     let alone = try JitterExpectation.moments(of: Switch(jitter: 0.2), on: JitterProblems.mixture([2, 1.9]))
       .moments

@@ -106,7 +106,7 @@ import Testing
       defaults: [[Double]]? = nil
     ) throws {
       _ = try MixtureProblem(
-        logits: logits, expertOutputs: outputs, scale: scale, defaultOutputs: defaults, source: .loss(loss))
+        logits: logits, expertOutputs: outputs, scale: scale, standIns: defaults, source: .loss(loss))
     }
     #expect(message { try problem() } == nil)
     #expect(message { try problem(logits: []) } == "logits: expected at least one number, got none")
@@ -130,7 +130,7 @@ import Testing
       _ = try MixtureProblem(
         logits: [0, 1], expertOutputs: nil,
         source: .table(
-          MixtureTable(nodes: nodes, values: values, slopes: slopes, valueAtZero: zero, space: .none)))
+          MixtureTable(nodes: nodes, values: values, slopes: slopes, valueAtZero: zero, mask: .none)))
     }
     #expect(message { try problem() } == nil)
     #expect(message { try problem(values: [[1, 2]]) } == "loss.values: expected 2 rows, got 1")
@@ -146,14 +146,14 @@ import Testing
     let categorical = RoutingProblem.categorical(
       try CategoricalProblem(logits: [0, 1], objective: try Linear(coefficients: [1, 2])))
     #expect(
-      message { _ = try RoutedProblem(categorical, space: .paper(threshold: 0.1)) }
+      message { _ = try RoutedProblem(categorical, mask: .paper(threshold: 0.1)) }
         == "mask: a categorical problem takes no mask, got paper")
     let table = MixtureTable(
-      nodes: [1], values: [[1], [2]], slopes: [[1], [2]], valueAtZero: 0, space: .paper(threshold: 0.2))
+      nodes: [1], values: [[1], [2]], slopes: [[1], [2]], valueAtZero: 0, mask: .paper(threshold: 0.2))
     let tabulated = RoutingProblem.mixture(
       try MixtureProblem(logits: [0, 1], expertOutputs: nil, source: .table(table)))
-    #expect(tabulated.fixedSpace == .paper(threshold: 0.2))
-    #expect(message { _ = try RoutedProblem(tabulated, space: .paper(threshold: 0.2)) } == nil)
+    #expect(tabulated.fixedMask == .paper(threshold: 0.2))
+    #expect(message { _ = try RoutedProblem(tabulated, mask: .paper(threshold: 0.2)) } == nil)
     #expect(
       message { _ = try RoutedProblem(tabulated) }?.hasPrefix("mask: the loss was tabulated under") == true)
   }

@@ -78,7 +78,7 @@ import _TestSupport
   }
 
   @Test func maskedExpertsHaveNone() {
-    let distribution = RoutingDistribution(logits: [1, -2, 1.05, 0.99], space: .paper(threshold: 0.1))
+    let distribution = RoutingDistribution(logits: [1, -2, 1.05, 0.99], mask: .paper(threshold: 0.1))
     #expect(distribution.support == [0, 2, 3])
     let alone = RoutingDistribution(logits: [1, 1.05, 0.99])
     let moments = distribution.scoreMoments(weights: [1, 0, -2, 0.5], spread: [0.1, 0, 0.2, 0.3])

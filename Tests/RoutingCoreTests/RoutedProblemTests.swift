@@ -46,7 +46,7 @@ import _TestSupport
     let p = computed.distribution.probabilities
     let table = MixtureTable(
       nodes: nodes, values: zip(p, [2.0, -4]).map { q, f in nodes.map { ($0 * q * f) * ($0 * q * f) } },
-      slopes: zip(p, [2.0, -4]).map { q, f in nodes.map { 2 * $0 * q * f * f } }, valueAtZero: 0, space: .none
+      slopes: zip(p, [2.0, -4]).map { q, f in nodes.map { 2 * $0 * q * f * f } }, valueAtZero: 0, mask: .none
     )
     let tabulated = try RoutedProblem(
       .mixture(try MixtureProblem(logits: [0.25, -0.5], expertOutputs: nil, source: .table(table))))
@@ -61,11 +61,11 @@ import _TestSupport
     #expect(throws: Unavailable("needs the loss as a function, which a table is not")) {
       try tabulated.denseSlopes(at: 0)
     }
-    #expect(tabulated.problem.fixedSpace == SamplingSpace.none)
+    #expect(tabulated.problem.fixedMask == Mask.none)
   }
 
   @Test func tableWithoutItsEnd() throws {
-    let table = MixtureTable(nodes: [0.5], values: [[1]], slopes: [[1]], valueAtZero: 0, space: .none)
+    let table = MixtureTable(nodes: [0.5], values: [[1]], slopes: [[1]], valueAtZero: 0, mask: .none)
     let problem = try RoutedProblem(
       .mixture(try MixtureProblem(logits: [0], expertOutputs: nil, source: .table(table))))
     #expect(throws: Unavailable("needs the value at 1")) { try problem.values() }
@@ -86,7 +86,7 @@ import _TestSupport
     let scaled = try #require(mixture.scalingOutputs(by: 0.25))
     #expect(scaled.directions?.elements == [0.5, -1])
     #expect(try RoutedProblem(.mixture(scaled)).values() == [0.0625, 0.25])
-    let table = MixtureTable(nodes: [1], values: [[1]], slopes: [[1]], valueAtZero: 0, space: .none)
+    let table = MixtureTable(nodes: [1], values: [[1]], slopes: [[1]], valueAtZero: 0, mask: .none)
     #expect(
       try MixtureProblem(logits: [0], expertOutputs: nil, source: .table(table)).scalingOutputs(by: 2) == nil)
   }
@@ -109,7 +109,7 @@ import _TestSupport
     let problem = try RoutedProblem(
       .mixture(
         try MixtureProblem(logits: [5, 1, 0.9], expertOutputs: outputs, loss: try Linear(coefficients: [1]))),
-      space: .paper(threshold: 0.1))
+      mask: .paper(threshold: 0.1))
     let pairs = try PairDistribution(problem)
     #expect(pairs.first.support == [0] && Array(pairs.second.keys) == [0])
     #expect(pairs.second[0]?.support == [1, 2])

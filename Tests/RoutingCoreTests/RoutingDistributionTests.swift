@@ -61,7 +61,7 @@ private let worst = WorstError("softmax")
 
   @Test func excludedAndMaskedExpertsHaveExactlyNone() {
     let logits = [3.0, 2.9, -1, 2.95]
-    let masked = RoutingDistribution(logits: logits, space: .paper(threshold: 0.02))
+    let masked = RoutingDistribution(logits: logits, mask: .paper(threshold: 0.02))
     #expect(masked.support == [0, 1, 3])
     #expect(masked.probabilities[2] == 0 && masked.complements[2] == 1)
     let alone = RoutingDistribution(logits: [logits[0], logits[1], logits[3]])
@@ -70,7 +70,7 @@ private let worst = WorstError("softmax")
     let excluding = RoutingDistribution(logits: logits, excluding: 0)
     #expect(excluding.support == [1, 2, 3] && excluding.argmax == 3)
     #expect(excluding.probabilities[0] == 0)
-    let one = RoutingDistribution(logits: logits, space: .paper(threshold: 0))
+    let one = RoutingDistribution(logits: logits, mask: .paper(threshold: 0))
     #expect(one.support == [0] && one.probabilities[0] == 1 && one.complements == [0, 1, 1, 1])
   }
 
@@ -110,7 +110,7 @@ private let worst = WorstError("softmax")
   }
 
   @Test func jacobianIgnoresWhatIsMasked() {
-    let distribution = RoutingDistribution(logits: [1, 0, 1.1], space: .paper(threshold: 0.1))
+    let distribution = RoutingDistribution(logits: [1, 0, 1.1], mask: .paper(threshold: 0.1))
     #expect(distribution.support == [0, 2])
     let gradient = distribution.jacobianProduct([2, .nan, 3])
     #expect(gradient[1] == 0 && gradient[0].isFinite && gradient[2].isFinite)

@@ -16,7 +16,7 @@ import Testing
     let problem = try RoutedProblem(
       .mixture(
         try MixtureProblem(
-          logits: [1, 3, 2, 3], expertOutputs: [[1], [2], [3], [4]], defaultOutputs: [[0], [0], [0], [0]],
+          logits: [1, 3, 2, 3], expertOutputs: [[1], [2], [3], [4]], standIns: [[0], [0], [0], [0]],
           loss: try Linear(coefficients: [1]))))
     #expect(try DefaultMoE(k: 3).outcomes(of: problem).outcomes[0].choice == [1, 3, 2])
   }
@@ -25,7 +25,7 @@ import Testing
     let bare = try RoutedProblem(
       .mixture(
         try MixtureProblem(logits: [0, 1], expertOutputs: [[1], [2]], loss: try Linear(coefficients: [1]))))
-    try HandProblems.expectUnavailable("default-moe", on: bare, "needs defaultOutputs")
+    try HandProblems.expectUnavailable("default-moe", on: bare, "needs standIns")
     try HandProblems.expectUnavailable("default-moe:k=3", on: HandProblems.parabola(), "needs 3 experts")
     try HandProblems.expectUnavailable("default-moe", on: HandProblems.choice(), "needs a mixture problem")
   }

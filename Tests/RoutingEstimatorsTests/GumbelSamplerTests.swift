@@ -37,7 +37,7 @@ import _TestSupport
             MixtureProblem(
               logits: theta, expertOutputs: [[0.5, -1.5], [1.25, 0.75], [-0.6, 0.9]],
               loss: LogCosh(scales: [1, 2], targets: [0.5, -0.5]))),
-          space: .paper(threshold: 0.1)))
+          mask: .paper(threshold: 0.1)))
     }
     return problems
   }
@@ -91,7 +91,7 @@ import _TestSupport
 
   @Test func tabulatedMixtureIsUnavailable() throws {
     let table = MixtureTable(
-      nodes: [1], values: [[0.1], [0.2]], slopes: [[0.3], [0.4]], valueAtZero: 0, space: .none)
+      nodes: [1], values: [[0.1], [0.2]], slopes: [[0.3], [0.4]], valueAtZero: 0, mask: .none)
     let problem = try RoutedProblem(
       .mixture(MixtureProblem(logits: [0, 1], expertOutputs: nil, source: .table(table))))
     #expect(throws: Unavailable.self) { try GumbelSoftmaxST().sampler(on: problem) }

@@ -16,7 +16,7 @@ import _TestSupport
       try RoutedProblem(.mixture(MixtureProblem(logits: logits, expertOutputs: outputs, loss: loss))),
       try RoutedProblem(
         .mixture(MixtureProblem(logits: logits, expertOutputs: outputs, loss: loss)),
-        space: .paper(threshold: 0.5)),
+        mask: .paper(threshold: 0.5)),
     ]
   }
 

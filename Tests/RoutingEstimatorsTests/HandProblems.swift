@@ -12,7 +12,7 @@ enum HandProblems {
     try RoutedProblem(
       .mixture(
         try MixtureProblem(
-          logits: [0, 0], expertOutputs: [[4], [-8]], scale: [0.5], defaultOutputs: [[2], [4]],
+          logits: [0, 0], expertOutputs: [[4], [-8]], scale: [0.5], standIns: [[2], [4]],
           loss: try Quadratic(matrix: [[2]], linear: [0]))))
   }
 

@@ -25,7 +25,7 @@ import _TestSupport
       .mixture(
         try MixtureProblem(
           logits: [5, 1, 0.9], expertOutputs: [[1], [2], [3]], loss: try Linear(coefficients: [1]))),
-      space: .paper(threshold: 0.1))
+      mask: .paper(threshold: 0.1))
     let outcomes = try SparseMixerV2Top2().outcomes(of: problem).outcomes
     #expect(outcomes.map(\.choice) == [[0, 1], [0, 2], [0, 2]])
     #expect(outcomes.map(\.coins) == [[1, 1], [1, 0], [1, 1]])

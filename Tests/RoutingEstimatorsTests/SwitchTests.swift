@@ -21,13 +21,13 @@ private struct Extremes: RandomNumberGenerator {
   ]
 
   static func problem(
-    _ logits: [Double], router: RouterInput? = nil, space: SamplingSpace = .none
+    _ logits: [Double], router: RouterInput? = nil, mask: Mask = .none
   ) throws -> RoutedProblem {
     try RoutedProblem(
       .mixture(
         MixtureProblem(
           logits: logits, expertOutputs: logits.indices.map { [0.5 + Double($0), 1.5 - 0.8 * Double($0)] },
-          router: router, loss: LogCosh(scales: [1, 2], targets: [0.5, -0.5]))), space: space)
+          router: router, loss: LogCosh(scales: [1, 2], targets: [0.5, -0.5]))), mask: mask)
   }
 
   /// The argmax of θ∘u, and the derivative of the loss by θ with D and u held.
@@ -86,7 +86,7 @@ private struct Extremes: RandomNumberGenerator {
   }
 
   @Test func maskedExpertsAreNeitherDrawnNorTrained() throws {
-    let problem = try Self.problem([1, 0.99, 0.2], space: .paper(threshold: 0.1))
+    let problem = try Self.problem([1, 0.99, 0.2], mask: .paper(threshold: 0.1))
     let sampler = try Switch(jitter: 0.9).sampler(on: problem)
     var generator = TestSeed.generator("SwitchTests.mask")
     for _ in 0..<200 {

@@ -69,7 +69,7 @@ struct ExpectedLoss {
   func pairFunction(_ target: GradientTarget) throws -> ([Double]) -> Double {
     let (_, loss, directions) = try problem.computableMixture()
     let rows = directions.asRows
-    let seconds = support.map { problem.space.support(of: logits, excluding: $0) }
+    let seconds = support.map { problem.mask.support(of: logits, excluding: $0) }
     let held = softmax(logits, support)
     let heldSeconds = seconds.map { softmax(logits, $0) }
     return { logits in

@@ -72,10 +72,10 @@ import _TestSupport
       slopes: mixture.logits.indices.map { i in
         nodes.map { dot(loss.gradient(at: at($0, i)), directions.row(i)) }
       },
-      valueAtZero: loss.value(at: [Double](repeating: 0, count: loss.dimension)), space: problem.space)
+      valueAtZero: loss.value(at: [Double](repeating: 0, count: loss.dimension)), mask: problem.mask)
     return try RoutedProblem(
       .mixture(try MixtureProblem(logits: mixture.logits, expertOutputs: nil, source: .table(table))),
-      space: problem.space)
+      mask: problem.mask)
   }
 
   static let mixtures = TestProblems.standard.filter { $0.problem.kind == .mixture }

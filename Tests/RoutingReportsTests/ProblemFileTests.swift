@@ -97,10 +97,10 @@ struct ProblemFileTests {
     #expect(values == [1, 2])
     #expect(gradients == [[1, 2], [3, 4]])
     let mixture = Self.tabulated(mask: #"{"rule": "reference-code", "threshold": 0.25}"#)
-    #expect(try #require(try problems(mixture).first).problem.fixedSpace == .referenceCode(threshold: 0.25))
+    #expect(try #require(try problems(mixture).first).problem.fixedMask == .referenceCode(threshold: 0.25))
     for mask in [#"{"rule": "none", "threshold": null}"#, #"{"rule": "none"}"#] {
       #expect(
-        try #require(try problems(Self.tabulated(mask: mask)).first).problem.fixedSpace == SamplingSpace.none)
+        try #require(try problems(Self.tabulated(mask: mask)).first).problem.fixedMask == Mask.none)
     }
   }
 

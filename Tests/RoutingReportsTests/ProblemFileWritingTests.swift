@@ -16,7 +16,7 @@ struct ProblemFileWritingTests {
   @Test func randomProblemsReadBack() {
     let result = PropertyCheck(runs: 500, seed: TestSeed.value).run { problem in
       let text = try ProblemFile.text(of: problem.problem)
-      let back = try RoutedProblem(try read(text), space: problem.space)
+      let back = try RoutedProblem(try read(text), mask: problem.mask)
       guard try ProblemFile.text(of: back.problem) == text else { return "written again, the text differs" }
       let outcomes = try Exact().outcomes(of: problem)
       let again = try Exact().outcomes(of: back)
@@ -35,7 +35,7 @@ struct ProblemFileWritingTests {
   @Test func tablesReadBack() throws {
     let table = MixtureTable(
       nodes: [1, 0.5], values: [[1, 2], [3, 4]], slopes: [[5, 6], [7, 0.1]], valueAtZero: 0.25,
-      space: .paper(threshold: 0.3))
+      mask: .paper(threshold: 0.3))
     let mixture = try MixtureProblem(name: "t", logits: [0, 1], expertOutputs: nil, source: .table(table))
     let text = try ProblemFile.text(of: .mixture(mixture))
     #expect(try ProblemFile.text(of: try read(text)) == text)
@@ -55,7 +55,7 @@ struct ProblemFileWritingTests {
 
   @Test func aCounterExampleBringsItsFileAndItsCommand() throws {
     let result = PropertyCheck(seed: TestSeed.value).run { problem in
-      if case .paper = problem.space, problem.distribution.support.count < problem.experts { "masked" } else { nil }
+      if case .paper = problem.mask, problem.distribution.support.count < problem.experts { "masked" } else { nil }
     }
     let report = result.report
     #expect(report.contains("masked, on 2 experts"))

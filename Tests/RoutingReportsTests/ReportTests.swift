@@ -89,16 +89,16 @@ struct ReportTests {
   @Test func masksFollowTheKindOfProblem() throws {
     let categorical = try Self.shipped("categorical-8-cross-entropy")
     let mixture = try Self.shipped("mixture-8-log-cosh")
-    let mask = SamplingSpace.paper(threshold: 0.5)
-    let mixed = try Report(on: [categorical, mixture], options: .init(space: mask))
-    #expect(mixed.problems.map { $0.routed.space } == [.none, mask])
+    let mask = Mask.paper(threshold: 0.5)
+    let mixed = try Report(on: [categorical, mixture], options: .init(mask: mask))
+    #expect(mixed.problems.map { $0.routed.mask } == [.none, mask])
     #expect(mixed.note == "categorical problems take no mask: 1 of 2 go without")
     let error = #expect(throws: ReportError.self) {
-      try Report(on: [categorical], options: .init(space: mask))
+      try Report(on: [categorical], options: .init(mask: mask))
     }
     #expect(error?.code == .wrongUsage)
     #expect(error?.description.contains("a categorical problem takes no mask") == true)
-    #expect(try Report(on: [categorical], options: .init(space: SamplingSpace.none)).problems.count == 1)
+    #expect(try Report(on: [categorical], options: .init(mask: Mask.none)).problems.count == 1)
   }
 
   @Test func targetsFollowTheKindOfProblem() throws {

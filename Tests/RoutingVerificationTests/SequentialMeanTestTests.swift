@@ -1,5 +1,6 @@
 import CStandardLibrary
 import RoutingCore
+import RoutingEstimators
 import RoutingVerification
 import Testing
 import _TestSupport

@@ -11,7 +11,7 @@ import _TestSupport
     let generator = ProblemGenerator(kinds: [.mixture])
     let result = PropertyCheck(generator, seed: TestSeed.value).run { problem in
       let assessment = try Assessment(of: EstimatorSpecifications.finite("conventional"), on: problem)
-      guard case .referenceCode = problem.space, let bias = assessment.relativeBias, bias > 0.01 else { return nil }
+      guard case .referenceCode = problem.mask, let bias = assessment.relativeBias, bias > 0.01 else { return nil }
       return "biased by \(bias)"
     }
     let report = try #require(result.counterExample).report

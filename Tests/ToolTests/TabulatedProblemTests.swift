@@ -19,9 +19,9 @@ struct TabulatedProblemTests {
   }
 
   /// The table of the same loss at some nodes, computed with textbook formulas.
-  private static func table(nodes: [Double], space: SamplingSpace) throws -> String {
+  private static func table(nodes: [Double], mask: Mask) throws -> String {
     let loss = try LogCosh(scales: [1, 2], targets: [0.5, -0.5])
-    let p = RoutingDistribution(logits: logits, space: space).probabilities
+    let p = RoutingDistribution(logits: logits, mask: mask).probabilities
     func rows(_ quantity: (_ point: [Double], _ output: [Double]) -> Double) -> [[Double]] {
       outputs.indices.map { i in
         nodes.map { c in quantity(outputs[i].map { c * p[i] * $0 }, outputs[i]) }
@@ -29,11 +29,11 @@ struct TabulatedProblemTests {
     }
     let values = rows { point, _ in loss.value(at: point) }
     let slopes = rows { point, output in dot(loss.gradient(at: point), output) }
-    let threshold = space.threshold.map { "\($0)" } ?? "null"
+    let threshold = mask.threshold.map { "\($0)" } ?? "null"
     return problem(
       """
       {"type": "tabulated", "nodes": \(nodes), "values": \(values), "slopes": \(slopes),
-       "valueAtZero": \(loss.value(at: [0, 0])), "mask": {"rule": "\(space.rule)", "threshold": \(threshold)}}
+       "valueAtZero": \(loss.value(at: [0, 0])), "mask": {"rule": "\(mask.rule)", "threshold": \(threshold)}}
       """, outputs: false)
   }
 
@@ -43,18 +43,18 @@ struct TabulatedProblemTests {
     return try DecodedJSON(run.output)["problems"][0]
   }
 
-  @Test(arguments: [SamplingSpace.none, .paper(threshold: 0.1), .referenceCode(threshold: 0.25)])
-  func givesTheNumbersOfTheComputedProblem(space: SamplingSpace) throws {
+  @Test(arguments: [Mask.none, .paper(threshold: 0.1), .referenceCode(threshold: 0.25)])
+  func givesTheNumbersOfTheComputedProblem(mask: Mask) throws {
     let estimators = [
       "--estimators",
       "reinforce,reinforce:baseline=optimal,conventional,first-order,midpoint,sparsemixer,sparsemixer-v2,"
         + "quadrature:rule=heun3,quadrature:rule=heun3,evaluation=one-node,exact",
     ]
-    let mask = space.threshold.map { ["--mask", space.rule, "--threshold", "\($0)"] } ?? []
-    let computed = try report(Self.problem(Self.loss, outputs: true), estimators + mask)
-    let table = try Self.table(nodes: [1, 0.5, 1.0 / 3], space: space)
+    let asked = mask.threshold.map { ["--mask", mask.rule, "--threshold", "\($0)"] } ?? []
+    let computed = try report(Self.problem(Self.loss, outputs: true), estimators + asked)
+    let table = try Self.table(nodes: [1, 0.5, 1.0 / 3], mask: mask)
     // Its own mask is used without being asked for.
-    for tabulated in [try report(table, estimators), try report(table, estimators + mask)] {
+    for tabulated in [try report(table, estimators), try report(table, estimators + asked)] {
       #expect(tabulated["mask"] == computed["mask"])
       #expect(abs(tabulated["expectedLoss"].number! - computed["expectedLoss"].number!) < 1e-14)
       for target in ["expected-loss", "routing-term", "gating-term"] {
@@ -78,7 +78,7 @@ struct TabulatedProblemTests {
   }
 
   @Test func whatTheTableDoesNotHoldIsUnavailable() throws {
-    let table = try Self.table(nodes: [1, 1.0 / 3], space: .none)
+    let table = try Self.table(nodes: [1, 1.0 / 3], mask: .none)
     let problem = try report(
       table,
       ["--estimators", "midpoint,sparsemixer-v2,dense-backward,reinmax,sparsemixer-v2-top2,default-moe"])
@@ -95,14 +95,14 @@ struct TabulatedProblemTests {
       #expect(entry["unavailable"].string?.hasPrefix("needs ") == true)
     }
     // Without the node 1 there is no value either.
-    let blind = try report(try Self.table(nodes: [0.5], space: .none), ["--estimators", "exact,reinforce"])
+    let blind = try report(try Self.table(nodes: [0.5], mask: .none), ["--estimators", "exact,reinforce"])
     #expect(blind["expectedLoss"] == .null)
     #expect(blind["targets"]["expected-loss"] == .null)
     #expect(blind["estimators"][1]["unavailable"].string == "needs the value at 1")
   }
 
   @Test func nodesAreFoundWithinRounding() throws {
-    let table = try Self.table(nodes: [1, 0.5, 1.0 / 3], space: .none)
+    let table = try Self.table(nodes: [1, 0.5, 1.0 / 3], mask: .none)
     let rounded = table.replacing("0.3333333333333333", with: "0.33333333333350")
     try #require(rounded != table)
     #expect(
@@ -114,7 +114,7 @@ struct TabulatedProblemTests {
   }
 
   @Test func anotherMaskIsRefused() throws {
-    let table = try Self.table(nodes: [1, 0.5], space: .paper(threshold: 0.1))
+    let table = try Self.table(nodes: [1, 0.5], mask: .paper(threshold: 0.1))
     for mask in [
       ["--mask", "none"], ["--mask", "reference-code"], ["--mask", "paper", "--threshold", "0.2"],
     ] {
@@ -144,7 +144,7 @@ struct TabulatedProblemTests {
 
   @Test func ordersCannotBeMeasured() throws {
     let run = try Tool.run(
-      ["order", "-", "--format", "json"], input: try Self.table(nodes: [1], space: .none))
+      ["order", "-", "--format", "json"], input: try Self.table(nodes: [1], mask: .none))
     #expect(run.status == 0)
     let orders = try DecodedJSON(run.output)["problems"][0]["orders"].items
     #expect(orders.count > 10)

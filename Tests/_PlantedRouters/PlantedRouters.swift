@@ -54,11 +54,11 @@ extension PlantedRouter {
   static let olmoe = RouterProfile(
     name: "olmoe", experts: 8, topK: 3, gates: .softmax, auxiliaryLoss: .init(counting: .mean))
   static let sparseMixer = RouterProfile(
-    name: "sparsemixer", experts: 8, uniforms: 9, gates: .softmax, space: .paper(threshold: 0.1),
+    name: "sparsemixer", experts: 8, uniforms: 9, gates: .softmax, mask: .paper(threshold: 0.1),
     outputScales: [1, 0.5], gradientFactor: 2)
   static let sparseMixerV2 = RouterProfile(
     name: "sparsemixer-v2", experts: 8, topK: 2, uniforms: 18, gates: .sequential,
-    space: .referenceCode(threshold: 0.1), outputScales: [1, 1.0 / 3])
+    mask: .referenceCode(threshold: 0.1), outputScales: [1, 1.0 / 3])
   static let logitJitter = RouterProfile(
     name: "logit-jitter", experts: 8, uniforms: 8, gates: .softmax, jitter: .logits(0.1))
   static let inputJitter = RouterProfile(

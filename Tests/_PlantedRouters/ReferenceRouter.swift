@@ -93,7 +93,7 @@ extension ReferenceRouter {
     return candidates.enumerated().map { j, logit in
       if logit == -.infinity { return logit }
       let isOut =
-        switch profile.space {
+        switch profile.mask {
         case .none: false
         case .paper: top - logit > threshold * (abs(top) + abs(logit))
         case .referenceCode: (top - logit) / max(abs(logits[j]), top) > 2 * threshold
@@ -106,7 +106,7 @@ extension ReferenceRouter {
     var chosen: [Int] = []
     var picks: [Pick] = []
     let isSampling = isSampling && call.mode == .train
-    let threshold = flaws.contains(.jitterZero) ? 0 : profile.space.threshold ?? 0
+    let threshold = flaws.contains(.jitterZero) ? 0 : profile.mask.threshold ?? 0
     for place in 0..<profile.topK {
       let isSequential = profile.gates == .sequential
       let kept = masked(logits, excluding: isSequential ? chosen.first : nil, threshold: threshold)

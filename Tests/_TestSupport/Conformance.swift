@@ -175,7 +175,7 @@ extension Conformance {
       if (share - expected[i]).magnitude > 1e-13 {
         return "expert \(i) is drawn with \(share), not \(expected[i])"
       }
-      guard estimator.claims.draws == 2, expected[i] > 0, problem.problem.space == .none else { continue }
+      guard estimator.claims.draws == 2, expected[i] > 0, problem.problem.mask == .none else { continue }
       let second = softmax(Set(logits.indices).subtracting([i]))
       for j in logits.indices {
         let both = drawn.filter { $0.key.choice == [i, j] }.reduce(0) { $0 + $1.probability }
@@ -234,7 +234,7 @@ extension Conformance {
   }
 
   private func shiftInvariance(_ problem: TestProblem, _ outcomes: OutcomeDistribution) throws -> String? {
-    guard problem.problem.space == .none else { return nil }
+    guard problem.problem.mask == .none else { return nil }
     let shifted = try problem.problem.with(logits: problem.problem.problem.logits.map { $0 + 8.5 })
     return try compare(outcomes, try estimator.outcomes(of: shifted)) { ($0, $1) }
   }

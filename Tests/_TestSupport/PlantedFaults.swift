@@ -99,11 +99,11 @@ extension RoutedProblem {
   }
 
   fileprivate func softmax(temperature: Double) -> RoutingDistribution {
-    RoutingDistribution(logits: problem.logits, space: space, temperature: temperature)
+    RoutingDistribution(logits: problem.logits, mask: mask, temperature: temperature)
   }
 
-  fileprivate func routed(by space: SamplingSpace) -> RoutedProblem {
-    kind == .mixture ? (try? RoutedProblem(problem, space: space)) ?? self : self
+  fileprivate func routed(by mask: Mask) -> RoutedProblem {
+    kind == .mixture ? (try? RoutedProblem(problem, mask: mask)) ?? self : self
   }
 
   /// REINFORCE with a baseline for each expert.
@@ -370,14 +370,14 @@ extension PlantedFault {
     },
     PlantedFault("threshold doubled", in: "sparsemixer", caughtBy: [.referenceMoments]) {
       (sound, problem) throws(Unavailable) in
-      guard let threshold = problem.space.threshold,
-        let space = SamplingSpace(rule: problem.space.rule, threshold: 2 * threshold)
+      guard let threshold = problem.mask.threshold,
+        let mask = Mask(rule: problem.mask.rule, threshold: 2 * threshold)
       else { return try sound.outcomes(of: problem) }
-      return try sound.outcomes(of: problem.routed(by: space))
+      return try sound.outcomes(of: problem.routed(by: mask))
     },
     PlantedFault("the other mask rule", in: "sparsemixer", caughtBy: [.referenceMoments]) {
       (sound, problem) throws(Unavailable) in
-      switch problem.space {
+      switch problem.mask {
       case .none: return try sound.outcomes(of: problem)
       case .paper(let r): return try sound.outcomes(of: problem.routed(by: .referenceCode(threshold: r)))
       case .referenceCode(let r): return try sound.outcomes(of: problem.routed(by: .paper(threshold: r)))

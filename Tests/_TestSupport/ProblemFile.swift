@@ -18,7 +18,7 @@ public struct ProblemFile: Decodable, Sendable {
   /// ω.
   public var scale: [Double]?
   /// The stand-ins of `default-moe`.
-  public var defaultOutputs: [[Double]]?
+  public var standIns: [[Double]]?
 
   /// The problem.
   public func problem() throws -> RoutingProblem {
@@ -32,7 +32,7 @@ public struct ProblemFile: Decodable, Sendable {
     return .mixture(
       try MixtureProblem(
         name: name, logits: logits, expertOutputs: expertOutputs, scale: scale,
-        defaultOutputs: defaultOutputs,
+        standIns: standIns,
         loss: try loss.objective()))
   }
 }
@@ -120,11 +120,11 @@ public struct MaskFile: Decodable, Sendable {
   /// r, or nil with `none`.
   public var threshold: Double?
 
-  /// The sampling space.
-  public func space() throws -> SamplingSpace {
-    guard let space = SamplingSpace(rule: rule, threshold: threshold ?? SamplingSpace.defaultThreshold) else {
+  /// The mask.
+  public func mask() throws -> Mask {
+    guard let mask = Mask(rule: rule, threshold: threshold ?? Mask.defaultThreshold) else {
       throw InvalidInput("rule", "expected a known rule, got \(rule)")
     }
-    return space
+    return mask
   }
 }

@@ -25,7 +25,7 @@ public struct ReferenceMoments: Decodable, Sendable {
 
     /// The problem, routed.
     public func routed() throws -> RoutedProblem {
-      try RoutedProblem(try problem.problem(), space: try mask.space())
+      try RoutedProblem(try problem.problem(), mask: try mask.mask())
     }
   }
 
@@ -73,7 +73,7 @@ public struct PublishedOutcomes: Decodable, Sendable, CustomTestStringConvertibl
 
   /// The problem, routed.
   public func routed() throws -> RoutedProblem {
-    try RoutedProblem(try problem.problem(), space: try mask.space())
+    try RoutedProblem(try problem.problem(), mask: try mask.mask())
   }
 
   /// The records of one file; none if it cannot be read (a test asserts the number).

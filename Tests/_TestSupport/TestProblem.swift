@@ -109,7 +109,7 @@ public struct ProblemMaker {
   /// A problem on `experts` logits of a given spread.
   public mutating func problem(
     _ name: String, kind: RoutingProblem.Kind, objective: any Objective, logits: [Double],
-    space: SamplingSpace = .none
+    mask: Mask = .none
   ) throws -> TestProblem {
     let problem: RoutingProblem
     switch kind {
@@ -122,20 +122,20 @@ public struct ProblemMaker {
         try MixtureProblem(
           name: name, logits: logits, expertOutputs: outputs,
           scale: (0..<width).map { _ in 0.5 + generator.nextOpenUnit() },
-          defaultOutputs: outputs.map { row in row.map { 0.7 * $0 + 0.3 * generator.nextNormal() } },
+          standIns: outputs.map { row in row.map { 0.7 * $0 + 0.3 * generator.nextNormal() } },
           loss: objective))
     }
-    return TestProblem(name, try RoutedProblem(problem, space: space))
+    return TestProblem(name, try RoutedProblem(problem, mask: mask))
   }
 
   /// A problem with an objective of one of ``objectives`` and random logits.
   public mutating func problem(
     _ name: String, kind: RoutingProblem.Kind, type: String, experts: Int, width: Int, spread: Double = 1,
-    space: SamplingSpace = .none
+    mask: Mask = .none
   ) throws -> TestProblem {
     let logits = generator.normals(experts, spread: spread)
     let objective = try objective(type, dimension: kind == .mixture ? width : experts)
-    return try problem(name, kind: kind, objective: objective, logits: logits, space: space)
+    return try problem(name, kind: kind, objective: objective, logits: logits, mask: mask)
   }
 }
 
@@ -144,7 +144,7 @@ public enum TestProblems {
   /// Both kinds, every objective, masks, steep logits and ties.
   public static let standard: [TestProblem] = make { maker in
     var problems: [TestProblem] = []
-    let spaces: [SamplingSpace] = [
+    let masks: [Mask] = [
       .none, .paper(threshold: 0.5), .referenceCode(threshold: 0.3), .none, .paper(threshold: 1), .none,
     ]
     let experts = [2, 3, 4, 3, 5, 4]
@@ -155,11 +155,11 @@ public enum TestProblems {
       problems.append(
         try maker.problem(
           "mixture \(type)", kind: .mixture, type: type, experts: experts[k], width: 1 + k % 3))
-      guard spaces[k] != .none else { continue }
+      guard masks[k] != .none else { continue }
       problems.append(
         try maker.problem(
-          "mixture \(type) \(spaces[k].rule)", kind: .mixture, type: type, experts: experts[5 - k] + 1,
-          width: 1 + k % 4, space: spaces[k]))
+          "mixture \(type) \(masks[k].rule)", kind: .mixture, type: type, experts: experts[5 - k] + 1,
+          width: 1 + k % 4, mask: masks[k]))
     }
     for kind in RoutingProblem.Kind.allCases {
       let steep = try maker.objective("log-cosh", dimension: 4)
@@ -180,7 +180,7 @@ public enum TestProblems {
       let objective = try maker.polynomial(degree: degree, dimension: kind == .mixture ? 2 : experts)
       return try maker.problem(
         "\(kind) of degree \(degree), \(experts) experts", kind: kind, objective: objective, logits: logits,
-        space: kind == .mixture && experts == 4 ? .paper(threshold: 2) : .none)
+        mask: kind == .mixture && experts == 4 ? .paper(threshold: 2) : .none)
     }
   }
 
@@ -211,8 +211,8 @@ extension RoutedProblem {
         .mixture(
           try MixtureProblem(
             logits: logits, expertOutputs: order.map { rows[$0] },
-            defaultOutputs: mixture.defaultDirections.map { standIns in order.map { standIns.asRows[$0] } },
-            loss: loss)), space: space)
+            standIns: mixture.standInDirections.map { standIns in order.map { standIns.asRows[$0] } },
+            loss: loss)), mask: mask)
     }
   }
 
@@ -221,13 +221,13 @@ extension RoutedProblem {
     switch problem {
     case .categorical(let categorical):
       return try RoutedProblem(
-        .categorical(try CategoricalProblem(logits: logits, source: categorical.source)), space: space)
+        .categorical(try CategoricalProblem(logits: logits, source: categorical.source)), mask: mask)
     case .mixture(let mixture):
       return try RoutedProblem(
         .mixture(
           try MixtureProblem(
             logits: logits, expertOutputs: mixture.directions?.asRows,
-            defaultOutputs: mixture.defaultDirections?.asRows, source: mixture.source)), space: space)
+            standIns: mixture.standInDirections?.asRows, source: mixture.source)), mask: mask)
     }
   }
 }

@@ -12,7 +12,7 @@ import Testing
       for type in ProblemMaker.objectives { #expect(names.contains("\(kind) \(type)")) }
       #expect(TestProblems.standard.contains { $0.problem.kind == kind && $0.hasTies })
     }
-    #expect(TestProblems.standard.contains { $0.problem.space.rule == "paper" })
+    #expect(TestProblems.standard.contains { $0.problem.mask.rule == "paper" })
     #expect(TestProblems.standard.contains { $0.problem.distribution.support.count < $0.problem.experts })
   }
 

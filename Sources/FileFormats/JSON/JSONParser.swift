@@ -399,8 +399,7 @@ package struct JSONListReader {
       case .items(let isFirst):
         try fill()
         if try parsing({ [list] parser throws(JSONParser.Refusal) in try parser.closes("]", isFirst: isFirst, of: list)
-          })
-        {
+        }) {
           if items == 0 { fields.append(.init(key: list, value: .array([]))) }
           state = .fields(isFirst: false)
           continue

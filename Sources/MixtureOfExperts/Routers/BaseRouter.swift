@@ -19,7 +19,7 @@ public struct BaseRouter: TokenRouter {
   }
 
   public func route(_ token: TokenRoute, _ random: inout Philox?) {
-    let top = token.softmax(of: token.logits, space: .none, p: token.probabilities, q: token.complements)
+    let top = token.softmax(of: token.logits, mask: .none, p: token.probabilities, q: token.complements)
     let choice = random == nil ? top : Int(token.primary.pointee)
     token.primary.pointee = Int32(choice)
     token.fill(0, expert: choice, multiplier: 1 / (1 + exp(-token.logits[choice])))

@@ -8,15 +8,15 @@ public struct DenseBackwardRouter: TokenRouter {
   public static let id = "dense-backward"
 
   /// The mask.
-  public let space: SamplingSpace
+  public let mask: Mask
 
-  public init(space: SamplingSpace = .none) { self.space = space }
+  public init(mask: Mask = .none) { self.mask = mask }
 
   public func slots(experts: Int) -> Int { experts }
 
   public func route(_ token: TokenRoute, _ random: inout Philox?) {
     let p = token.probabilities
-    let top = token.softmax(of: token.logits, space: space, p: p, q: token.complements)
+    let top = token.softmax(of: token.logits, mask: mask, p: p, q: token.complements)
     let choice = random == nil ? top : random.drawn { token.draw(from: p, &$0) }
     token.primary.pointee = Int32(choice)
     for i in 0..<token.experts {
@@ -37,9 +37,9 @@ public struct ExactRouter: TokenRouter {
   public static let id = "exact"
 
   /// The mask.
-  public let space: SamplingSpace
+  public let mask: Mask
 
-  public init(space: SamplingSpace = .none) { self.space = space }
+  public init(mask: Mask = .none) { self.mask = mask }
 
   public func slots(experts: Int) -> Int { experts }
   public func candidates(experts: Int) -> Int { experts }
@@ -47,7 +47,7 @@ public struct ExactRouter: TokenRouter {
   public func route(_ token: TokenRoute, _ random: inout Philox?) {
     let p = token.probabilities
     token.primary.pointee = Int32(
-      token.softmax(of: token.logits, space: space, p: p, q: token.complements))
+      token.softmax(of: token.logits, mask: mask, p: p, q: token.complements))
     for i in 0..<token.experts {
       token.fill(i, expert: p[i] > 0 ? i : -1, multiplier: p[i], backward: p[i] * p[i])
     }
@@ -86,7 +86,7 @@ public struct DefaultMoERouter: TokenRouter {
 
   public func route(_ token: TokenRoute, _ random: inout Philox?) {
     let p = token.probabilities
-    let top = token.softmax(of: token.logits, space: .none, p: p, q: token.complements)
+    let top = token.softmax(of: token.logits, mask: .none, p: p, q: token.complements)
     token.primary.pointee = Int32(top)
     let isTaken = token.scratch
     for i in 0..<token.experts { isTaken[i] = 0 }

@@ -7,7 +7,7 @@ import RoutingCore
 /// With `extraShare`, that share of the tokens also has one further expert, drawn from p without D, evaluated forward and used
 /// for nothing in the layer.
 ///
-/// *Source*: training.md, "Routers of our own".
+/// *Source*: docs/guides/training.md.
 public struct DetachedRouter: TokenRouter {
   public static let id = "detached"
 
@@ -34,7 +34,7 @@ public struct DetachedRouter: TokenRouter {
 
   public func route(_ token: TokenRoute, _ random: inout Philox?) {
     let p = token.probabilities
-    var chosen = token.softmax(of: token.logits, space: .none, p: p, q: token.complements)
+    var chosen = token.softmax(of: token.logits, mask: .none, p: p, q: token.complements)
     if var generator = random {
       switch choice {
       case .jitteredArgmax(let r):
@@ -79,7 +79,7 @@ public struct DetachedRouter: TokenRouter {
 ///
 /// The midpoint rule without sampling, without mask and without exception for the argmax: no cost, at any depth.
 ///
-/// *Source*: training.md, "Routers of our own".
+/// *Source*: docs/guides/training.md.
 public struct ArgmaxMidpointRouter: TokenRouter {
   public static let id = "argmax-midpoint"
 
@@ -92,7 +92,7 @@ public struct ArgmaxMidpointRouter: TokenRouter {
   public func memory(experts: Int) -> Int { experts }
 
   public func route(_ token: TokenRoute, _ random: inout Philox?) {
-    JitteredArgmax.route(token, jitter: .logits(jitter), space: .none, &random)
+    JitteredArgmax.route(token, jitter: .logits(jitter), mask: .none, &random)
     if let u = random?.nextOpenUnit(), u < 0.5 {
       token.fill(0, expert: Int(token.choice[0]), multiplier: 0.5 * token.multiplier[0])
     }

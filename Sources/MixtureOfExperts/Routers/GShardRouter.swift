@@ -17,7 +17,7 @@ public struct GShardRouter: TokenRouter {
 
   public func route(_ token: TokenRoute, _ random: inout Philox?) {
     let p = token.probabilities
-    let a = token.softmax(of: token.logits, space: .none, p: p, q: token.complements)
+    let a = token.softmax(of: token.logits, mask: .none, p: p, q: token.complements)
     token.primary.pointee = Int32(a)
     token.memory[0] = Double(a)
     guard token.slots == 2 else {

@@ -6,7 +6,7 @@ import RoutingEstimators
 /// layer and estimator cannot differ.
 public protocol RayRouter: TokenRouter {
   /// The mask.
-  var space: SamplingSpace { get }
+  var mask: Mask { get }
   /// What the rule does, side by side.
   var coins: RayCoins { get }
 }
@@ -63,7 +63,7 @@ extension RayRouter {
 
   public func route(_ token: TokenRoute, _ random: inout Philox?) {
     let p = token.probabilities
-    let top = token.softmax(of: token.logits, space: space, p: p, q: token.complements)
+    let top = token.softmax(of: token.logits, mask: mask, p: p, q: token.complements)
     let choice = random == nil ? top : random.drawn { token.draw(from: p, &$0) }
     let side = coins.toss(isArgmax: choice == top, &random)
     token.memory[0] = side.weight

@@ -8,18 +8,18 @@ public struct ReinforceRouter: TokenRouter {
   public static let id = "reinforce"
 
   /// The mask.
-  public let space: SamplingSpace
+  public let mask: Mask
   /// b, in the units of the losses handed to the way back.
   public let baseline: Double
 
-  public init(space: SamplingSpace = .none, baseline: Double = 0) {
-    self.space = space
+  public init(mask: Mask = .none, baseline: Double = 0) {
+    self.mask = mask
     self.baseline = baseline
   }
 
   public func route(_ token: TokenRoute, _ random: inout Philox?) {
     let p = token.probabilities
-    let top = token.softmax(of: token.logits, space: space, p: p, q: token.complements)
+    let top = token.softmax(of: token.logits, mask: mask, p: p, q: token.complements)
     let choice = random == nil ? top : random.drawn { token.draw(from: p, &$0) }
     token.primary.pointee = Int32(choice)
     token.fill(0, expert: choice, multiplier: p[choice])

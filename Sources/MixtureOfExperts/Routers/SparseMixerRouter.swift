@@ -8,20 +8,20 @@ import RoutingEstimators
 public struct SparseMixerRouter: RayRouter {
   public static let id = "sparsemixer"
 
-  public let space: SamplingSpace
+  public let mask: Mask
   public let coins: RayCoins
 
   /// - Parameters:
-  ///   - space: the mask.
+  ///   - mask: the mask.
   ///   - argmaxRule: whether the most probable expert always gives its full output, as published; without, the midpoint
   ///     rule holds for all.
-  public init(space: SamplingSpace = .referenceCode(threshold: 0.1), argmaxRule: Bool = true) {
-    self.init(space: space, rule: argmaxRule ? SparseMixer().rule : Midpoint().rule)
+  public init(mask: Mask = .referenceCode(threshold: 0.1), argmaxRule: Bool = true) {
+    self.init(mask: mask, rule: argmaxRule ? SparseMixer().rule : Midpoint().rule)
   }
 
   /// Another rule that evaluates one node, such as the first-order rule.
-  public init(space: SamplingSpace, rule: RayRule) {
-    self.space = space
+  public init(mask: Mask, rule: RayRule) {
+    self.mask = mask
     coins = RayCoins(rule)
   }
 }
@@ -33,19 +33,19 @@ public struct SparseMixerRouter: RayRouter {
 public struct SparseMixerV2Router: RayRouter {
   public static let id = "sparsemixer-v2"
 
-  public let space: SamplingSpace
+  public let mask: Mask
   public let coins: RayCoins
   /// What the coins toss for.
   public let rule: RayRule
 
   /// - Parameters:
-  ///   - space: the mask.
+  ///   - mask: the mask.
   ///   - argmaxRule: as for ``SparseMixerRouter``.
   ///   - referenceConstants: whether ⅓ is Float32(0.3333), as in the published code.
   public init(
-    space: SamplingSpace = .referenceCode(threshold: 0.1), argmaxRule: Bool = true, referenceConstants: Bool = false
+    mask: Mask = .referenceCode(threshold: 0.1), argmaxRule: Bool = true, referenceConstants: Bool = false
   ) {
-    self.space = space
+    self.mask = mask
     rule = SparseMixerV2(referenceConstants: referenceConstants).rule(withArgmaxRule: argmaxRule)
     coins = RayCoins(rule)
   }

@@ -11,14 +11,14 @@ public struct SparseMixerV2Top2Router: TokenRouter {
   public static let id = "sparsemixer-v2-top2"
 
   /// The mask.
-  public let space: SamplingSpace
+  public let mask: Mask
   private let coins: RayCoins
 
   /// As for ``SparseMixerV2Router``.
   public init(
-    space: SamplingSpace = .referenceCode(threshold: 0.1), argmaxRule: Bool = true, referenceConstants: Bool = false
+    mask: Mask = .referenceCode(threshold: 0.1), argmaxRule: Bool = true, referenceConstants: Bool = false
   ) {
-    self.space = space
+    self.mask = mask
     coins = RayCoins(SparseMixerV2(referenceConstants: referenceConstants).rule(withArgmaxRule: argmaxRule))
   }
 
@@ -30,12 +30,12 @@ public struct SparseMixerV2Top2Router: TokenRouter {
   public func route(_ token: TokenRoute, _ random: inout Philox?) {
     precondition(token.experts >= 2, "two experts are drawn, there are \(token.experts)")
     let p = token.probabilities
-    var first = token.softmax(of: token.logits, space: space, p: p, q: token.complements)
+    var first = token.softmax(of: token.logits, mask: mask, p: p, q: token.complements)
     let side = draw(token, slot: 0, top: &first, p: p, &random)
     token.primary.pointee = Int32(first)
     let rest = token.memory + 3
     var second = token.softmax(
-      of: token.logits, space: space, excluding: first, p: rest, q: rest + token.experts)
+      of: token.logits, mask: mask, excluding: first, p: rest, q: rest + token.experts)
     let other = draw(token, slot: 1, top: &second, p: rest, &random)
     token.memory[0] = side
     token.memory[1] = other

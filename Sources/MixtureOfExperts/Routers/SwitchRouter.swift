@@ -27,7 +27,7 @@ public struct SwitchRouter: TokenRouter {
   public func memory(experts: Int) -> Int { experts }
 
   public func route(_ token: TokenRoute, _ random: inout Philox?) {
-    JitteredArgmax.route(token, jitter: jitter, space: .none, &random)
+    JitteredArgmax.route(token, jitter: jitter, mask: .none, &random)
   }
 
   public func differentiate(_ token: TokenRoute) { JitteredArgmax.differentiate(token) }
@@ -41,11 +41,11 @@ public struct MaskedSwitchRouter: TokenRouter {
   /// What the jitter multiplies, and by how much.
   public let jitter: SwitchRouter.Jitter
   /// The mask.
-  public let space: SamplingSpace
+  public let mask: Mask
 
-  public init(jitter: SwitchRouter.Jitter = .logits(0.1), space: SamplingSpace = .referenceCode(threshold: 0.1)) {
+  public init(jitter: SwitchRouter.Jitter = .logits(0.1), mask: Mask = .referenceCode(threshold: 0.1)) {
     self.jitter = jitter
-    self.space = space
+    self.mask = mask
   }
 
   public var inputJitter: Double { if case .input(let r) = jitter { r } else { 0 } }
@@ -53,7 +53,7 @@ public struct MaskedSwitchRouter: TokenRouter {
   public func memory(experts: Int) -> Int { experts }
 
   public func route(_ token: TokenRoute, _ random: inout Philox?) {
-    JitteredArgmax.route(token, jitter: jitter, space: space, &random)
+    JitteredArgmax.route(token, jitter: jitter, mask: mask, &random)
   }
 
   public func differentiate(_ token: TokenRoute) { JitteredArgmax.differentiate(token) }
@@ -62,7 +62,7 @@ public struct MaskedSwitchRouter: TokenRouter {
 /// What the two have in common; the memory holds u.
 enum JitteredArgmax {
   static func route(
-    _ token: TokenRoute, jitter: SwitchRouter.Jitter, space: SamplingSpace, _ random: inout Philox?
+    _ token: TokenRoute, jitter: SwitchRouter.Jitter, mask: Mask, _ random: inout Philox?
   ) {
     let jittered = token.scratch
     for i in 0..<token.experts {
@@ -73,7 +73,7 @@ enum JitteredArgmax {
       token.memory[i] = factor
       jittered[i] = token.logits[i] * factor
     }
-    let top = token.softmax(of: jittered, space: space, p: token.probabilities, q: token.complements)
+    let top = token.softmax(of: jittered, mask: mask, p: token.probabilities, q: token.complements)
     token.primary.pointee = Int32(top)
     token.fill(0, expert: top, multiplier: token.probabilities[top])
   }

@@ -25,19 +25,19 @@ struct TokenGradient: Sendable {
   /// - Throws: `Unavailable` if the law is not known, or its integral is out of reach.
   init(_ problem: TokenProblem, law: GradientLaw, batch: Int) throws(Unavailable) {
     switch law {
-    case .rule(let rule, let space):
-      let routed = try problem.routed(space)
+    case .rule(let rule, let mask):
+      let routed = try problem.routed(mask)
       self.init(
         rule.outcomes(on: routed.distribution, rays: try routed.rays(nodes: rule.nodes)), try Self.target(routed))
-    case .estimator(let estimator, let space):
-      let routed = try problem.routed(space)
+    case .estimator(let estimator, let mask):
+      let routed = try problem.routed(mask)
       self.init(try estimator.outcomes(of: routed), try Self.target(routed, draws: estimator.claims.draws))
-    case .reinforce(let baseline, let space):
-      let routed = try problem.routed(space)
+    case .reinforce(let baseline, let mask):
+      let routed = try problem.routed(mask)
       let estimator = Reinforce(baseline: .constant(baseline * Double(batch)))
       self.init(try estimator.outcomes(of: routed), try Self.target(routed))
-    case .jitteredArgmax(let r, let hasCoin, let space):
-      try self.init(problem, r: r, hasCoin: hasCoin, space: space)
+    case .jitteredArgmax(let r, let hasCoin, let mask):
+      try self.init(problem, r: r, hasCoin: hasCoin, mask: mask)
     case .detached(let r): try self.init(problem, detached: r)
     case .unknown: throw Unavailable("has no law for each token")
     }
@@ -56,9 +56,9 @@ struct TokenGradient: Sendable {
 
   /// Of a gate at c = 1 and c = ½ with probability ½ each, doubled: the mean is the conventional one of `G(y) + 2 G(y/2)`, the second
   /// moment the sum of those of `√2 G(y)` and `2√2 G(y/2)`.
-  private init(_ problem: TokenProblem, r: Double, hasCoin: Bool, space: SamplingSpace) throws(Unavailable) {
+  private init(_ problem: TokenProblem, r: Double, hasCoin: Bool, mask: Mask) throws(Unavailable) {
     func moments(_ terms: [(weight: Double, scale: Double)]) throws(Unavailable) -> Moments {
-      let routed = try problem.routed(space, loss: CombinedLoss(base: problem.loss, terms: terms))
+      let routed = try problem.routed(mask, loss: CombinedLoss(base: problem.loss, terms: terms))
       do {
         return try JitterExpectation.moments(
           of: Switch(jitter: r), on: routed, options: IntegrationOptions(tolerance: Self.tolerance)
@@ -67,7 +67,7 @@ struct TokenGradient: Sendable {
         throw Unavailable("\(error)")
       }
     }
-    target = try Self.target(problem.routed(space))
+    target = try Self.target(problem.routed(mask))
     guard hasCoin else {
       let all = try moments([(1, 1)])
       (mean, totalVariance) = (all.mean, all.totalVariance)
@@ -113,10 +113,10 @@ struct TokenGradient: Sendable {
 }
 
 extension TokenProblem {
-  func routed(_ space: SamplingSpace, loss: (any Objective)? = nil) throws(Unavailable) -> RoutedProblem {
+  func routed(_ mask: Mask, loss: (any Objective)? = nil) throws(Unavailable) -> RoutedProblem {
     do throws(InvalidInput) {
       let mixture = try MixtureProblem(logits: logits, expertOutputs: directions, loss: loss ?? self.loss)
-      return try RoutedProblem(.mixture(mixture), space: space)
+      return try RoutedProblem(.mixture(mixture), mask: mask)
     } catch {
       throw Unavailable("\(error)")
     }

@@ -7,7 +7,7 @@ import RoutingCore
 /// They are trained by mean squared error on the outputs of the chosen expert and of the further one that some tokens have; h is
 /// detached.
 ///
-/// *Source*: training.md, `surrogate-experts`.
+/// *Source*: docs/guides/training.md, `surrogate-experts`.
 struct StudentExperts<Scalar: LayerScalar> {
   /// U and b, `[rank, width]`.
   let features: LinearMap<Scalar>

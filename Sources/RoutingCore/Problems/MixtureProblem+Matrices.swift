@@ -14,11 +14,11 @@ extension MixtureProblem {
   /// - Throws: `InvalidInput` if lengths disagree, an entry is not finite, or the router has other logits.
   public init(
     name: String? = nil, logits: [Double], outputs expertOutputs: Matrix?, scale: [Double]? = nil,
-    defaults defaultOutputs: Matrix? = nil, router: RouterInput? = nil, source: Source
+    defaults standIns: Matrix? = nil, router: RouterInput? = nil, source: Source
   ) throws(InvalidInput) {
     try requireLogits(logits)
     try router?.requireLogits(logits)
-    var width = expertOutputs?.columns ?? scale?.count ?? defaultOutputs?.columns ?? 0
+    var width = expertOutputs?.columns ?? scale?.count ?? standIns?.columns ?? 0
     switch source {
     case .loss(let loss):
       guard expertOutputs != nil else {
@@ -29,10 +29,10 @@ extension MixtureProblem {
     }
     if let expertOutputs { try expertOutputs.requireFinite(logits.count, by: width, "expertOutputs") }
     if let scale { try RoutingCore.requireFinite(scale, count: width, "scale") }
-    if let defaultOutputs { try defaultOutputs.requireFinite(logits.count, by: width, "defaultOutputs") }
+    if let standIns { try standIns.requireFinite(logits.count, by: width, "defaultOutputs") }
     self.init(
       name: name, logits: logits, directions: expertOutputs?.scalingColumns(by: scale),
-      defaultDirections: defaultOutputs?.scalingColumns(by: scale), router: router, source: source)
+      standInDirections: standIns?.scalingColumns(by: scale), router: router, source: source)
   }
 }
 

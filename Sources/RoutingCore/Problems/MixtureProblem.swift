@@ -11,7 +11,7 @@ public struct MixtureProblem: Sendable {
   /// `r_i = ω ⊙ f_i`, `[experts][width]`: the expert outputs as the loss sees them. Nil where only a table is known.
   public let directions: Matrix?
   /// `ω ⊙ m_i`, `[experts][width]`: what stands in for experts that were not chosen (`default-moe`).
-  public let defaultDirections: Matrix?
+  public let standInDirections: Matrix?
   /// What the logits were computed from, if it is known: only jitter on the router's input needs it.
   public let router: RouterInput?
   /// Where the loss comes from.
@@ -32,18 +32,18 @@ public struct MixtureProblem: Sendable {
   ///   - logits: θ, `[experts]`.
   ///   - expertOutputs: f, `[experts][width]`; may be nil with a table.
   ///   - scale: ω, `[width]`, ones if nil.
-  ///   - defaultOutputs: m, `[experts][width]`.
+  ///   - standIns: m, `[experts][width]`.
   ///   - router: W, b and x with `θ = W x + b`, up to rounding in Float32.
   ///   - source: the loss.
   /// - Throws: `InvalidInput` if lengths disagree, an entry is not finite, or the router has other logits.
   public init(
     name: String? = nil, logits: [Double], expertOutputs: [[Double]]?, scale: [Double]? = nil,
-    defaultOutputs: [[Double]]? = nil, router: RouterInput? = nil, source: Source
+    standIns: [[Double]]? = nil, router: RouterInput? = nil, source: Source
   ) throws(InvalidInput) {
     try requireLogits(logits)
     try router?.requireLogits(logits)
     let experts = logits.count
-    var width = expertOutputs?.first?.count ?? scale?.count ?? defaultOutputs?.first?.count ?? 0
+    var width = expertOutputs?.first?.count ?? scale?.count ?? standIns?.first?.count ?? 0
     switch source {
     case .loss(let loss):
       guard expertOutputs != nil else {
@@ -56,8 +56,8 @@ public struct MixtureProblem: Sendable {
       try requireFinite(rows: expertOutputs, count: experts, width: width, "expertOutputs")
     }
     if let scale { try requireFinite(scale, count: width, "scale") }
-    if let defaultOutputs {
-      try requireFinite(rows: defaultOutputs, count: experts, width: width, "defaultOutputs")
+    if let standIns {
+      try requireFinite(rows: standIns, count: experts, width: width, "defaultOutputs")
     }
     func scaled(_ rows: [[Double]]) -> Matrix {
       var matrix = Matrix(rows: rows, columns: width)
@@ -69,7 +69,7 @@ public struct MixtureProblem: Sendable {
     self.name = name
     self.logits = logits
     self.directions = expertOutputs.map(scaled)
-    self.defaultDirections = defaultOutputs.map(scaled)
+    self.standInDirections = standIns.map(scaled)
     self.router = router
     self.source = source
   }
@@ -77,10 +77,10 @@ public struct MixtureProblem: Sendable {
   /// A mixture problem with a loss that this program evaluates.
   public init(
     name: String? = nil, logits: [Double], expertOutputs: [[Double]], scale: [Double]? = nil,
-    defaultOutputs: [[Double]]? = nil, router: RouterInput? = nil, loss: any Objective
+    standIns: [[Double]]? = nil, router: RouterInput? = nil, loss: any Objective
   ) throws(InvalidInput) {
     try self.init(
-      name: name, logits: logits, expertOutputs: expertOutputs, scale: scale, defaultOutputs: defaultOutputs,
+      name: name, logits: logits, expertOutputs: expertOutputs, scale: scale, standIns: standIns,
       router: router, source: .loss(loss))
   }
 
@@ -91,17 +91,17 @@ public struct MixtureProblem: Sendable {
     guard case .loss = source else { return nil }
     return MixtureProblem(
       name: name, logits: logits, directions: directions.map { $0.scaled(by: factor) },
-      defaultDirections: defaultDirections.map { $0.scaled(by: factor) }, router: router, source: source)
+      standInDirections: standInDirections.map { $0.scaled(by: factor) }, router: router, source: source)
   }
 
   init(
-    name: String?, logits: [Double], directions: Matrix?, defaultDirections: Matrix?, router: RouterInput?,
+    name: String?, logits: [Double], directions: Matrix?, standInDirections: Matrix?, router: RouterInput?,
     source: Source
   ) {
     self.name = name
     self.logits = logits
     self.directions = directions
-    self.defaultDirections = defaultDirections
+    self.standInDirections = standInDirections
     self.router = router
     self.source = source
   }
@@ -118,20 +118,20 @@ public struct MixtureTable: Sendable {
   /// `G(0)`.
   public let valueAtZero: Double
   /// The mask under which the π of the table was computed.
-  public let space: SamplingSpace
+  public let mask: Mask
 
   /// A node is found in the table if it is within this distance of one listed there.
   public static let nodeTolerance = 1e-12
 
   /// A table; that it fits a problem is checked when the problem is made.
   public init(
-    nodes: [Double], values: [[Double]], slopes: [[Double]], valueAtZero: Double, space: SamplingSpace
+    nodes: [Double], values: [[Double]], slopes: [[Double]], valueAtZero: Double, mask: Mask
   ) {
     self.nodes = nodes
     self.values = values
     self.slopes = slopes
     self.valueAtZero = valueAtZero
-    self.space = space
+    self.mask = mask
   }
 
   func requireFit(experts: Int) throws(InvalidInput) {

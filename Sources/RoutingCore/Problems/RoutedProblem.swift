@@ -6,24 +6,24 @@ public struct RoutedProblem: Sendable {
   /// The problem.
   public let problem: RoutingProblem
   /// The mask.
-  public let space: SamplingSpace
+  public let mask: Mask
   /// `π` over the experts that the mask keeps.
   public let distribution: RoutingDistribution
 
-  /// Routes a problem by the softmax over the experts that `space` keeps.
+  /// Routes a problem by the softmax over the experts that `mask` keeps.
   ///
   /// - Throws: `InvalidInput` if the problem does not take this mask: a categorical problem takes none, and a tabulated
   ///   one only its own.
-  public init(_ problem: RoutingProblem, space: SamplingSpace = .none) throws(InvalidInput) {
-    if problem.kind == .categorical, space != .none {
-      throw InvalidInput("mask", "a categorical problem takes no mask, got \(space.rule)")
+  public init(_ problem: RoutingProblem, mask: Mask = .none) throws(InvalidInput) {
+    if problem.kind == .categorical, mask != .none {
+      throw InvalidInput("mask", "a categorical problem takes no mask, got \(mask.rule)")
     }
-    if let fixed = problem.fixedSpace, fixed != space {
-      throw InvalidInput("mask", "the loss was tabulated under the mask \(fixed), got \(space)")
+    if let fixed = problem.fixedMask, fixed != mask {
+      throw InvalidInput("mask", "the loss was tabulated under the mask \(fixed), got \(mask)")
     }
     self.problem = problem
-    self.space = space
-    self.distribution = RoutingDistribution(logits: problem.logits, space: space)
+    self.mask = mask
+    self.distribution = RoutingDistribution(logits: problem.logits, mask: mask)
   }
 
   /// The problem's kind.

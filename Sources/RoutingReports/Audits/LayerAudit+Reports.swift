@@ -1,5 +1,5 @@
 import FileFormats
-import LayerAudit
+import LayerAudits
 import RoutingCore
 import RoutingEstimators
 
@@ -26,7 +26,7 @@ extension LayerAudit {
     JSONWriter.indented([
       "schema": "routegrad.audit/1", "version": .string(routeGradVersion), "tokens": JSONValue(tokens),
       "experts": JSONValue(experts), "expectedLoss": JSONValue(expectedLoss),
-      "mask": ["rule": .string(space.rule), "threshold": JSONValue(space.threshold)],
+      "mask": ["rule": .string(mask.rule), "threshold": JSONValue(mask.threshold)],
       "target": .string(target.rawValue),
       "targets": .object(
         targets.map { target, norms in
@@ -81,7 +81,7 @@ extension LayerAudit {
 
   private func sections(_ name: String) -> [TextSection] {
     var facts = ["\(tokens) tokens", "\(experts) experts", "expected loss \(Figures.significant(expectedLoss))"]
-    if space != .none { facts.append(space.rule) }
+    if mask != .none { facts.append(mask.rule) }
     var tables = groups.map { table($0) }
     tables[0].title = name
     tables[0].facts = facts.joined(separator: ", ")

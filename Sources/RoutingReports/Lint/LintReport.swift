@@ -50,7 +50,7 @@ public struct LintReport: Sendable {
   private var facts: String {
     let profile = result.profile
     var facts = "\(profile.experts) experts, top-\(profile.topK), \(profile.gates.rawValue) gates"
-    if profile.space.threshold != nil { facts += ", mask \(profile.space.words)" }
+    if profile.mask.threshold != nil { facts += ", mask \(profile.mask.words)" }
     return facts + ", \(profile.precision.rawValue)"
   }
 

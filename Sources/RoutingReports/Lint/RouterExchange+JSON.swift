@@ -51,7 +51,7 @@ extension RouterProfile {
     takes = try word("takes", else: .logits)
     gates = try word("gates", else: .other)
     precision = try word("precision", else: .float64)
-    if try has("mask") { space = try Self.inside("mask", fields, SamplingSpace.init(_:)) }
+    if try has("mask") { mask = try Self.inside("mask", fields, Mask.init(_:)) }
     if try has("outputScales") { outputScales = try fields.numbers("outputScales") }
     if try has("gradientFactor") { gradientFactor = try fields.number("gradientFactor") }
     if try has("jitter") { jitter = try Self.inside("jitter", fields, Jitter.init(_:)) }
@@ -85,7 +85,7 @@ extension RouterProfile {
     [
       "name": .string(name), "experts": JSONValue(experts), "topK": JSONValue(topK), "uniforms": JSONValue(uniforms),
       "takes": .string(takes.rawValue), "gates": .string(gates.rawValue),
-      "mask": ["rule": .string(space.rule), "threshold": JSONValue(space.threshold)],
+      "mask": ["rule": .string(mask.rule), "threshold": JSONValue(mask.threshold)],
       "outputScales": JSONValue(outputScales), "gradientFactor": .number(gradientFactor), "jitter": jitter.json,
       "auxiliaryLoss": auxiliaryLoss.map {
         ["coefficient": .number($0.coefficient), "counting": .string($0.counting.rawValue)]

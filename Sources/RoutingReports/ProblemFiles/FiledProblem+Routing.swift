@@ -17,16 +17,16 @@ extension FiledProblem {
   ///
   /// - Parameters:
   ///   - problems: any number of them.
-  ///   - space: the mask that was asked for; nil if none was.
+  ///   - mask: the mask that was asked for; nil if none was.
   /// - Throws: ``ReportError`` of code `wrongUsage` if a mask was asked for and no problem takes one, or a
   ///   table has another.
   public static func route(
-    _ problems: [FiledProblem], space: SamplingSpace?
+    _ problems: [FiledProblem], mask: Mask?
   ) throws(ReportError) -> Routed {
     let categorical = problems.count { $0.problem.kind == .categorical }
-    let note = try maskNote(categorical: categorical, of: problems.count, first: problems.first, space: space)
+    let note = try maskNote(categorical: categorical, of: problems.count, first: problems.first, mask: mask)
     var routed: [RoutedProblem] = []
-    for filed in problems { routed.append(try filed.routed(space: space)) }
+    for filed in problems { routed.append(try filed.routed(mask: mask)) }
     return Routed(problems: routed, note: note)
   }
 
@@ -34,9 +34,9 @@ extension FiledProblem {
   ///
   /// - Throws: ``ReportError`` of code `wrongUsage` if a mask was asked for and no problem takes one.
   static func maskNote(
-    categorical: Int, of count: Int, first: FiledProblem?, space: SamplingSpace?
+    categorical: Int, of count: Int, first: FiledProblem?, mask: Mask?
   ) throws(ReportError) -> String? {
-    guard let space, space != .none, categorical > 0 else { return nil }
+    guard let mask, mask != .none, categorical > 0 else { return nil }
     if categorical == count, let first {
       throw ReportError(.wrongUsage, "\(first.location): a categorical problem takes no mask")
     }
@@ -44,22 +44,22 @@ extension FiledProblem {
   }
 
   /// The problem with a mask that was asked for, or with its own.
-  func routed(space: SamplingSpace?) throws(ReportError) -> RoutedProblem {
-    let fixed = problem.fixedSpace
-    if let fixed, let space, fixed != space {
+  func routed(mask: Mask?) throws(ReportError) -> RoutedProblem {
+    let fixed = problem.fixedMask
+    if let fixed, let mask, fixed != mask {
       throw ReportError(
         .wrongUsage, "\(location): the loss was tabulated with the mask \(fixed.words); it takes no other")
     }
-    let own = problem.kind == .categorical ? .none : space ?? fixed ?? .none
+    let own = problem.kind == .categorical ? .none : mask ?? fixed ?? .none
     do {
-      return try RoutedProblem(problem, space: own)
+      return try RoutedProblem(problem, mask: own)
     } catch {
       throw ReportError(.wrongUsage, "\(location): \(error.expectation)")
     }
   }
 }
 
-extension SamplingSpace {
+extension Mask {
   /// Rule and threshold, for people: `paper 0.1`.
   var words: String { threshold.map { "\(rule) \(JSONWriter.number($0))" } ?? rule }
 }

@@ -28,7 +28,7 @@ extension ProblemFile {
       }
     case .mixture(let mixture):
       if let outputs = mixture.directions { fields.append(("expertOutputs", rows(outputs.asRows))) }
-      if let standIns = mixture.defaultDirections { fields.append(("defaultOutputs", rows(standIns.asRows))) }
+      if let standIns = mixture.standInDirections { fields.append(("defaultOutputs", rows(standIns.asRows))) }
       switch mixture.source {
       case .loss(let loss): fields.append(("loss", try json(of: loss)))
       case .table(let table): fields.append(("loss", json(of: table)))
@@ -41,7 +41,7 @@ extension ProblemFile {
     [
       "type": "tabulated", "nodes": JSONValue(table.nodes), "values": rows(table.values), "slopes": rows(table.slopes),
       "valueAtZero": .number(table.valueAtZero),
-      "mask": ["rule": .string(table.space.rule), "threshold": JSONValue(table.space.threshold)],
+      "mask": ["rule": .string(table.mask.rule), "threshold": JSONValue(table.mask.threshold)],
     ]
   }
 
@@ -82,8 +82,8 @@ extension CounterExample {
     do throws(Unavailable) {
       let file = try ProblemFile.text(of: problem.problem)
       var command = "routegrad report counter-example.json"
-      if let threshold = problem.space.threshold {
-        command += " --mask \(problem.space.rule) --threshold \(JSONWriter.number(threshold))"
+      if let threshold = problem.mask.threshold {
+        command += " --mask \(problem.mask.rule) --threshold \(JSONWriter.number(threshold))"
       }
       return "\(description)\n\nSave as counter-example.json, then: \(command)\n\n\(file)"
     } catch {

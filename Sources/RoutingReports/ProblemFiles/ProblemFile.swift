@@ -44,7 +44,7 @@ public struct InvalidFile: Error, Sendable, Equatable, CustomStringConvertible {
 
 /// Files of the formats `routegrad.problem/1` (one problem) and `routegrad.problems/1` (a list of them).
 ///
-/// *Source*: formats.md, which is a contract.
+/// *Source*: docs/formats.md, which is a contract.
 public enum ProblemFile {
   static let single = "routegrad.problem/1"
   static let several = "routegrad.problems/1"

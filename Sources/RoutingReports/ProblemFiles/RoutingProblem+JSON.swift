@@ -58,7 +58,7 @@ extension MixtureProblem {
     let router = fields.has("router") ? try RouterInput(fields.value("router", "a router (an object)")) : nil
     let source = try Source(fields.value("loss", "a loss (an object)"))
     try self.init(
-      name: name, logits: logits, expertOutputs: outputs, scale: scale, defaultOutputs: standIns,
+      name: name, logits: logits, expertOutputs: outputs, scale: scale, standIns: standIns,
       router: router, source: source)
   }
 }
@@ -101,24 +101,24 @@ extension MixtureTable {
     let values = try fields.rows("values")
     let slopes = try fields.rows("slopes")
     let valueAtZero = try fields.number("valueAtZero")
-    let space: SamplingSpace
-    let mask = try fields.value("mask", "a mask (an object)")
+    let mask: Mask
+    let value = try fields.value("mask", "a mask (an object)")
     do throws(InvalidInput) {
-      space = try SamplingSpace(mask)
+      mask = try Mask(value)
     } catch {
       throw error.inside("mask")
     }
-    self.init(nodes: nodes, values: values, slopes: slopes, valueAtZero: valueAtZero, space: space)
+    self.init(nodes: nodes, values: values, slopes: slopes, valueAtZero: valueAtZero, mask: mask)
   }
 }
 
-extension SamplingSpace {
+extension Mask {
   /// A mask from its JSON object.
   init(_ value: JSONValue) throws(InvalidInput) {
     let fields = try JSONFields(value, of: "a mask", only: ["rule", "threshold"])
     let rule = try fields.word("rule", among: Self.rules)
     var threshold = 0.0
-    if rule == SamplingSpace.none.rule {
+    if rule == Mask.none.rule {
       let value = fields.has("threshold") ? try fields.value("threshold", "null") : .null
       guard value == .null else {
         throw InvalidInput("threshold", "expected null with the rule \"none\", got \(value.kind)")
@@ -129,9 +129,9 @@ extension SamplingSpace {
     guard threshold >= 0 else {
       throw InvalidInput("threshold", "expected a number of at least 0, got \(threshold)")
     }
-    guard let space = SamplingSpace(rule: rule, threshold: threshold) else {
+    guard let mask = Mask(rule: rule, threshold: threshold) else {
       preconditionFailure("the rule \(rule) is listed and unknown")
     }
-    self = space
+    self = mask
   }
 }

@@ -23,13 +23,13 @@ public struct OrderReport: Sendable {
   ///
   /// - Parameters:
   ///   - problems: in the order in which they are reported.
-  ///   - space: the mask; nil for each problem's own.
+  ///   - mask: the mask; nil for each problem's own.
   ///   - threads: the number of threads.
   /// - Throws: ``ReportError`` of code `wrongUsage` if the mask does not fit the problems.
   public init(
-    on problems: [FiledProblem], space: SamplingSpace? = nil, threads: Int = 1
+    on problems: [FiledProblem], mask: Mask? = nil, threads: Int = 1
   ) throws(ReportError) {
-    let routed = try FiledProblem.route(problems, space: space)
+    let routed = try FiledProblem.route(problems, mask: mask)
     self.problems = parallelMap(0..<problems.count, threads: threads) { k in
       Problem(filed: problems[k], measurements: OrderMeasurement.measurements(on: routed.problems[k]))
     }

@@ -17,7 +17,7 @@ public struct OutcomeLines: Sendable {
     of estimator: any GradientEstimator, on problem: RoutedProblem, location: String
   ) throws(ReportError) {
     let place = "\(location): \(estimator.specification)"
-    guard estimator is any FiniteOutcomeEstimator else {
+    guard estimator.isEnumerable else {
       throw ReportError(.wrongUsage, "\(place): expected an estimator with finitely many outcomes")
     }
     do {

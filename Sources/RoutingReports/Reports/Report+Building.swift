@@ -15,7 +15,7 @@ extension Report {
   public init(
     on problems: [FiledProblem], options: Options = Options(), onAdvance: @Sendable (Double) -> Void = { _ in }
   ) throws(ReportError) {
-    let routed = try FiledProblem.route(problems, space: options.space)
+    let routed = try FiledProblem.route(problems, mask: options.mask)
     try Self.requireTarget(
       options, first: problems.first, areAllCategorical: problems.allSatisfy { $0.problem.kind == .categorical })
     let batch = zip(problems, routed.problems).map { ($0, $1) }
@@ -47,9 +47,9 @@ extension Report {
       count += 1
       if filed.problem.kind == .categorical { categorical += 1 }
       first = first ?? filed
-      _ = try filed.routed(space: options.space)
+      _ = try filed.routed(mask: options.mask)
     }
-    let note = try FiledProblem.maskNote(categorical: categorical, of: count, first: first, space: options.space)
+    let note = try FiledProblem.maskNote(categorical: categorical, of: count, first: first, mask: options.mask)
     try requireTarget(options, first: first, areAllCategorical: categorical == count)
     try begin(count, note)
     next = try source.start()
@@ -57,7 +57,7 @@ extension Report {
     var batch: [(FiledProblem, RoutedProblem)] = []
     while true {
       let filed = try next()
-      if let filed { batch.append((filed, try filed.routed(space: options.space))) }
+      if let filed { batch.append((filed, try filed.routed(mask: options.mask))) }
       guard batch.count == length || filed == nil else { continue }
       for problem in try problems(batch, of: count, options: options, onAdvance: onAdvance) { try write(problem) }
       batch.removeAll(keepingCapacity: true)
@@ -167,7 +167,7 @@ extension Report.Selection {
     switch self {
     case .enumerable:
       EstimatorRegistry.standard.filter {
-        $0 is any FiniteOutcomeEstimator && $0.claims.kinds.contains(kind)
+        $0.isEnumerable && $0.claims.kinds.contains(kind)
       }
     case .all: EstimatorRegistry.standard.filter { $0.claims.kinds.contains(kind) }
     case .listed(let estimators): estimators

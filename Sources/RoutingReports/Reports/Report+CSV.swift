@@ -23,7 +23,7 @@ extension Report.Problem {
     let scalars = Assessment.scalars
     let place: [String?] = [
       "\(index)", filed.problem.name, routed.kind.rawValue, "\(routed.experts)", CSV.number(expectedLoss),
-      routed.space.rule, CSV.number(routed.space.threshold),
+      routed.mask.rule, CSV.number(routed.mask.threshold),
     ]
     return entries.map { entry -> [String?] in
       let estimator = [type(of: entry.estimator).id, entry.estimator.values.description]

@@ -16,7 +16,7 @@ extension Report.Problem {
       "experts": JSONValue(routed.experts),
       "expectedLoss": JSONValue(expectedLoss),
       "mask": [
-        "rule": .string(routed.space.rule), "threshold": JSONValue(routed.space.threshold),
+        "rule": .string(routed.mask.rule), "threshold": JSONValue(routed.mask.threshold),
         "support": JSONValue(routed.distribution.support),
       ],
       "targets": .object(targets.map { .init(key: $0.target.rawValue, value: JSONValue($0.gradient)) }),

@@ -33,9 +33,9 @@ extension Report.Problem {
       }
     }
     var facts = [filed.size]
-    if routed.space != .none {
+    if routed.mask != .none {
       let kept = routed.distribution.support.count
-      facts.append("\(kept) kept by \(routed.space.words)")
+      facts.append("\(kept) kept by \(routed.mask.words)")
     }
     if let expectedLoss { facts.append("expected loss \(Figures.significant(expectedLoss))") }
     return TextSection(
@@ -65,8 +65,12 @@ extension Report.Entry {
 extension GradientEstimator {
   /// Its specification, without parameters that have their standard values: `reinmax`, `reinmax:tau=1.3`.
   var label: String {
-    let standard = EstimatorRegistry.standard.first { type(of: $0).id == Self.id }?.values
-    let given = values.entries.filter { standard?[$0.name] != $0.value }.map { "\($0.name)=\($0.value)" }
+    // The registry knows standard values that follow from others; an estimator of elsewhere has what it declares.
+    let registered = EstimatorRegistry.standard.first { type(of: $0) == Self.self }?.values
+    func standard(_ name: String) -> ParameterValue? {
+      registered?[name] ?? Self.parameters.first { $0.name == name }?.standard
+    }
+    let given = values.entries.filter { standard($0.name) != $0.value }.map { "\($0.name)=\($0.value)" }
     return given.isEmpty ? Self.id : "\(Self.id):\(given.joined(separator: ","))"
   }
 }

@@ -16,7 +16,7 @@ public struct Report: Sendable {
     /// The estimators.
     public var estimators: Selection
     /// The mask; nil for each problem's own.
-    public var space: SamplingSpace?
+    public var mask: Mask?
     /// The target, covariance and sampling asked for.
     public var assessment: AssessmentOptions
     /// Whether estimators that claim another target are held against that one as well.
@@ -26,11 +26,11 @@ public struct Report: Sendable {
 
     /// Asks for every estimator that can be enumerated, unless told otherwise.
     public init(
-      estimators: Selection = .enumerable, space: SamplingSpace? = nil,
+      estimators: Selection = .enumerable, mask: Mask? = nil,
       assessment: AssessmentOptions = AssessmentOptions(), ownTargets: Bool = false, threads: Int = 1
     ) {
       self.estimators = estimators
-      self.space = space
+      self.mask = mask
       self.assessment = assessment
       self.ownTargets = ownTargets
       self.threads = threads

@@ -1,7 +1,7 @@
+import FileFormats
 import RoutingCore
 import RoutingEstimators
 import RoutingExpectations
-import FileFormats
 
 /// Writes a report problem by problem, so that no more than one has to be held.
 ///

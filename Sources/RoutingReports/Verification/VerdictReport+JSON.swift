@@ -15,7 +15,7 @@ extension VerdictReport {
       "schema": "routegrad.verdict/1", "version": .string(routeGradVersion),
       "verdict": .string(evidence.verdict.rawValue),
       "problem": JSONValue(problem.problem.name),
-      "mask": ["rule": .string(space.rule), "threshold": JSONValue(space.threshold)],
+      "mask": ["rule": .string(mask.rule), "threshold": JSONValue(mask.threshold)],
       "samples": ["source": .string(source), "format": .string(format), "count": JSONValue(evidence.samples)],
       "claim": [
         "estimator": claim.estimator.map {

@@ -7,7 +7,7 @@ import RoutingVerification
 public struct VerdictReport: Sendable {
   let evidence: Evidence
   let problem: FiledProblem
-  let space: SamplingSpace
+  let mask: Mask
   /// Where the samples came from, and how they were written.
   let source: String
   let format: String
@@ -19,15 +19,15 @@ public struct VerdictReport: Sendable {
   /// - Parameters:
   ///   - evidence: the verdict.
   ///   - problem: the problem that it is about.
-  ///   - space: its mask.
+  ///   - mask: its mask.
   ///   - stream: the samples.
   ///   - source: what their stream is called.
   public init(
-    _ evidence: Evidence, on problem: FiledProblem, space: SamplingSpace, stream: SampleStream, source: String
+    _ evidence: Evidence, on problem: FiledProblem, mask: Mask, stream: SampleStream, source: String
   ) {
     self.evidence = evidence
     self.problem = problem
-    self.space = space
+    self.mask = mask
     self.source = source
     format = stream.format.rawValue
     counterExamplePlace = evidence.counterExample?.row.map { stream.place(ofRow: $0) }
@@ -37,7 +37,7 @@ public struct VerdictReport: Sendable {
   public init(_ evidence: Evidence, on problem: RoutedProblem) {
     self.evidence = evidence
     self.problem = FiledProblem(problem.problem, file: "\(problem.kind.rawValue) of \(problem.experts) experts")
-    space = problem.space
+    mask = problem.mask
     source = "samples"
     format = "array"
     counterExamplePlace = evidence.counterExample?.row.map { "row \($0) (from 0)" }
@@ -94,7 +94,7 @@ public struct VerdictReport: Sendable {
     let isStatistical = areSamples && evidence.counterExample == nil
     var facts: [(String, String)] = [
       ("compared", "\(source.onOneLine) (\(format)) with \(claim.subject)\(claim.words)"),
-      ("problem", problem.location.onOneLine + (space == .none ? "" : ", mask \(space.words)")),
+      ("problem", problem.location.onOneLine + (mask == .none ? "" : ", mask \(mask.words)")),
       (areSamples ? "samples" : "outcomes", "\(evidence.samples)"),
       (
         "tolerance",

@@ -1,4 +1,5 @@
 import RoutingCore
+import RoutingEstimators
 
 /// A distribution of bounded vectors with known mean and spread, by which the verifier is checked.
 package struct SampleSource: Sendable {

@@ -1,4 +1,3 @@
-import NoiseIntegrals
 import RoutingCore
 import RoutingEstimators
 import RoutingExpectations
@@ -27,8 +26,8 @@ public struct Claim: Sendable {
 
   /// The claim that samples come from an estimator.
   ///
-  /// Mean, standard deviation and bounds follow from the problem: by enumeration, or for the Gumbel estimators by
-  /// integration and the bounds of ``SampleBounds``.
+  /// Mean, standard deviation and bounds follow from the problem: by enumeration, or, where the noise is continuous, by the
+  /// integrals and the bounds that the estimator states.
   ///
   /// - Throws: `AssessmentError`: `unavailable` if the estimator is not defined on the problem, a table lacks what it needs
   ///   or an integral does not converge, `overflow` if samples or moments overflow Float64, or their squares do.
@@ -53,18 +52,25 @@ public struct Claim: Sendable {
     subject = estimator.specification
     self.estimator = estimator
     let moments: Moments
-    if let gumbel = estimator as? any StraightThroughGumbel {
+    try estimator.requireDefined(on: problem)
+    switch estimator.randomness {
+    case .continuous(let estimator):
+      bounds = try estimator.bounds(on: problem)
+      guard let integrated = estimator.integrated else { throw Unavailable("has no known moments") }
       let estimate: EstimatedMoments
       do {
-        estimate = try GumbelIntegral.moments(of: gumbel, on: problem, threads: threads)
+        estimate = try integrated.integrals(
+          on: problem, target: estimator.claims.target, covariance: false,
+          options: IntegrationOptions(threads: threads),
+          continuing: { _ in true }
+        ).estimate
       } catch {
         throw Unavailable("\(error)")
       }
       moments = estimate.moments
       meanError = estimate.meanError
-      bounds = try SampleBounds(of: gumbel, on: problem)
-    } else {
-      let list = try estimator.finiteOutcomes(on: problem)
+    case .finite(let estimator):
+      let list = try estimator.outcomes(of: problem)
       moments = list.moments()
       meanError = 0
       bounds = SampleBounds(of: list)

@@ -128,7 +128,7 @@ extension LintSession {
   }
 
   func shiftInvariance() throws(Stop) -> String {
-    if profile.space.threshold != nil {
+    if profile.mask.threshold != nil {
       throw .notApplicable("its mask compares the sizes of logits, which no shift leaves alone; that is no fault")
     }
     if profile.jitter != .none {

@@ -32,7 +32,7 @@ extension LintSession {
         + Words.list(answer.multipliers[0])
     }
     let why =
-      constant && profile.space.threshold == nil
+      constant && profile.mask.threshold == nil
       ? "; the multiplier is 1 whatever the logits are: a softmax over the chosen expert alone"
       : constant ? "; the multiplier is 1 whatever the logits are: the mask leaves one expert" : ""
     throw .refuted("the gradient is zero in all of \(rounds) calls, the last \(last)\(why)")

@@ -86,7 +86,7 @@ extension LintSession {
     let count = profile.experts
     var ranks = Array(0..<count)
     ranks.shuffle(using: &generator)
-    guard let threshold = profile.space.threshold, threshold > 0 else {
+    guard let threshold = profile.mask.threshold, threshold > 0 else {
       // Distinct by at least 1/16 for up to 64 experts.
       return ranks.map { rank in
         let step = max(4 / Double(count), 1.0 / 64)
@@ -133,7 +133,7 @@ extension LintSession {
     switch profile.gates {
     case .other: return nil
     case .softmax:
-      let p = RoutingDistribution(logits: logits, space: profile.space).probabilities
+      let p = RoutingDistribution(logits: logits, mask: profile.mask).probabilities
       return choice.map { Gate(expert: $0, distribution: p) }
     case .renormalized:
       let p = RoutingDistribution(logits: choice.map { logits[$0] }).probabilities
@@ -143,7 +143,7 @@ extension LintSession {
     case .sequential:
       return choice.enumerated().map { place, expert in
         let excluded = place == 0 ? nil : choice[0]
-        let p = RoutingDistribution(logits: logits, space: profile.space, excluding: excluded).probabilities
+        let p = RoutingDistribution(logits: logits, mask: profile.mask, excluding: excluded).probabilities
         return Gate(expert: expert, distribution: p)
       }
     }

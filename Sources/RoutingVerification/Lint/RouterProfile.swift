@@ -18,7 +18,7 @@ public struct RouterProfile: Sendable, Equatable {
   /// How the multipliers of the chosen experts follow from the logits.
   public var gates: Gates
   /// The mask on the experts.
-  public var space: SamplingSpace
+  public var mask: Mask
   /// What a coin may multiply a gate by in the forward pass: `[1, 1/3]` for SparseMixer-v2.
   public var outputScales: [Double]
   /// What the gates' derivative is multiplied by in the backward pass: 2 for SparseMixer.
@@ -109,7 +109,7 @@ public struct RouterProfile: Sendable, Equatable {
   /// The profile of a deterministic router that takes logits, unless more is said.
   public init(
     name: String, experts: Int, topK: Int = 1, uniforms: Int = 0, takes: Source = .logits, gates: Gates = .other,
-    space: SamplingSpace = .none, outputScales: [Double] = [1], gradientFactor: Double = 1, jitter: Jitter = .none,
+    mask: Mask = .none, outputScales: [Double] = [1], gradientFactor: Double = 1, jitter: Jitter = .none,
     auxiliaryLoss: AuxiliaryLoss? = nil, capacity: Int? = nil, routesJointly: Bool = false,
     mayChooseFewer: Bool = false,
     precision: Precision = .float64
@@ -120,7 +120,7 @@ public struct RouterProfile: Sendable, Equatable {
     self.uniforms = uniforms
     self.takes = takes
     self.gates = gates
-    self.space = space
+    self.mask = mask
     self.outputScales = outputScales
     self.gradientFactor = gradientFactor
     self.jitter = jitter

@@ -13,7 +13,7 @@ import RoutingExpectations
 /// `log‖bias‖ = a + s log h + b h + c h²` (least squares, GSL), so that s is the slope at h = 0 and not that of the next
 /// order mixed in. The Fehlberg rules need this: their leading coefficient is small, and h ≲ 0.02 leaves few digits.
 ///
-/// *Source*: estimators.md, section 5.
+/// *Source*: docs/estimators.md for what is measured; arXiv 2304.08612 and 2310.00811 for the orders claimed.
 public struct OrderMeasurement: Sendable {
   /// The estimator.
   public var estimator: any GradientEstimator
@@ -34,7 +34,7 @@ public struct OrderMeasurement: Sendable {
     case undetermined(String)
   }
 
-  /// Measures every estimator that claims an order or exactness on the problem's kind, with every quadrature rule.
+  /// Measures every estimator that claims an order or exactness on the problem's kind, each member of a family of rules.
   public static func measurements(on problem: RoutedProblem) -> [OrderMeasurement] {
     EstimatorRegistry.standard.filter { $0.claims.kinds.contains(problem.kind) }.flatMap(\.family).filter {
       $0.claims.order != nil || $0.claims.exactness == .all
@@ -120,7 +120,7 @@ extension RoutedProblem {
       guard let scaled = mixture.scalingOutputs(by: h) else {
         throw Unavailable("needs the loss as a function, which a table is not")
       }
-      return try RoutedProblem(.mixture(scaled), space: space)
+      return try RoutedProblem(.mixture(scaled), mask: mask)
     case .categorical(let categorical):
       guard case .objective(let objective) = categorical.source else {
         throw Unavailable("needs the objective as a function, which a table is not")

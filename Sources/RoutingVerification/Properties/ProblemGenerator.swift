@@ -58,9 +58,9 @@ public struct ProblemGenerator: Sendable {
   public func problem(from source: inout DrawSource) -> RoutedProblem {
     let kind = source.element(of: kinds)
     let count = source.integer(in: experts)
-    let space = kind == .mixture && masks ? self.space(&source) : .none
+    let mask = kind == .mixture && masks ? self.mask(&source) : .none
     let width = kind == .mixture ? source.integer(in: width) : 0
-    let logit = logits(space, &source)
+    let logit = logits(mask, &source)
     // An expert's numbers stand together, so that shrinking can take it away.
     var logits: [Double] = []
     var outputs: [[Double]] = []
@@ -76,14 +76,14 @@ public struct ProblemGenerator: Sendable {
       case .mixture:
         let loss = try objective(dimension: width, &source)
         return try RoutedProblem(
-          .mixture(MixtureProblem(logits: logits, expertOutputs: outputs, loss: loss)), space: space)
+          .mixture(MixtureProblem(logits: logits, expertOutputs: outputs, loss: loss)), mask: mask)
       }
     } catch {
       preconditionFailure("a generated problem is not valid: \(error)")
     }
   }
 
-  private func space(_ source: inout DrawSource) -> SamplingSpace {
+  private func mask(_ source: inout DrawSource) -> Mask {
     let rule = source.choose(upTo: 3)
     guard rule > 1 else { return .none }
     let threshold = source.element(of: [1, 0.5, 0.1, 0.01, 0])
@@ -92,7 +92,7 @@ public struct ProblemGenerator: Sendable {
 
   /// How the logit of an expert, the first or another, is drawn.
   private func logits(
-    _ space: SamplingSpace, _ source: inout DrawSource
+    _ mask: Mask, _ source: inout DrawSource
   ) -> (_ isFirst: Bool, _ source: inout DrawSource) -> Double {
     switch source.element(of: logits) {
     case .ordinary: return { _, source in source.real() }
@@ -103,7 +103,7 @@ public struct ProblemGenerator: Sendable {
       return { _, source in source.element(of: [0, 40, -40, 700, -700, 1e4, -1e4, 1e-300]) }
     case .nearMask:
       let top = source.element(of: [1.0, 2, -1, 3.25])
-      let r = space.threshold ?? SamplingSpace.defaultThreshold
+      let r = mask.threshold ?? Mask.defaultThreshold
       // θ with top − θ = r(|top| + |θ|), for θ and top of one sign; the reference code's edge is at twice r|θ| or r·top.
       let edges = [top, top > 0 ? top * (1 - r) / (1 + r) : top * (1 + r) / (1 - min(r, 0.99)), top * (1 - 2 * r)]
       return { isFirst, source in

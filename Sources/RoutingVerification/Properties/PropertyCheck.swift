@@ -116,7 +116,7 @@ public struct CounterExample: Sendable, CustomStringConvertible {
   public var evaluations: Int
 
   public var description: String {
-    "\(reason), on \(problem.experts) experts with logits \(problem.problem.logits), mask \(problem.space.rule) "
+    "\(reason), on \(problem.experts) experts with logits \(problem.problem.logits), mask \(problem.mask.rule) "
       + "(problem \(run) of ROUTEGRAD_TEST_SEED=\(seed), shrunk in \(evaluations) evaluations)"
   }
 }

@@ -1,5 +1,6 @@
 import CStandardLibrary
 import RoutingCore
+import RoutingEstimators
 
 extension SequentialMeanTest {
   /// What is kept of each coordinate, four coordinates to a vector, all fields of one vector side by side.

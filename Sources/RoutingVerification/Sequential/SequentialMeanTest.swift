@@ -1,5 +1,6 @@
 import CStandardLibrary
 import RoutingCore
+import RoutingEstimators
 
 /// Tests the mean of bounded vectors while they come in, by betting.
 ///

@@ -71,7 +71,7 @@ enum SampleCases {
   /// What an estimator can give on a plain problem, as `routegrad outcomes` writes it; nothing where it cannot.
   private static func outcomes(of estimator: String, _ problem: FuzzTree) -> [FuzzTree] {
     guard let problems = try? ProblemFile.problems(of: problem.bytes, file: ""),
-      let routed = try? FiledProblem.route(problems, space: nil).problems.first,
+      let routed = try? FiledProblem.route(problems, mask: nil).problems.first,
       let estimator = try? EstimatorRegistry.estimator(estimator),
       let lines = try? OutcomeLines(of: estimator, on: routed, location: "")
     else { return [] }

@@ -42,7 +42,7 @@ struct AuditLayerCommand: ParsableCommand {
 
   func run() throws {
     var options = LayerAudit.Options(
-      target: target, space: maskOptions.space ?? .none, threads: runOptions.threadCount)
+      target: target, mask: maskOptions.mask ?? .none, threads: runOptions.threadCount)
     switch estimators {
     case nil: break
     case "all": options.estimators = EstimatorRegistry.standard.filter { $0.claims.kinds.contains(.mixture) }

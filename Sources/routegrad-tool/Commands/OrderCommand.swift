@@ -15,7 +15,7 @@ struct OrderCommand: ParsableCommand {
   func run() throws {
     let problems = try input.problems(otherwise: ShippedProblems.smooth)
     let destination = try Output(path: output.output)
-    let report = try OrderReport(on: problems, space: maskOptions.space, threads: runOptions.threadCount)
+    let report = try OrderReport(on: problems, mask: maskOptions.mask, threads: runOptions.threadCount)
     try destination.finish(report.rendered(as: output.format, style: output.style))
     if let note = report.note, !runOptions.quiet { Terminal.complain("routegrad: note: \(note)") }
   }

@@ -23,7 +23,7 @@ struct OutcomesCommand: ParsableCommand {
   func run() throws {
     let estimator = try EstimatorRegistry.estimator(estimator)
     let filed = try Input.problem(in: file, named: problem, option: "--problem")
-    let routed = try FiledProblem.route([filed], space: maskOptions.space).problems[0]
+    let routed = try FiledProblem.route([filed], mask: maskOptions.mask).problems[0]
     let lines = try OutcomeLines(of: estimator, on: routed, location: filed.location)
     for start in stride(from: 0, to: lines.count, by: Self.linesAtOnce) {
       try Output.standard.write(lines.text(start..<min(start + Self.linesAtOnce, lines.count)))

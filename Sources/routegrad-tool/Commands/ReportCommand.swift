@@ -42,7 +42,7 @@ struct ReportCommand: ParsableCommand {
 
   func run() throws {
     let options = Report.Options(
-      estimators: try selection, space: maskOptions.space,
+      estimators: try selection, mask: maskOptions.mask,
       assessment: AssessmentOptions(
         target: target, covariance: covariance, sampling: samplingOptions.sampling,
         integration: samplingOptions.integration),

@@ -61,7 +61,7 @@ struct VerifyCommand: ParsableCommand {
   func run() throws {
     let estimator = try estimator.map { try EstimatorRegistry.estimator($0) }
     let filed = try Input.problem(in: problem, named: problemName, option: "--problem-name")
-    let routed = try FiledProblem.route([filed], space: maskOptions.space).problems[0]
+    let routed = try FiledProblem.route([filed], mask: maskOptions.mask).problems[0]
     let claim = try claim(estimator, on: routed, location: filed.location)
     let name = Input.name(of: samples)
     let path = samples
@@ -77,7 +77,7 @@ struct VerifyCommand: ParsableCommand {
         from: stream, name: name, claim: claim, criteria: verification.criteria,
         budget: verification.maxSamples ?? .max, onSamples: progress.show)
     }
-    let report = VerdictReport(evidence, on: filed, space: routed.space, stream: stream, source: name)
+    let report = VerdictReport(evidence, on: filed, mask: routed.mask, stream: stream, source: name)
     switch format {
     case .text: try Output.standard.write(report.text(style: Terminal.style))
     case .json: try Output.standard.write(report.json)

@@ -3,8 +3,8 @@ import RouteGrad
 
 /// Which experts may be sampled.
 struct MaskOptions: ParsableArguments {
-  @Option(help: "The mask on the experts. (default: none, or a tabulated loss's own)")
-  var mask: MaskRule?
+  @Option(name: .customLong("mask"), help: "The mask on the experts. (default: none, or a tabulated loss's own)")
+  var rule: MaskRule?
 
   @Option(
     parsing: .unconditional,
@@ -20,8 +20,8 @@ struct MaskOptions: ParsableArguments {
 
   func validate() throws {
     guard let threshold else { return }
-    try SamplingSpace.thresholdLimit.validate("--threshold", threshold)
-    switch mask {
+    try Mask.thresholdLimit.validate("--threshold", threshold)
+    switch rule {
     case nil: throw ValidationError("'--threshold' goes with '--mask paper' or '--mask reference-code'")
     case .some(.none): throw ValidationError("'--threshold' does not go with '--mask none'")
     case .paper, .referenceCode: break
@@ -29,7 +29,7 @@ struct MaskOptions: ParsableArguments {
   }
 
   /// The mask asked for; nil if none was.
-  var space: SamplingSpace? {
-    mask.flatMap { SamplingSpace(rule: $0.rawValue, threshold: threshold ?? SamplingSpace.defaultThreshold) }
+  var mask: Mask? {
+    rule.flatMap { Mask(rule: $0.rawValue, threshold: threshold ?? Mask.defaultThreshold) }
   }
 }

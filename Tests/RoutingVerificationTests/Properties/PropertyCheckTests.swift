@@ -38,7 +38,7 @@ struct PropertyCheckTests {
     let result = PropertyCheck(seed: TestSeed.value).run(bias("conventional", .expectedLoss))
     let problem = try #require(result.counterExample).problem
     #expect(problem.experts == 2)
-    #expect(problem.space == .none)
+    #expect(problem.mask == .none)
     #expect(problem.problem.logits == [0, 0])
     let mixture = try problem.mixture()
     guard case .loss(let loss) = mixture.source, let linear = loss as? Linear else {
@@ -98,14 +98,14 @@ struct PropertyCheckTests {
       var source = DrawSource(seed: TestSeed.value, stream: UInt64(number))
       let problem = ProblemGenerator().problem(from: &source)
       let logits = problem.problem.logits
-      seen.formUnion([problem.kind.rawValue, problem.space.rule])
+      seen.formUnion([problem.kind.rawValue, problem.mask.rule])
       if Set(logits).count < logits.count { seen.insert("ties") }
       if logits.contains(where: { $0.magnitude > 1000 }) { seen.insert("extremes") }
       if problem.distribution.support.count < problem.experts { seen.insert("masked") }
-      for k in logits.indices where problem.space != .none {
+      for k in logits.indices where problem.mask != .none {
         var nudged = logits
         nudged[k] = nudged[k].nextDown
-        if problem.space.support(of: nudged) != problem.distribution.support { seen.insert("at the edge") }
+        if problem.mask.support(of: nudged) != problem.distribution.support { seen.insert("at the edge") }
       }
       if case .mixture(let mixture) = problem.problem, case .loss(let loss) = mixture.source {
         seen.insert("\(type(of: loss))")

@@ -4,7 +4,7 @@ import RoutingEstimators
 import Testing
 import _TestSupport
 
-@testable import LayerAudit
+@testable import LayerAudits
 
 /// Layers of finite numbers that no training leaves behind: an audit answers with numbers, or refuses in one line.
 @Suite(.seeded) struct HostileLayerTests {
@@ -12,10 +12,10 @@ import _TestSupport
 
   /// Audits a layer against a target of experts and of the router alone, under every mask.
   private func requireNumbersOrRefusal(_ layer: DumpedLayer, _ title: String) {
-    for space in [SamplingSpace.none, .paper(threshold: 0.4), .referenceCode(threshold: 0.3)] {
+    for mask in [Mask.none, .paper(threshold: 0.4), .referenceCode(threshold: 0.3)] {
       for target in [GradientTarget.expectedLoss, .gatingTerm] {
         do {
-          let audit = try LayerAudit(layer, options: LayerAudit.Options(target: target, space: space))
+          let audit = try LayerAudit(layer, options: LayerAudit.Options(target: target, mask: mask))
           #expect(audit.expectedLoss.isFinite, "\(title)")
           for (target, norms) in audit.targets {
             #expect(norms.values.allSatisfy { $0.isFinite }, "\(title), \(target)")

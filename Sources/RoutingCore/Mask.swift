@@ -9,7 +9,7 @@
 ///
 /// *Source*: arXiv 2310.00811, section 4 (`paper`); microsoft/SparseMixer and the Phi-MoE code
 /// (`referenceCode`).
-public enum SamplingSpace: Sendable, Equatable {
+public enum Mask: Sendable, Equatable {
   /// Every expert may be sampled.
   case none
   /// The rule of the paper.
@@ -42,7 +42,7 @@ public enum SamplingSpace: Sendable, Equatable {
   /// The names of all rules, in the order in which they are documented.
   public static let rules = ["none", "paper", "reference-code"]
 
-  /// The sampling space with a rule's name, or nil if no rule has it.
+  /// The mask with a rule's name, or nil if no rule has it.
   ///
   /// - Precondition: `threshold` is finite and not negative.
   public init?(rule: String, threshold: Double) {
@@ -68,7 +68,7 @@ public enum SamplingSpace: Sendable, Equatable {
   public func support(of logits: [Double], excluding excluded: Int? = nil) -> [Int] {
     let candidates = logits.indices.filter { $0 != excluded }
     guard let top = candidates.map({ logits[$0] }).max() else {
-      preconditionFailure("a sampling space needs an expert to keep")
+      preconditionFailure("a mask needs an expert to keep")
     }
     // Halving is exact (but for subnormals, whose differences no threshold sees) and keeps θ* − θ_j finite.
     let scale = top.magnitude > 1e300 || logits.contains { $0.magnitude > 1e300 } ? 0.25 : 1

@@ -5,7 +5,7 @@ import RoutingExpectations
 import Testing
 import _TestSupport
 
-@testable import LayerAudit
+@testable import LayerAudits
 
 /// The moments of pairs by formulas, against those of their list.
 @Suite(.seeded) struct PairGradientsTests {

@@ -4,7 +4,7 @@ import RoutingExpectations
 import Testing
 import _TestSupport
 
-@testable import LayerAudit
+@testable import LayerAudits
 
 /// What an estimator claims about what experts see of it, against its own outcomes.
 @Suite(.seeded) struct ForwardLawTests {
@@ -15,14 +15,14 @@ import _TestSupport
   private static func problems(_ name: String) throws -> [RoutedProblem] {
     var random = TestSeed.generator(name)
     return try [1, 2, 3, 6].flatMap { experts in
-      try [SamplingSpace.none, .paper(threshold: 0.4), .referenceCode(threshold: 0.3)].map { space in
+      try [Mask.none, .paper(threshold: 0.4), .referenceCode(threshold: 0.3)].map { mask in
         try RoutedProblem(
           .mixture(
             MixtureProblem(
               logits: random.normals(experts), expertOutputs: (0..<experts).map { _ in random.normals(2) },
-              defaultOutputs: (0..<experts).map { _ in random.normals(2) },
+              standIns: (0..<experts).map { _ in random.normals(2) },
               loss: Linear(coefficients: random.normals(2)))),
-          space: space)
+          mask: mask)
       }
     }
   }

@@ -51,7 +51,7 @@ struct AuditRun {
   private static func laws(of estimators: [any GradientEstimator]) -> [SharedLaw] {
     var laws: [SharedLaw] = []
     for (k, estimator) in estimators.enumerated() {
-      guard let finite = estimator as? any FiniteOutcomeEstimator else { continue }
+      guard case .finite(let finite) = estimator.randomness else { continue }
       var law = finite.forwardLaw
       // Pairs whose gradients follow from no rule are listed.
       if case .pair = law, !(finite is any PairRuleEstimator) { law = .outcomes(of: finite.specification) }

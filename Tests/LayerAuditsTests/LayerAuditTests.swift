@@ -7,7 +7,7 @@ import Synchronization
 import Testing
 import _TestSupport
 
-@testable import LayerAudit
+@testable import LayerAudits
 
 @Suite(.seeded) struct LayerAuditTests {
   private static let estimators: [any GradientEstimator] =
@@ -18,7 +18,7 @@ import _TestSupport
 
   private func compare(_ layer: DumpedLayer, _ options: LayerAudit.Options, _ title: String) throws {
     let audit = try LayerAudit(layer, options: options)
-    let brute = BruteForce(layer: layer, space: options.space)
+    let brute = BruteForce(layer: layer, mask: options.mask)
     let tokens = 0..<layer.tokens
     func sum(_ gradients: [BruteForce.Gradient]) -> BruteForce.Gradient {
       gradients[1...].reduce(gradients[0]) { $0.merging($1) { zip($0, $1).map { $0 + $1 } } }
@@ -59,7 +59,7 @@ import _TestSupport
     }
   }
 
-  private static let spaces: [SamplingSpace] = [.none, .paper(threshold: 0.4), .referenceCode(threshold: 0.3)]
+  private static let masks: [Mask] = [.none, .paper(threshold: 0.4), .referenceCode(threshold: 0.3)]
 
   @Test("an audit is what writing every outcome out gives, whatever parts the layer has", arguments: 0..<64)
   func bruteForce(_ index: Int) throws {
@@ -69,10 +69,10 @@ import _TestSupport
         hasScale: index & 8 != 0, residual: index & 16 != 0, activation: activation, isCrossEntropy: index & 32 != 0,
         tokens: 2)
       let layer = small.make("brute force \(index)")
-      for space in Self.spaces {
+      for mask in Self.masks {
         try compare(
-          layer, LayerAudit.Options(estimators: Self.estimators, space: space, threads: 1 + index % 3),
-          "\(small), \(space)")
+          layer, LayerAudit.Options(estimators: Self.estimators, mask: mask, threads: 1 + index % 3),
+          "\(small), \(mask)")
       }
     }
   }
@@ -90,7 +90,7 @@ import _TestSupport
     let single: [any GradientEstimator] = [Conventional(), SparseMixer(), SparseMixerV2(), Reinforce(), Exact()]
     try compare(
       SmallLayer(tokens: 1, experts: 128).make("128"),
-      LayerAudit.Options(estimators: single, space: .referenceCode(threshold: 0.2)), "128 experts")
+      LayerAudit.Options(estimators: single, mask: .referenceCode(threshold: 0.2)), "128 experts")
     for isCrossEntropy in [false, true] {
       try compare(
         SmallLayer(isCrossEntropy: isCrossEntropy, tokens: 1, experts: 12).make("12"),
@@ -170,7 +170,7 @@ import _TestSupport
         let values = Array(values)
         means.withLock { $0[name]?.replaceSubrange(first..<first + values.count, with: values) }
       })
-    let brute = BruteForce(layer: layer, space: .none)
+    let brute = BruteForce(layer: layer, mask: .none)
     func expectedLoss() throws -> Double {
       try (0..<layer.tokens).reduce(0) { sum, t in
         let pi = try brute.problem(t).distribution.probabilities

@@ -1,5 +1,4 @@
 import RoutingCore
-import RoutingEstimators
 
 /// What a gradient sample lies between, coordinate by coordinate.
 ///
@@ -43,7 +42,7 @@ public struct SampleBounds: Sendable, Equatable {
   public var scale: Double { zip(lower, upper).reduce(0) { max($0, $1.0.magnitude, $1.1.magnitude) } }
 
   /// The same bounds, moved apart where needed to hold a vector.
-  func including(_ point: [Double]) -> SampleBounds {
+  package func including(_ point: [Double]) -> SampleBounds {
     SampleBounds(lower: zip(lower, point).map(min), upper: zip(upper, point).map(max))
   }
 }

@@ -21,7 +21,7 @@ extension LayerAudit {
     tokens = layer.tokens
     experts = layer.shape.experts
     groups = audit.groups
-    space = options.space
+    mask = options.mask
     target = options.target
     targets = norms
     entries = audit.entries(against: references)

@@ -1,6 +1,6 @@
 import CStandardLibrary
 import GSLNumerics
-import LayerAudit
+import LayerAudits
 import RoutingCore
 import Testing
 import _TestSupport

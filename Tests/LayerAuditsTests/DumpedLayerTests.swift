@@ -1,5 +1,5 @@
 import FileFormats
-import LayerAudit
+import LayerAudits
 import Testing
 import _TestSupport
 

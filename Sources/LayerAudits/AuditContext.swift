@@ -5,7 +5,7 @@ import RoutingExpectations
 /// A layer with what every part of an audit needs of it, found once: every token's problem, loss and experts' outputs.
 struct AuditContext: Sendable {
   let layer: DumpedLayer
-  let space: SamplingSpace
+  let mask: Mask
   let threads: Int
   /// The numbers that a tile may take.
   let room: Int
@@ -27,7 +27,7 @@ struct AuditContext: Sendable {
   init(_ layer: DumpedLayer, _ options: LayerAudit.Options) throws(InvalidInput) {
     let threads = options.threads
     self.layer = layer
-    space = options.space
+    mask = options.mask
     self.threads = threads
     room = options.room
     let d = layer.shape.inputs
@@ -44,7 +44,7 @@ struct AuditContext: Sendable {
               MixtureProblem(
                 logits: Array(logits[t * n..<(t + 1) * n]), outputs: outputs[t], scale: layer.parameters.scale?.values,
                 source: .loss(losses[t]))),
-            space: options.space))
+            mask: options.mask))
       } catch { throw error.inside("token \(t)") }
     }
     self.problems = problems

@@ -6,7 +6,7 @@ import RoutingCore
 ///
 /// `y_t = ω ⊙ Σ_i m_i f_i(x_t) (+ x_t)`; the loss is the mean of the tokens' own.
 ///
-/// *Source*: formats.md, "Layer".
+/// *Source*: docs/formats.md, "Layer".
 public struct DumpedLayer: Sendable {
   /// Sizes and parts.
   public let shape: LayerShape

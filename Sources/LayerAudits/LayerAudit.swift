@@ -30,7 +30,7 @@ public struct LayerAudit: Sendable {
   /// The groups that the layer has, in order.
   public let groups: [ParameterGroup]
   /// The mask.
-  public let space: SamplingSpace
+  public let mask: Mask
   /// The mean over tokens of the expected loss of one draw.
   public let expectedLoss: Double
   /// What estimators are held against.
@@ -55,7 +55,7 @@ public struct LayerAudit: Sendable {
     /// What they are held against.
     public var target: GradientTarget
     /// The mask.
-    public var space: SamplingSpace
+    public var mask: Mask
     /// The number of threads; it does not change the result.
     public var threads: Int
     /// The numbers that a tile of tokens may take on each thread, where one token and one first draw do not take more.
@@ -64,13 +64,13 @@ public struct LayerAudit: Sendable {
     /// Asks for every estimator with finitely many outcomes, unless told otherwise.
     public init(
       estimators: [any GradientEstimator]? = nil, target: GradientTarget = .expectedLoss,
-      space: SamplingSpace = .none, threads: Int = 1
+      mask: Mask = .none, threads: Int = 1
     ) {
       self.estimators =
         estimators
-        ?? EstimatorRegistry.standard.filter { $0 is any FiniteOutcomeEstimator && $0.claims.kinds.contains(.mixture) }
+        ?? EstimatorRegistry.standard.filter { $0.isEnumerable && $0.claims.kinds.contains(.mixture) }
       self.target = target
-      self.space = space
+      self.mask = mask
       self.threads = threads
     }
   }

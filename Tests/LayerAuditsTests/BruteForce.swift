@@ -1,5 +1,5 @@
 import CStandardLibrary
-import LayerAudit
+import LayerAudits
 import LayerTensors
 import RoutingCore
 import RoutingEstimators
@@ -40,7 +40,7 @@ struct SmallLayer {
 /// An audit by writing everything out: for each token and outcome the gradient by every parameter, with plain loops.
 struct BruteForce {
   let layer: DumpedLayer
-  let space: SamplingSpace
+  let mask: Mask
 
   /// A gradient by group.
   typealias Gradient = [ParameterGroup: [Double]]
@@ -158,7 +158,7 @@ struct BruteForce {
       .mixture(
         MixtureProblem(
           logits: logits(t), expertOutputs: (0..<shape.experts).map { output(t, $0) }, scale: p.scale?.values,
-          loss: loss)), space: space)
+          loss: loss)), mask: mask)
   }
 
   // MARK: - Moments
