@@ -32,8 +32,9 @@ public final class MixtureLayer<Scalar: LayerScalar>: @unchecked Sendable {
   /// The most slots that an expert takes of a batch, or nil.
   func capacity(tokens: Int) -> Int? {
     options.capacityFactor.map {
-      let even = Double(tokens * min(router.slots(experts: shape.experts), 2)) / Double(shape.experts)
-      return Int((even * $0).rounded(.up))
+      let slots = Double(tokens * min(router.slots(experts: shape.experts), 2))
+      // No more than there are: a factor may be any number.
+      return Int(min(slots, (slots / Double(shape.experts) * $0).rounded(.up)))
     }
   }
 }

@@ -36,7 +36,7 @@ struct CaseVerdictTests {
       ("kill -SEGV $$", .trap),
       ("sleep 60", .hang), ("while :; do :; done", .hang), ("echo 1,nan,2", .result), ("echo -inf", .result),
       ("echo information", .answered),
-      ("echo 'step 3: the loss is not finite any more' >&2; echo 1 > new; exit 65", .answered),
+      ("echo 'out: step 3: the loss is not finite any more' >&2; echo 1 > new; exit 65", .answered),
     ] as [(String, CaseVerdict.Kind)])
   func kinds(script: String, kind: CaseVerdict.Kind) throws {
     #expect(try Self.run(script).1.kind == kind)

@@ -100,6 +100,18 @@ import _TestSupport
     }
   }
 
+  @Test("a capacity beyond all tokens is none, however large the factor", arguments: [1e3, 1e19, 1e308, .infinity])
+  func unlimitedCapacity(factor: Double) throws {
+    func values(_ factor: Double?) throws -> [Double] {
+      let layer = try LayerCase<Double>.random(
+        Self.shape, router: SwitchRouter(jitter: .none), options: LayerOptions(residual: true, capacityFactor: factor),
+        tokens: 20,
+        name: "capacity")
+      return [try run(layer, nil)] + layer.workspace.output.values
+    }
+    #expect(try values(factor) == values(nil))
+  }
+
   @Test("what is dropped for lack of capacity passes through the residual, and is counted")
   func capacity() throws {
     let options = LayerOptions(residual: true, capacityFactor: 0.5)

@@ -48,7 +48,7 @@ import _TestSupport
       .mixture(
         MixtureProblem(
           logits: logits, expertOutputs: (0..<experts).map { _ in numbers(width) },
-          defaultOutputs: (0..<experts).map { _ in numbers(width) }, loss: loss)))
+          standIns: (0..<experts).map { _ in numbers(width) }, loss: loss)))
   }
 
   @Test(arguments: 0..<24) func answersOrRefuses(_ k: Int) throws {

@@ -1,3 +1,4 @@
+import Foundation
 import RoutingVerification
 import Testing
 
@@ -52,5 +53,15 @@ import Testing
     let z = 1.6448536269514722
     let root = z + (z * z + 2 * 15.201804919084164).squareRoot()
     #expect(design.requiredSamples(toDetect: 1) == Int((root * root).rounded(.up)))
+  }
+
+  /// Rates that 1 cannot be told from when they are taken off it: z of half the rate by mpmath, N = 1, R = 0, ℓ = log 4e6.
+  @Test(arguments: [(1e-3, 3.290526731491894793), (1e-17, 8.573944076720882756), (1e-300, 37.065787880772130394)])
+  func smallRates(falsePass: Double, z: Double) {
+    let design = SampleSizeDesign(
+      coordinates: 1, deviation: 1, range: 0, rates: ErrorRates(falseFail: 1e-6, falsePass: falsePass))
+    func root(_ depth: Double) -> Double { z + (z * z + 2 * depth).squareRoot() }
+    let needed = max(root(15.201804919084164), root(log(2 / falsePass)))
+    #expect((design.detectableBias(samples: 1_000_000) / (needed / 1000) - 1).magnitude < 1e-12)
   }
 }

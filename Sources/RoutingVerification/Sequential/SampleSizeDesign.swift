@@ -63,7 +63,8 @@ public struct SampleSizeDesign: Sendable, Equatable {
   /// The two demands as `(σ/g)² a + (R/g) b`, their a and b.
   private var demands: [(quadratic: Double, linear: Double)] {
     func demand(_ depth: Double, missing: Double) -> (Double, Double) {
-      let z = max(standardNormalQuantile(1 - missing), 0)
+      // Φ⁻¹(1 − p) from the end where p is exact; 1 − p is 1 for rates below 1e-16.
+      let z = max(-standardNormalQuantile(missing), 0)
       let root = z + (z * z + 2 * depth).squareRoot()
       return (root * root, Self.rangeFactor * depth)
     }

@@ -103,26 +103,24 @@ extension CaseVerdict {
   private static let internals = [
     "JSONError(", "InvalidInput(", "Optional(", "Fatal error", "Swift.", "Error(", "DecodingError", "0x0000",
     "RoutingCore.", "fatalError",
-    "NSCocoa", "Foundation.", "errno", "UnsafeBuffer", "routegrad: routegrad:", ": : ", "file:///",
+    "NSCocoa", "Foundation.", "errno", "UnsafeBuffer", "routegrad: routegrad:", "routegrad: : ", "file:///",
   ]
 
   private static func refusal(_ run: CaseRun) -> CaseVerdict {
-    // Training that diverges has begun: what it has written stays, and so does what it has said before.
-    if String(decoding: run.error, as: UTF8.self).contains("the loss is not finite any more") {
-      return CaseVerdict(kind: .answered, note: words(run.error))
-    }
+    // Training that fails at a step, with losses that are not finite, has begun: what it has written and said stays.
+    let said = String(decoding: run.error, as: UTF8.self)
+    if said.contains(#/: step [0-9]+:\s/#) { return CaseVerdict(kind: .answered, note: words(run.error)) }
     guard let last = run.error.last else { return CaseVerdict(kind: .words, note: "nothing on standard error") }
-    let text = String(decoding: run.error, as: UTF8.self)
     if last != 0x0A || run.error.count(where: { $0 == 0x0A }) != 1 || run.error.contains(0x0D) {
       return CaseVerdict(kind: .words, note: "expected one line on standard error: \(words(run.error))")
     }
     if let byte = run.error.first(where: { $0 < 0x20 && $0 != 0x0A || $0 == 0x7F }) {
       return CaseVerdict(kind: .words, note: "the control character \(byte) on standard error: \(words(run.error))")
     }
-    if let word = internals.first(where: text.contains) {
+    if let word = internals.first(where: said.contains) {
       return CaseVerdict(kind: .words, note: "'\(word)' on standard error: \(words(run.error))")
     }
-    if run.error.count > 1000 {
+    if said.count > 1200 {
       return CaseVerdict(
         kind: .words, note: "a line of \(run.error.count) bytes on standard error: \(words(run.error))")
     }

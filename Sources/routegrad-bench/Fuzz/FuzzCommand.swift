@@ -50,7 +50,7 @@ struct FuzzCommand: ParsableCommand {
 
   func run() throws {
     let own = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().path
-    let program = try program.map { URL(filePath: $0).path } ?? beside(own)
+    let program = program.map { URL(filePath: $0).path } ?? beside(own)
     guard access(program, X_OK) == 0 else { throw FuzzFailure("\(program): expected a program") }
     let scratch = FileManager.default.temporaryDirectory.appending(path: "routegrad-fuzz-\(getpid())").path
     defer { try? FileManager.default.removeItem(atPath: scratch) }

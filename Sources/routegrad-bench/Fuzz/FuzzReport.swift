@@ -15,6 +15,7 @@ struct FuzzReport: Sendable {
   private(set) var counts: [FuzzFormat: [CaseVerdict.Kind: Int]] = [:]
   private(set) var findings: [Finding] = []
   private(set) var longest = 0.0
+  private(set) var longestCase = 0
   private(set) var largest = 0
   var seconds = 0.0
 
@@ -22,7 +23,7 @@ struct FuzzReport: Sendable {
 
   mutating func add(_ number: Int, _ fuzzCase: FuzzCase, _ verdict: CaseVerdict, _ run: CaseRun) {
     counts[fuzzCase.format, default: [:]][verdict.kind, default: 0] += 1
-    longest = max(longest, run.seconds)
+    if run.seconds > longest { (longest, longestCase) = (run.seconds, number) }
     largest = max(largest, run.memory)
     guard verdict.kind.isFinding else { return }
     findings.append(Finding(number: number, format: fuzzCase.format, verdict: verdict, command: fuzzCase.shellCommand))
@@ -51,14 +52,14 @@ struct FuzzReport: Sendable {
     let rate = seconds > 0 ? (Double(cases) / seconds * 10).rounded() / 10 : 0
     return text
       + "\(cases) cases of seed \(seed) in \(Int(seconds.rounded())) s, \(rate) a second; "
-      + "the longest \((longest * 100).rounded() / 100) s, the largest \(largest) MiB\n"
+      + "the longest \((longest * 100).rounded() / 100) s (case \(longestCase)), the largest \(largest) MiB\n"
   }
 
   /// The same, with the findings.
   var json: JSONValue {
     [
       "workload": "fuzz", "seed": .string("\(seed)"), "cases": JSONValue(cases), "seconds": JSONValue(seconds),
-      "longestSeconds": JSONValue(longest), "largestMiB": JSONValue(largest),
+      "longestSeconds": JSONValue(longest), "longestCase": JSONValue(longestCase), "largestMiB": JSONValue(largest),
       "counts": .object(
         FuzzFormat.allCases.compactMap { format in
           guard let row = counts[format] else { return nil }

@@ -30,7 +30,8 @@ enum Hostile {
   static let arguments: [[UInt8]] =
     ([
       "nan", "-nan", "inf", "-inf", "infinity", "1e400", "1e-400", "0x1p3", "0x10", " 1", "1 ", "１", "1.0", "1e3", "-0",
-      "-1", "00", "+1", "1e999999999999999999", "--", "-", "--help", "-h", "=", "/", ".", "missing/file", "/dev/null",
+      "-1", "00", "+1", "1e999999999999999999", "--", "-", "--help", "-h", "=", "/dev/full", ".", "missing/file",
+      "/dev/null",
       "1,2", "2,1", "0,0", "nan,1", "-inf,inf", "1,2,3", ",", "none,none",
     ].map { Array($0.utf8) }) + [
       [0xFF], [0xC3, 0x28], [0x66, 0xED, 0xA0, 0x80], [UInt8](repeating: 0x39, count: 400),

@@ -128,7 +128,9 @@ enum OptionCases {
       case .number: dice.one(of: Hostile.numbers)
       case .word: dice.percent(80) ? dice.one(of: words) : dice.one(of: Hostile.texts)
       case .path:
-        dice.one(of: ["", ".", "/", "missing/file", "problem.json", "text.txt", "new", "é", "a\nb", "/dev/null"])
+        dice.one(of: [
+          "", ".", "/dev/full", "missing/file", "problem.json", "text.txt", "new", "é", "a\nb", "/dev/null",
+        ])
       case .flag: ""
       }
     // An argument ends at its first zero byte.

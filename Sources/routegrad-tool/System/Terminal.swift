@@ -22,8 +22,11 @@ enum Terminal {
   /// Text for people in the characters of the locale.
   static func characters(_ text: String) -> String { isUTF8 ? text : text.inASCII }
 
-  /// One line on standard error.
-  static func complain(_ text: String) { show(text.onOneLine + "\n") }
+  /// One line on standard error, of at most 1000 characters: what it is about may be any length, and its end says what is wrong.
+  static func complain(_ text: String) {
+    let line = text.onOneLine
+    show((line.count > 1000 ? line.prefix(500) + "…" + line.suffix(499) : line) + "\n")
+  }
 
   /// Text on standard error; what cannot be written there cannot be complained about either.
   static func show(_ text: String) {

@@ -84,7 +84,6 @@ struct TrainTranslationCommand: ParsableCommand {
       throw Failure(option: error)
     }
     settings = try settings.withFingerprints()
-    if !runOptions.quiet { Terminal.complain(try Self.counts(settings.corpus())) }
     var plan = TrainingPlan(steps: 3000)
     (plan.learningRate, plan.warmUp, plan.schedule, plan.clip) = (3e-3, 400, .inverseSquareRoot, 1)
     (plan.evaluateEvery, plan.checkpointEvery) = (250, 250)
@@ -92,7 +91,7 @@ struct TrainTranslationCommand: ParsableCommand {
       // Enough for the made corpus.
       (plan.steps, plan.warmUp, plan.evaluateEvery, plan.checkpointEvery) = (200, 50, 50, 50)
     }
-    try TrainingSession.begin(settings, training, runOptions, plan: plan)
+    try TrainingSession.begin(settings, training, runOptions, plan: plan, note: { try Self.counts(settings.corpus()) })
   }
 
   /// What became of the files' lines.

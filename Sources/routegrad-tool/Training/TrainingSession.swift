@@ -6,8 +6,11 @@ import RoutingCore
 /// A run of `routegrad train` on the terminal.
 enum TrainingSession {
   /// Begins a run.
+  ///
+  /// - Parameter note: what is to be said on standard error once nothing is refused any more.
   static func begin(
-    _ settings: any ModelSettings, _ options: TrainingOptions, _ runOptions: RunOptions, plan: TrainingPlan
+    _ settings: any ModelSettings, _ options: TrainingOptions, _ runOptions: RunOptions, plan: TrainingPlan,
+    note: () throws -> String? = { nil }
   ) throws {
     let manifest = RunManifest(
       settings: settings, router: try TrainingRouter(options.router), seed: options.seed, plan: options.plan(plan),
@@ -19,14 +22,17 @@ enum TrainingSession {
     }
     // Before a folder is made: whatever is wrong with settings or files.
     _ = try manifest.model()
-    try run(Trainer(RunFolder(creating: options.output, manifest)), runOptions)
+    try run(Trainer(RunFolder(creating: options.output, manifest)), runOptions, note: note)
   }
 
   /// Trains, and says on standard output how it ended.
-  static func run(_ makeTrainer: @autoclosure () throws -> Trainer, _ options: RunOptions) throws {
+  static func run(
+    _ makeTrainer: @autoclosure () throws -> Trainer, _ options: RunOptions, note: () throws -> String? = { nil }
+  ) throws {
     // From before there is a folder, so that whatever an interrupt finds can be gone on with.
     Interruption.deferInterrupts()
     let trainer = try makeTrainer()
+    if !options.quiet, let note = try note() { Terminal.complain(note) }
     let line = TrainingProgressLine(isShown: !options.quiet, firstStep: trainer.step)
     let outcome: Trainer.Outcome
     do {
