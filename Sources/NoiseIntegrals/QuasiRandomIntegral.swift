@@ -41,7 +41,8 @@ struct QuasiRandomIntegral: Sendable {
     count: Int, threads: Int, continuing: (_ points: Int) -> Bool = { _ in true },
     _ body: @escaping @Sendable (_ point: [Double], _ sums: inout [Double]) -> Void
   ) throws(GSLError) -> (means: [Double], errors: [Double]) {
-    let parts = parallelMap(0..<shifts, threads: threads, continuing: { continuing($0 * points) }) { shift in
+    func isWanted(_ done: Int) -> Bool { continuing(done * points) }
+    let parts = parallelMap(0..<shifts, threads: threads, continuing: isWanted) { shift in
       Result { () throws(GSLError) in try mean(shift: shift, count: count, body) }
     }
     guard let parts else { throw GSLError(calledOff: "quasi-random integration") }

@@ -122,7 +122,8 @@ struct JitterIntegral: Sendable {
     let rule = QuadratureRule.gaussLegendre(innerPoints(resolution))
     let whole = isWide ? self.whole(rule: rule, length: resolution.length) : Tables(count: 0)
     let before = evaluations
-    let parts = parallelMap(0..<blocks, threads: threads, continuing: { continuing(before + $0 * size) }) { block in
+    func isWanted(_ done: Int) -> Bool { continuing(before + done * size) }
+    let parts = parallelMap(0..<blocks, threads: threads, continuing: isWanted) { block in
       var sums = Sums(experts: race.experts, covariance: covariance)
       var residuals = sums
       var tables = Tables(count: race.experts * expansion.terms)

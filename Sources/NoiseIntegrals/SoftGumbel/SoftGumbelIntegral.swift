@@ -93,7 +93,8 @@ struct SoftGumbelIntegral: Sendable {
     let block = 8
     let blocks = (last - first) / block + 1
     let before = evaluations
-    let parts = parallelMap(0..<blocks, threads: threads, continuing: { continuing(before + $0 * block) }) { index in
+    func isWanted(_ done: Int) -> Bool { continuing(before + done * block) }
+    let parts = parallelMap(0..<blocks, threads: threads, continuing: isWanted) { index in
       var sums = Sums(experts: experts)
       for node in first + index * block...min(first + index * block + block - 1, last) {
         add(y: step * Double(node), weight: step, step: h * min(1, a), to: &sums)
