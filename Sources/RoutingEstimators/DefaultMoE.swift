@@ -29,7 +29,7 @@ public struct DefaultMoE: FiniteOutcomeEstimator {
 
   public func outcomes(of problem: RoutedProblem) throws(Unavailable) -> OutcomeDistribution {
     let (mixture, loss, directions) = try problem.computableMixture()
-    guard let standIns = mixture.standInDirections else { throw Unavailable("needs standIns") }
+    guard let standIns = mixture.standInDirections else { throw Unavailable("needs defaultOutputs") }
     guard k <= problem.experts else { throw Unavailable("needs \(k) experts") }
     let distribution = problem.distribution
     let logits = mixture.logits

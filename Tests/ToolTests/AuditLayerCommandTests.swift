@@ -10,7 +10,7 @@ struct AuditLayerCommandTests {
       let some = ["--estimators", "conventional,sparsemixer-v2-top2,default-moe"]
       let run = try Tool.run(["audit-layer", Self.layer, "--format", format] + (format == "table" ? [] : some))
       #expect(run.status == 0 && run.error == "")
-      for word in ["router.weight", "experts", "input", "sparsemixer-v2-top2", "needs standIns"] {
+      for word in ["router.weight", "experts", "input", "sparsemixer-v2-top2", "needs defaultOutputs"] {
         #expect(run.output.contains(word), "\(word) in \(format)")
       }
       #expect(!run.output.contains("router.bias"), "the layer has none")
@@ -30,7 +30,7 @@ struct AuditLayerCommandTests {
     #expect(targets["routing-term"]?["experts"] is NSNull && targets["routing-term"]?["input"] is Double)
     let estimators = try #require(root["estimators"] as? [[String: Any]])
     #expect(estimators.map { $0["id"] as? String } == ["exact", "conventional", "default-moe"])
-    #expect(estimators[2]["unavailable"] as? String == "needs standIns")
+    #expect(estimators[2]["unavailable"] as? String == "needs defaultOutputs")
     let groups = try #require(estimators[0]["groups"] as? [String: [String: Any]])
     #expect(Set(groups.keys) == ["router.weight", "experts", "input"])
     #expect(

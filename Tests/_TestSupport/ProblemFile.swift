@@ -18,7 +18,7 @@ public struct ProblemFile: Decodable, Sendable {
   /// ω.
   public var scale: [Double]?
   /// The stand-ins of `default-moe`.
-  public var standIns: [[Double]]?
+  public var defaultOutputs: [[Double]]?
 
   /// The problem.
   public func problem() throws -> RoutingProblem {
@@ -32,7 +32,7 @@ public struct ProblemFile: Decodable, Sendable {
     return .mixture(
       try MixtureProblem(
         name: name, logits: logits, expertOutputs: expertOutputs, scale: scale,
-        standIns: standIns,
+        standIns: defaultOutputs,
         loss: try loss.objective()))
   }
 }

@@ -123,7 +123,7 @@ package final class AtomicFile: Sendable {
 
   /// What to say of a file that cannot be written.
   package static func unwritable(_ name: String, _ error: any Error) -> Refusal {
-    Refusal(.noOutput, "\(name): cannot be written: \(error)")
+    Refusal(.noOutput, "\(FileName.shown(name)): cannot be written: \(error)")
   }
 }
 

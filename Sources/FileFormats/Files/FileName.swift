@@ -33,6 +33,9 @@ package enum FileName {
     }
   }
 
+  /// A name in a message, where one of no characters would not be seen.
+  package static func shown(_ name: String) -> String { name.isEmpty ? "''" : name }
+
   /// A text for people: what is not UTF-8 is written `\xFF`.
   package static func readable(_ text: String) -> String {
     guard text.unicodeScalars.contains(where: { escapes.contains($0.value) }) else { return text }

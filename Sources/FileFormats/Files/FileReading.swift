@@ -44,7 +44,7 @@ package enum FileReading {
 
   /// What to say of a file that cannot be read.
   package static func unreadable(_ name: String, _ error: any Error) -> Refusal {
-    Refusal(.noInput, "\(name): cannot be read: \(error)")
+    Refusal(.noInput, "\(FileName.shown(name)): cannot be read: \(error)")
   }
 }
 
