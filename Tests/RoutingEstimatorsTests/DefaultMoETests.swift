@@ -25,7 +25,7 @@ import Testing
     let bare = try RoutedProblem(
       .mixture(
         try MixtureProblem(logits: [0, 1], expertOutputs: [[1], [2]], loss: try Linear(coefficients: [1]))))
-    try HandProblems.expectUnavailable("default-moe", on: bare, "needs standIns")
+    try HandProblems.expectUnavailable("default-moe", on: bare, "needs defaultOutputs")
     try HandProblems.expectUnavailable("default-moe:k=3", on: HandProblems.parabola(), "needs 3 experts")
     try HandProblems.expectUnavailable("default-moe", on: HandProblems.choice(), "needs a mixture problem")
   }

@@ -81,11 +81,11 @@ struct TranslationCommandTests {
 
   @Test(arguments: [
     (["--source", "s"], "'--source' and '--target'"), (["--valid-source", "s", "--valid-target", "t"], "made corpus"),
-    (["--batch-tokens", "4"], "batches of at least the context's 16 tokens, got 4"), (["--beam", "0"], "1 to 1024"),
-    (["--length-penalty", "-1"], "at least 0"), (["--vocabulary", "2"], "at least 3"),
-    (["--label-smoothing", "1"], "label smoothing"), (["--router", "exact"], "works at any depth"),
-    (["--heads", "3"], "heads"), (["--batch-tokens", "99999999"], "at most 1048576 tokens"),
-    (["--width", "999999999"], "at most 65536"),
+    (["--batch-tokens", "4"], "at least the 16 tokens of the context, got 4"), (["--beam", "0"], "1 to 1024"),
+    (["--length-penalty", "-1"], "at least 0"), (["--vocabulary", "2"], "from 3 to"),
+    (["--label-smoothing", "1"], "from 0 to below 1"), (["--router", "exact"], "works at any depth"),
+    (["--heads", "3"], "heads"), (["--batch-tokens", "99999999"], "from 2 to 1048576"),
+    (["--width", "999999999"], "from 1 to 65536"),
   ])
   func wrongUsageIsRefused(options: [String], message: String) throws {
     try Folder.temporary { folder in

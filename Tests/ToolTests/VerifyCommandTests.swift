@@ -162,7 +162,7 @@ struct VerifyCommandTests {
       let text = try samples("conventional", count: 20_000, draws: false, in: folder)
       let run = try verify(["--bounds", "-1,1"], text, estimator: nil, in: folder)
       #expect(run.status == 1, "\(run.output)")
-      #expect(run.output.contains("expected-loss has "))
+      #expect(run.output.contains("expected-loss has"))
       let own = try verify(
         ["--bounds=-1,1", "--target", "gating-term", "--max-samples", "500"], text, estimator: nil, in: folder)
       #expect(own.status == 2, "\(own.output)")
