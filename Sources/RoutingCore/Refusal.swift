@@ -27,9 +27,4 @@ public struct Refusal: Error, Sendable, Equatable, CustomStringConvertible {
     self.code = code
     self.description = description
   }
-
-  /// What is wrong with a field of a file, or of something else that has a name.
-  public init(_ code: Code = .wrongData, in place: String, _ complaint: InvalidInput) {
-    self.init(code, "\(place): \(complaint)")
-  }
 }

@@ -11,10 +11,14 @@ package struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
   package var column: Int
 
   /// As a complaint about a file.
-  package var inFile: InvalidInput { InvalidInput(path, "\(expectation) (line \(line), column \(column))") }
+  package var inFile: InvalidInput { complaint("(line \(line), column \(column))") }
 
   /// As a complaint about a text of one line.
-  package var inLine: InvalidInput { InvalidInput(path, "\(expectation) (column \(column))") }
+  package var inLine: InvalidInput { complaint("(column \(column))") }
+
+  private func complaint(_ place: String) -> InvalidInput {
+    InvalidInput(path.onOneLine, "\(expectation) \(place)".onOneLine)
+  }
 
   /// One line.
   package var description: String { inFile.description }

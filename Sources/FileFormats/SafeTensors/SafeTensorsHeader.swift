@@ -24,8 +24,7 @@ struct SafeTensorsHeader {
     do throws(InvalidInput) {
       try read(bytes)
     } catch {
-      func onOneLine(_ text: String) -> String { String(text.map { $0.isNewline ? " " : $0 }) }
-      throw InvalidInput(onOneLine(error.path), onOneLine(error.expectation))
+      throw InvalidInput(error.path.onOneLine, error.expectation.onOneLine)
     }
   }
 

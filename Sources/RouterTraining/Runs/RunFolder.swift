@@ -57,7 +57,7 @@ package final class RunFolder {
       do { value = try JSONParser.parse(bytes) } catch { throw error.inFile }
       return try RunManifest(value)
     } catch {
-      throw RunError(.wrongData, "\(file): \(error)")
+      throw damaged(file, error)
     }
   }
 
@@ -70,7 +70,7 @@ package final class RunFolder {
     do throws(InvalidInput) {
       return try RunMetrics(bytes, plan)
     } catch {
-      throw RunError(.wrongData, "\(file): \(error)")
+      throw damaged(file, error)
     }
   }
 
@@ -129,13 +129,13 @@ extension RunFolder {
     do throws(InvalidInput) {
       kept = try RunMetrics(bytes, manifest.plan)
     } catch {
-      throw RunError(.wrongData, "\(file): \(error)")
+      throw damaged(file, error)
     }
     if let restored {
       do throws(InvalidInput) {
         try restored.checkpoint.require(kept, endsLine: bytes.last == UInt8(ascii: "\n"))
       } catch {
-        throw RunError(.wrongData, "\(path)/\(restored.name): \(error)")
+        throw damaged("\(path)/\(restored.name)", error)
       }
     }
     try writingMetrics { try metrics.resize(to: Int64(length)) }
@@ -210,7 +210,7 @@ extension RunFolder {
           (try? Checkpoint(older, into: scratch, manifest.plan)) == nil
           ? "\(names[1]) before it is damaged, too" : "\(names[1]) before it is whole: go on from it with '--previous'"
       }
-      throw RunError(.wrongData, "\(path)/\(name): \(error); \(advice)")
+      throw RunError(.wrongData, "\(path)/\(name): \(error.description.onOneLine); \(advice)")
     }
     return Restored(checkpoint: checkpoint, name: name, skipped: skipped)
   }
@@ -242,7 +242,12 @@ extension RunFolder {
     do throws(InvalidInput) {
       _ = try Checkpoint(bytes, into: tensors, plan)
     } catch {
-      throw RunError(.wrongData, "\(file): \(error)")
+      throw damaged(file, error)
     }
   }
+}
+
+/// What is wrong with a file, whatever it holds on one line.
+private func damaged(_ file: String, _ complaint: InvalidInput) -> Refusal {
+  Refusal(.wrongData, "\(file): \(complaint.description.onOneLine)")
 }

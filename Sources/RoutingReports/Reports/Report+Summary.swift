@@ -1,3 +1,4 @@
+import FileFormats
 import RoutingCore
 import RoutingEstimators
 import RoutingExpectations

@@ -1,3 +1,5 @@
+import FileFormats
+
 /// A table for people: aligned columns within a width, or Markdown.
 ///
 /// The first column is text and wraps (after a comma, a space or a hyphen) if the others leave it too little room; so

@@ -70,7 +70,10 @@ struct CaseRun: Sendable {
     let signal = Int(status & 0x7F)
     end =
       isOver || signal == Int(SIGXCPU) ? .timeout : signal != 0 ? .signal(signal) : .status(Int((status >> 8) & 0xFF))
-    memory = Int(usage.ru_maxrss) / 1024
+    // The kernel counts what the starting process had at the most as the child's, too; less than that says nothing.
+    var own = rusage()
+    getrusage(RUSAGE_SELF, &own)
+    memory = usage.ru_maxrss > own.ru_maxrss ? Int(usage.ru_maxrss) / 1024 : 0
     output = Self.read(streams[1])
     error = Self.read(streams[2])
     changedFiles = Self.changes(fuzzCase.files, in: place)

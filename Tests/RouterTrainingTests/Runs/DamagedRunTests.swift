@@ -142,7 +142,7 @@ struct DamagedRunTests {
       (#""seed": "3""#, #""seed": "-3""#, #"seed: expected a whole number from 0 to 2⁶⁴ − 1, as text, got "-3""#),
       (#""seed": "3""#, #""seed": 3"#, "seed: expected a string, got a number"),
       (#""plan": {"#, #""plan": {"more": 1,"#, "plan.more: expected no such field"),
-      (#""seed": "3","#, #""seed": "3""#, "seed: expected ',' or '}'"),
+      (#""seed": "3","#, #""seed": "3""#, "manifest.json: expected ',' or '}', got '\"' (line 18, column 2)"),
     ] {
       let text = manifest.replacingOccurrences(of: from, with: to)
       try #require(text != manifest, "\(from) in \(manifest)")
@@ -174,7 +174,7 @@ struct DamagedRunTests {
       (#"{"step": 5}"#, "heldOut: expected held-out figures (an object), the field is missing"),
       (#"{"step": 5, "heldOut": {"loss": -1}}"#, "heldOut.loss: expected a finite number of at least 0, got -1.0"),
       (#"{"step": 5, "heldOut": {"bleu": "x"}}"#, "heldOut.bleu: expected a number, got a string"),
-      (#"{"step": 5, "heldOut": {"loss": 1e999}}"#, "heldOut.loss: expected a finite number, got 1e999 (column 32)"),
+      (#"{"step": 5, "heldOut": {"loss": 1e999}}"#, "heldOut.loss: expected a finite number, got 1e999 (column 33)"),
       (#"{"step": 5, "heldOut": {}, "trainingLoss": null}"#, "trainingLoss: expected a number, got null"),
       (#"{"step": 5, "heldOut": {}, "learningRate": -1}"#, "learningRate: expected a finite number of at least 0"),
       (#"{"step": 5, "heldOut": {}, "gradientNorm": []}"#, "gradientNorm: expected a number, got a list"),
