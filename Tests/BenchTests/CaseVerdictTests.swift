@@ -45,11 +45,9 @@ struct CaseVerdictTests {
   @Test("A program that takes too much memory")
   func memory() throws {
     // More than this process had itself, below which a child's memory is not told.
-    var own = rusage()
-    getrusage(RUSAGE_SELF, &own)
-    let bytes = 1024 * own.ru_maxrss + 150_000_000
-    let limits = CaseRun.Limits(seconds: 30, memory: bytes >> 20)
-    let (run, verdict) = try Self.run("x=$(head -c \(2 * bytes) /dev/zero | tr '\\0' a); echo ${#x}", limits: limits)
+    let limits = CaseRun.Limits(seconds: 30, memory: CaseRun.ownMemory + 150)
+    let (run, verdict) = try Self.run(
+      "x=$(head -c \(limits.memory << 21) /dev/zero | tr '\\0' a); echo ${#x}", limits: limits)
     #expect(verdict.kind == .memory, "\(run.memory) MiB")
     #expect(run.memory > limits.memory)
   }

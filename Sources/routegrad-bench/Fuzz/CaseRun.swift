@@ -22,6 +22,13 @@ struct CaseRun: Sendable {
   }
 
   var end: End
+  /// The largest resident memory of this process so far, MiB.
+  static var ownMemory: Int {
+    var usage = rusage()
+    getrusage(numericCast(RUSAGE_SELF.rawValue), &usage)
+    return Int(usage.ru_maxrss) / 1024
+  }
+
   /// The largest resident memory, MiB.
   var memory: Int
   var seconds: Double
@@ -71,9 +78,8 @@ struct CaseRun: Sendable {
     end =
       isOver || signal == Int(SIGXCPU) ? .timeout : signal != 0 ? .signal(signal) : .status(Int((status >> 8) & 0xFF))
     // The kernel counts what the starting process had at the most as the child's, too; less than that says nothing.
-    var own = rusage()
-    getrusage(RUSAGE_SELF, &own)
-    memory = usage.ru_maxrss > own.ru_maxrss ? Int(usage.ru_maxrss) / 1024 : 0
+    let largest = Int(usage.ru_maxrss) / 1024
+    memory = largest > Self.ownMemory ? largest : 0
     output = Self.read(streams[1])
     error = Self.read(streams[2])
     changedFiles = Self.changes(fuzzCase.files, in: place)
