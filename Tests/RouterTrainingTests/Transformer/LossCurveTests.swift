@@ -59,7 +59,9 @@ struct LossCurveTests {
     let before = model.weights()
     let layout = SafeTensorsLayout(tensors: [("tokens", [1, 1])], type: .f32, metadata: [])
     let file = try SafeTensors(layout.header + [0, 0, 0, 0])
-    #expect(throws: InvalidInput("tokens", "expected a tensor F32 [256, 24], got F32 [1, 1]")) { try model.setWeights(file) }
+    #expect(throws: InvalidInput("tokens", "expected a tensor F32 [256, 24], got F32 [1, 1]")) {
+      try model.setWeights(file)
+    }
     #expect(model.weights() == before)
   }
 }
