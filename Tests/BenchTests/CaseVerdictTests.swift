@@ -5,7 +5,7 @@ import Testing
 
 /// How a run is judged, by programs that do what ours must not.
 struct CaseVerdictTests {
-  private static let limits = CaseRun.Limits(seconds: 2, memory: 64)
+  private static let limits = CaseRun.Limits(seconds: 8, memory: 64)
 
   /// Runs a line of shell as if it were the program.
   private static func run(

@@ -60,7 +60,7 @@ private func file(_ header: String, data: [UInt8] = [], length: UInt64? = nil) -
       (file("{\"__metadata__\":{\"k\":1}}"), "__metadata__.k: expected a string, got a number"),
       (file("{\"a\":{\"dtype\":\"U8\",\"dtype\":\"U8\"}}"), "once"),
       (file("{\"a\":{\"dtype\":\"U8\"}}"), "a.data_offsets: expected a list of numbers, the field is missing"),
-      (file("{\"a\\nb\":{}}"), "a b: expected names on one line"),
+      (file("{\"a\\nb\":{}}"), "a\\nb: expected names on one line"),
       (file("{\"a\n"), "without control characters"),
       (file(" {}"), "expected '{' at its first byte"),
       (file("{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1],\"x\":1}}", data: [0]), "no such field"),
