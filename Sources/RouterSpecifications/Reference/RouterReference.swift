@@ -35,6 +35,15 @@ public struct RouterReference: Sendable {
     guard let chosen = choice ?? evaluation.chosen() else { return nil }
     return evaluation.answer(choosing: chosen, isGiven: choice != nil)
   }
+
+  /// The experts that tokens want, before any is turned away; nil where the choice is drawn or by a rule that is not stated.
+  public func wanted(by call: RouterCall) -> [[Int]]? { RouterEvaluation(self, call).chosen() }
+
+  /// How far the call is from one that is decided otherwise: the least gap at a decision, relative to the keys there.
+  ///
+  /// A router that rounds may decide otherwise where the margin is a few units of its rounding. Infinite where nothing is
+  /// decided.
+  public func margin(of call: RouterCall) -> Double { RouterEvaluation(self, call).margin }
 }
 
 /// One call on its way through the stages of a specification.
@@ -141,7 +150,14 @@ extension RouterEvaluation {
   }
 
   private func keys(of token: Token, chosenBy scores: [Double]) -> [Double] {
-    var base = specification.key == .score ? scores : token.logits
+    restricted(unrestrictedKeys(token, chosenBy: scores))
+  }
+
+  /// The keys before groups are left out.
+  func unrestrictedKeys(_ token: Token, chosenBy scores: [Double]? = nil) -> [Double] {
+    let isScore = specification.key == .score
+    var base =
+      isScore ? scores ?? score.values(token.logits, open: token.open).values : token.logits
     if specification.hasSelectionBias, let bias = call.bias {
       switch mistake {
       case .biasIgnored: break
@@ -152,9 +168,11 @@ extension RouterEvaluation {
       default: base = zip(base, bias).map { $0 + $1 }
       }
     }
+    // A mask is one of the scores: logits are compared whether it keeps an expert or not.
+    let eligible = isScore ? token.open : base.indices.filter { token.logits[$0] > -.infinity }
     var keys = [Double](repeating: -.infinity, count: base.count)
-    for i in token.open { keys[i] = base[i] }
-    return restricted(keys)
+    for i in eligible { keys[i] = base[i] }
+    return keys
   }
 
   /// The nearest number of BF16.
@@ -165,11 +183,24 @@ extension RouterEvaluation {
 
   private func restricted(_ keys: [Double]) -> [Double] {
     guard let groups = specification.groups, mistake != .groupsIgnored else { return keys }
-    let size = keys.count / groups.count
-    func group(_ i: Int) -> Int { mistake == .groupsInterleaved ? i % groups.count : i / size }
+    let kept = Set(Self.largest(groupWorths(keys), groups.kept - (mistake == .oneGroupFewer ? 1 : 0)))
+    let closed = mistake == .maskedGroupsAtZero ? 0 : -Double.infinity
+    return keys.indices.map {
+      kept.contains(group(of: $0)) || keys[$0] == -.infinity ? keys[$0] : closed
+    }
+  }
+
+  private func group(of expert: Int) -> Int {
+    guard let groups = specification.groups else { return 0 }
+    return mistake == .groupsInterleaved ? expert % groups.count : expert / (specification.experts / groups.count)
+  }
+
+  /// What the groups are worth.
+  func groupWorths(_ keys: [Double]) -> [Double] {
+    guard let groups = specification.groups else { return [] }
     var members = [[Double]](repeating: [], count: groups.count)
-    for (i, key) in keys.enumerated() { members[group(i)].append(key) }
-    let worth = members.map { keys in
+    for (i, key) in keys.enumerated() { members[group(of: i)].append(key) }
+    return members.map { keys in
       let sorted = keys.sorted(by: >)
       switch mistake {
       case .groupsByMaximum: return sorted[0]
@@ -178,9 +209,6 @@ extension RouterEvaluation {
       default: return groups.score == .max ? sorted[0] : sorted.prefix(2).reduce(0, +)
       }
     }
-    let kept = Set(Self.largest(worth, groups.kept - (mistake == .oneGroupFewer ? 1 : 0)))
-    let closed = mistake == .maskedGroupsAtZero ? 0 : -Double.infinity
-    return keys.indices.map { kept.contains(group($0)) || keys[$0] == -.infinity ? keys[$0] : closed }
   }
 
   /// The places of the largest entries above −∞, the largest first, of equal ones the first.
