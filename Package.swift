@@ -154,6 +154,12 @@ let package = Package(
         "CKernels",
         "_TestSupport",
       ]),
+    .testTarget(
+      name: "RouterSpecificationsTests",
+      dependencies: [
+        "CStandardLibrary", "RoutingCore", "RouterSpecifications", "GSLNumerics", "RoutingReports", "FileFormats",
+        "_TestSupport",
+      ]),
     .testTarget(name: "FileFormatsTests", dependencies: ["FileFormats", "RoutingCore", "_TestSupport"]),
     .testTarget(
       name: "RoutingVerificationTests",
