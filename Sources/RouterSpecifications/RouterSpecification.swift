@@ -295,6 +295,9 @@ extension RouterSpecification {
 
   /// How many tokens of a batch an expert takes; nobody is turned away while there is room.
   public struct Capacity: Sendable, Equatable {
+    /// What a limit may be.
+    public static let tokens = Limit<Int>.whole(1...4096)
+
     public var limit: Int
     public var priority: Priority
 
@@ -333,7 +336,8 @@ extension RouterSpecification {
 
     /// An auxiliary loss.
     public init(
-      _ kind: Kind = .balance, coefficient: Double = 1, counting: Counting = .all, probabilities: Probabilities = .softmax,
+      _ kind: Kind = .balance, coefficient: Double = 1, counting: Counting = .all,
+      probabilities: Probabilities = .softmax,
       scope: Scope = .batch
     ) {
       self.kind = kind
