@@ -26,7 +26,11 @@ extension RouterEvaluation {
           if sum >= mass { break }
         }
       case .threshold(let above, let k):
-        for key in sorted { least = min(least, (key - above).magnitude / max(key.magnitude, above.magnitude, 1e-3)) }
+        // A ReLU's 0 is exact, and not above 0 however it is rounded.
+        let isExact = specification.score.function == .relu && specification.key == .score && above == 0 && size == 0
+        for key in sorted where !(isExact && key == 0) {
+          least = min(least, (key - above).magnitude / max(key.magnitude, above.magnitude, 1e-3))
+        }
         if sorted.count > k { decide(sorted[k - 1], sorted[k]) }
       case .expertChoice, .forced, .unstated: break
       }
