@@ -165,9 +165,7 @@ let package = Package(
       name: "RoutingVerificationTests",
       dependencies: [
         "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals",
-        "RoutingVerification",
-        "_TestSupport",
-        "_PlantedRouters",
+        "RouterSpecifications", "RoutingVerification", "_TestSupport", "_PlantedRouters",
       ]),
     .testTarget(
       name: "LayerAuditsTests",
@@ -179,8 +177,8 @@ let package = Package(
     .testTarget(
       name: "RoutingReportsTests",
       dependencies: [
-        "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "RoutingVerification",
-        "RoutingReports", "FileFormats", "_TestSupport", "_PlantedRouters",
+        "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "RouterSpecifications",
+        "RoutingVerification", "RoutingReports", "FileFormats", "_TestSupport", "_PlantedRouters",
       ]),
     .testTarget(name: "RouteGradTests", dependencies: ["RouteGrad", "RouteGradTraining"]),
     .testTarget(
