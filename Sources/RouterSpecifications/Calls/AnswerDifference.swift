@@ -187,7 +187,7 @@ extension AnswerComparison {
   }
 
   private func auxiliaryScale(_ call: RouterCall) -> Double {
-    let k = Double(specification.selection.isJoint ? 1 : specification.selection.most(of: specification.experts))
+    let k = Double(specification.selection.isJoint ? 1 : specification.mostChosen)
     let coefficients = specification.auxiliaryLosses.reduce(0) { $0 + $1.coefficient.magnitude }
     return coefficients * Double(specification.experts) * k
   }

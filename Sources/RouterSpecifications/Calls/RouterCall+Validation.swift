@@ -52,7 +52,7 @@ extension RouterCall {
       }
       return
     }
-    let most = specification.selection.most(of: specification.experts)
+    let most = specification.mostChosen
     try requireCount(choice.count, tokens, "choice")
     for (t, experts) in choice.enumerated() {
       if experts.count > most {

@@ -12,7 +12,8 @@ extension RouterEvaluation {
     }
     for token in tokens {
       for (a, b) in groupDecisions(token) { decide(a, b) }
-      let sorted = token.keys.filter { $0 > -.infinity }.sorted(by: >)
+      let sorted = token.keys.prefix(specification.experts - specification.alwaysChosen).filter { $0 > -.infinity }
+        .sorted(by: >)
       switch specification.selection {
       case .topK(let k), .sampled(let k):
         if sorted.count > k { decide(sorted[k - 1], sorted[k]) }

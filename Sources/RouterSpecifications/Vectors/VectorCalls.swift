@@ -12,7 +12,7 @@ struct VectorCalls {
   init(of specification: RouterSpecification, seed: UInt64) {
     self.specification = specification
     source = CallGenerator(for: RouterProfile(specification), generator: Philox(seed: seed, stream: 0x5EC7))
-    most = specification.selection.most(of: specification.experts)
+    most = specification.mostChosen
   }
 
   /// What is special about a call.
