@@ -44,7 +44,7 @@ public struct AnswerDifference: Sendable, Equatable, CustomStringConvertible {
 /// times the estimator's factor, an output's to `Σ_i m_i max_j |f_ij|`, an auxiliary loss's to the sum of its coefficients
 /// times N k. Multipliers are compared to 1, or strictly: to their own size.
 public struct AnswerComparison: Sendable {
-  let specification: RouterSpecification
+  package let specification: RouterSpecification
   /// What is forgiven, relative.
   public var tolerance: Double
   /// Whether multipliers are compared to their own size, times the spread of the logits.
