@@ -10,7 +10,12 @@ extension RouterSpecification {
       if !condition { throw InvalidInput(path, expectation) }
     }
     try Self.expertsLimit.require("experts", experts)
-    let most = Limit<Int>.whole(1...experts)
+    let most = Limit<Int>.whole(1...max(experts - alwaysChosen, 1))
+    if alwaysChosen != 0 {
+      try Limit.whole(0...(experts - 1)).require("selection.always", alwaysChosen)
+      guard case .topK = selection else { throw InvalidInput("selection.always", "expected none but with top-k") }
+      try require(groups == nil, "groups", "expected none with experts that are always chosen")
+    }
     switch selection {
     case .topK(let k), .sampled(let k), .forced(let k): try most.require("selection.count", k)
     case .topP(let mass, let k):
@@ -72,7 +77,7 @@ extension RouterSpecification {
     func require(_ condition: Bool, _ path: String, _ expectation: String) throws(InvalidInput) {
       if !condition { throw InvalidInput(path, expectation) }
     }
-    let most = selection.most(of: experts)
+    let most = mostChosen
     try require(
       gate.source != .sequential || most <= 2, "selection.count",
       "expected at most 2 with sequential gates, got \(most)")

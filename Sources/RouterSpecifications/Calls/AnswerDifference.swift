@@ -44,7 +44,7 @@ public struct AnswerDifference: Sendable, Equatable, CustomStringConvertible {
 /// times the estimator's factor, an output's to `Σ_i m_i max_j |f_ij|`, an auxiliary loss's to the sum of its coefficients
 /// times N k. Multipliers are compared to 1, or strictly: to their own size.
 public struct AnswerComparison: Sendable {
-  let specification: RouterSpecification
+  package let specification: RouterSpecification
   /// What is forgiven, relative.
   public var tolerance: Double
   /// Whether multipliers are compared to their own size, times the spread of the logits.
@@ -187,7 +187,7 @@ extension AnswerComparison {
   }
 
   private func auxiliaryScale(_ call: RouterCall) -> Double {
-    let k = Double(specification.selection.isJoint ? 1 : specification.selection.most(of: specification.experts))
+    let k = Double(specification.selection.isJoint ? 1 : specification.mostChosen)
     let coefficients = specification.auxiliaryLosses.reduce(0) { $0 + $1.coefficient.magnitude }
     return coefficients * Double(specification.experts) * k
   }

@@ -61,7 +61,7 @@ public struct RouterProfile: Sendable, Equatable {
   /// N.
   public var experts: Int { specification.experts }
   /// The most experts that a token is sent to.
-  public var topK: Int { specification.selection.most(of: specification.experts) }
+  public var topK: Int { specification.mostChosen }
   /// Whether a call takes draws of any kind.
   public var draws: Bool { uniforms > 0 || normals > 0 }
 
