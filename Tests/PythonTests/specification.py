@@ -147,7 +147,8 @@ def chosen(spec: dict[str, Any], call: dict[str, Any], s: torch.Tensor, keys: to
     if kind == "threshold":
         return [[i for i in best(row, count) if row[i] > selection["above"]] for row in rows]
     if kind == "top-k" or (kind == "sampled" and call["mode"] != "train"):
-        return [best(row, count) for row in rows]
+        always = list(range(s.shape[1] - selection.get("always", 0), s.shape[1]))
+        return [best(row[:len(row) - len(always)], count) + always for row in rows]
     raise ValueError(f"{kind}: the call must say the choice")
 
 
@@ -319,7 +320,8 @@ def answer(spec: dict[str, Any], call: dict[str, Any]) -> dict[str, Any]:
     source = noised if noised.is_leaf else logits  # z itself, where the noise is on the input
     z = masked(spec.get("mask"), noised)
     s = scores(spec.get("score", "softmax"), z)
-    keys = z if spec.get("key", "score") == "logits" else torch.where(z > -math.inf, s, -math.inf)
+    # The mask is the softmax's: the logits as a key do not have it.
+    keys = noised if spec.get("key", "score") == "logits" else torch.where(z > -math.inf, s, -math.inf)
     if spec.get("selectionBias"):
         keys = keys + tensor(call["bias"])
     everything = chosen(spec, call, s.detach(), keys.detach())

@@ -20,6 +20,7 @@ import dataclasses
 import importlib
 import inspect
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -45,6 +46,8 @@ TEMPLATES: dict[str, dict[str, Any]] = {
     "muse-spark": {"score": "sigmoid", "selectionBias": True, "gate": {"of": "score", "normalized": True, "epsilon": 1e-15, "scale": 1.0}},
     "lfm2": {"score": "sigmoid", "selectionBias": True, "gate": {"of": "score", "normalized": True, "epsilon": 1e-6, "scale": 1.0}},
     "minimax-m2": {"score": "sigmoid", "selectionBias": True, "gate": {"of": "score", "normalized": True, "scale": 1.0}},
+    "inkling": {"score": "sigmoid", "selectionBias": True, "selection": {"kind": "top-k", "always": 0},
+                "gate": {"of": "score", "normalized": True, "scale": 1.0}},
     "flint": {"score": "sigmoid", "gate": {"of": "score", "normalized": True}},
     "kolibri": {"score": "sigmoid", "key": "logits", "selectionBias": True, "gate": {"of": "score", "normalized": True}},
     "deepseek-v4": {"score": "softplus-sqrt", "selectionBias": True,
@@ -54,7 +57,7 @@ TEMPLATES: dict[str, dict[str, Any]] = {
     "ernie-4.5": {"selectionBias": True, "gate": {"of": "score", "normalized": True, "floor": 0.0}},
     "longcat-flash": {"selectionBias": True, "gate": {"of": "score", "scale": 1.0}, "nullExperts": {"kind": "identity"}},
     "zaya": {"selectionBias": True, "gate": {"of": "score"}, "nullExperts": {"count": 1, "kind": "zero"}},
-    "phi-3.5-moe": {"mask": {"rule": "reference-code"}, "selection": {"kind": "sampled"},
+    "phi-3.5-moe": {"key": "logits", "mask": {"rule": "reference-code"}, "selection": {"kind": "sampled"},
                     "gate": {"of": "sequential", "outputScales": [1, 1 / 3]}},
     "switch": {"gate": {"of": "score"}, "capacity": {"priority": "position"}},
     "nllb-moe": {"gate": {"of": "score", "normalized": True, "floor": torch.finfo(torch.float32).eps, "over": "kept"},
@@ -76,8 +79,8 @@ class Family:
     """How the block tells its experts what to do: `index`, `mask` (Switch, NLLB), `input` (Llama 4), `grouped` (JetMoe)."""
     logits: int | None = 0
     """Which of the router's results are the logits; None: it has no such result, or not the logits themselves."""
-    given: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """What the configuration of a small block needs besides."""
+    given: Callable[[int, int], dict[str, Any]] = lambda experts, top_k: {}
+    """What the configuration of a small block is made with."""
     arguments: tuple[Any, ...] = ()
     """What the block's class takes after the configuration."""
 
@@ -110,6 +113,7 @@ def _families() -> dict[str, Family]:
         "lfm2": ["lfm2_moe Lfm2Moe SparseMoeBlock"],
         "minimax-m2": ["minimax_m2 MiniMaxM2 SparseMoeBlock", "minimax_m3_vl MiniMaxM3VL SparseMoeBlock MiniMaxM3VLTextConfig",
                        "step3p7 Step3p7 SparseMoeBlock Step3p7TextConfig", "laguna Laguna SparseMoeBlock"],
+        "inkling": ["inkling Inkling MoE InklingTextConfig"],
         "flint": ["flint Flint SparseMoeBlock"],
         "kolibri": ["kolibri1 Kolibri1 SparseMoeBlock"],
         "deepseek-v4": ["deepseek_v4 DeepseekV4 SparseMoeBlock", "inkling2 Inkling2 SparseMoeBlock Inkling2TextConfig",
@@ -120,7 +124,7 @@ def _families() -> dict[str, Family]:
         "phi-3.5-moe": ["phimoe Phimoe SparseMoeBlock"],
         "switch": ["switch_transformers SwitchTransformers SparseMLP"],
         "nllb-moe": ["nllb_moe NllbMoe SparseMLP"],
-        "gemma-4": ["gemma4 Gemma4Text DecoderLayer", "diffusion_gemma DiffusionGemmaText DecoderLayer"],
+        "gemma-4": ["gemma4 Gemma4Text Router", "diffusion_gemma DiffusionGemmaText Router"],
     }
     special: dict[str, dict[str, Any]] = {
         "JetMoeMoE": {"form": "grouped", "logits": 4},
@@ -131,6 +135,14 @@ def _families() -> dict[str, Family]:
         "ZayaSparseMoeBlock": {"arguments": (0,)},
         "DeepseekV4SparseMoeBlock": {"arguments": (0,)},
         "Step3p7SparseMoeBlock": {"arguments": (0,)},
+        "Dots3NoteVisionMoE": {"arguments": (0,), "given": lambda experts, top_k: {
+            "pyramid_num_routed": [experts], "num_hidden_layers": 1, "num_experts_per_tok": top_k, "hidden_size": experts,
+            "num_attention_heads": 1, "adapter_in_dim": experts}},
+        "Qwen3OmniMoeTalkerTextSparseMoeBlock": {"given": lambda experts, top_k: {"shared_expert_intermediate_size": 4}},
+        "DiffusionGemmaTextRouter": {"logits": None},
+        "Gemma4TextRouter": {"logits": None},
+        "InklingMoE": {"logits": None},
+        "MuseSparkMoE": {"logits": None},
         "Ernie4_5_VLMoeSparseMoeBlock": {"arguments": (4,)},
     }
     found = {}
@@ -155,15 +167,14 @@ _ROUTER_PASSED = ("norm", "down_proj")
 # Making a block.
 
 
-def block(name: str, *, experts: int = 8, top_k: int = 2, variant: str | None = None, **given: Any) -> torch.nn.Module:
-    """A small MoE block of a model of transformers.
+def block(name: str, *, experts: int = 8, top_k: int = 2, **given: Any) -> torch.nn.Module:
+    """A small MoE block of a model of transformers, its weights drawn at random and its selection bias 0.
 
     Args:
         name: the model's folder, such as ``"mixtral"`` (of several blocks the first), or the block's class.
         experts, top_k: N and k, as far as the model lets them be chosen.
         given: what else its configuration is given, such as ``n_group=4``.
     """
-    del variant
     classes = [key for key, family in FAMILIES.items() if name in (key, family.folder)]
     if not classes:
         raise RouteGradError(f"name: expected a model or block of transformers that routes, got {name!r}")
@@ -182,7 +193,7 @@ def block(name: str, *, experts: int = 8, top_k: int = 2, variant: str | None = 
 def configuration(family: Family, experts: int, top_k: int, **given: Any) -> Any:
     """A small configuration: as many hidden features as experts."""
     module = importlib.import_module(f"transformers.models.{family.folder}.configuration_{family.folder}")
-    config = getattr(module, family.config)()
+    config = getattr(module, family.config)(**family.given(experts, top_k))
     parts = [config] + ([config.ffn_config] if hasattr(config, "ffn_config") else [])
     wanted: dict[str, Any] = {}
     for part in parts:
@@ -207,9 +218,13 @@ def configuration(family: Family, experts: int, top_k: int, **given: Any) -> Any
         wanted |= {"zero_expert_num": zero, "n_routed_experts": experts - zero, "num_local_experts": experts - zero}
     if family.entry == "zaya":
         wanted |= {"num_experts": experts - 1}
+    if family.entry == "inkling":
+        wanted |= {"n_routed_experts": experts - 2, "num_local_experts": experts - 2, "n_shared_experts": 2}
     if hasattr(config, "enable_moe_block"):
         wanted["enable_moe_block"] = True
-    for key, value in (wanted | family.given | given).items():
+    if hasattr(config, "pyramid_num_routed") or family.given(experts, top_k).get("pyramid_num_routed"):
+        wanted = {key: value for key, value in wanted.items() if "intermediate" in key}
+    for key, value in (wanted | given).items():
         placed = False
         for part in parts:
             if key in vars(part) or key in getattr(part, "attribute_map", {}) or hasattr(part, key):
@@ -231,6 +246,8 @@ def _family(made: torch.nn.Module) -> Family:
 
 
 def _router(made: torch.nn.Module) -> torch.nn.Module:
+    if type(made).__name__.endswith("Router"):
+        return made
     for key in _ROUTER:
         found = getattr(made, key, None)
         if isinstance(found, torch.nn.Module):
@@ -304,6 +321,13 @@ def specification(made: torch.nn.Module) -> dict[str, Any]:
     if entry == "deepseek-v4" and hasattr(router, "score_fn"):
         kinds = {"Sigmoid": "sigmoid", "SqrtSoftplus": "softplus-sqrt", "Softmax": "softmax"}
         spec["score"] = next((word for key, word in kinds.items() if key in type(router.score_fn).__name__), spec["score"])
+    if entry == "cohere2-moe" and made.num_shared_experts and made.shared_expert_combination_strategy == "average":
+        spec["gate"]["scale"] = 0.5
+    if entry == "inkling":
+        spec["selection"]["always"] = router.n_shared_experts
+        gate["scale"] *= router.global_scale.item()
+    if getattr(router, "router_logit_softcapping", 0.0):
+        raise RouteGradError("block: a specification has no cap on logits (moe_router_logit_softcapping)")
     if entry == "longcat-flash":
         spec["nullExperts"]["count"] = made.experts.zero_expert_num
         if not spec["nullExperts"]["count"]:
@@ -331,9 +355,9 @@ def specification(made: torch.nn.Module) -> dict[str, Any]:
 class _Unit(torch.nn.Module):
     """Experts whose outputs are unit vectors: the sum over the chosen is the multipliers themselves, [T][N]."""
 
-    def __init__(self, form: str, experts: int, kind: str):
+    def __init__(self, form: str, experts: int):
         super().__init__()
-        self.form, self.experts, self.kind = form, experts, kind
+        self.form, self.experts = form, experts
         self.inputs: torch.Tensor | None = None
         self.choice: torch.Tensor | None = None
 
@@ -354,9 +378,7 @@ class _Unit(torch.nn.Module):
             index, weights = given[1].reshape(len(flat), -1), given[2].reshape(len(flat), -1)
             self.choice = index.detach()
             dense = torch.zeros(len(flat), self.experts, dtype=weights.dtype).scatter_add(1, index, weights)
-        padded = torch.zeros(len(flat), flat.shape[-1], dtype=dense.dtype)
-        padded = torch.cat([dense, padded[:, self.experts:]], dim=1) if flat.shape[-1] > self.experts else dense
-        return padded.reshape(states.shape).to(dense.dtype)
+        return torch.nn.functional.pad(dense, (0, flat.shape[-1] - self.experts)).reshape(states.shape)
 
 
 class _Grouped(torch.nn.Module):
@@ -369,6 +391,40 @@ class _Grouped(torch.nn.Module):
     def forward(self, inputs: torch.Tensor, sizes: Any) -> torch.Tensor:
         which = torch.repeat_interleave(torch.arange(self.experts), torch.as_tensor(sizes))
         return torch.nn.functional.one_hot(which, self.experts).to(inputs.dtype)
+
+
+class _Widened(torch.nn.Module):
+    """JetMoe's input projection: two halves of the same width."""
+
+    def forward(self, inputs: torch.Tensor, sizes: Any) -> torch.Tensor:
+        return torch.cat([inputs, inputs], dim=-1)
+
+
+class _Always(torch.nn.Module):
+    """Inkling's shared experts, the last ones, which have gates of the router's."""
+
+    def __init__(self, experts: int):
+        super().__init__()
+        self.experts = experts
+
+    def forward(self, states: torch.Tensor, gammas: torch.Tensor) -> torch.Tensor:
+        flat = gammas.reshape(-1, gammas.shape[-1])
+        left, hidden = self.experts - flat.shape[-1], states.shape[-1]
+        return torch.nn.functional.pad(flat, (left, hidden - self.experts)).reshape(states.shape)
+
+
+class _Alone(torch.nn.Module):
+    """A router without its block, which is a whole layer of the model."""
+
+    def __init__(self, router: torch.nn.Module, experts: torch.nn.Module):
+        super().__init__()
+        self.router, self.experts = router, experts
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        flat = states.reshape(-1, states.shape[-1])
+        _, weights, index = self.router(flat)
+        made: torch.Tensor = self.experts(flat, index, weights)
+        return made.reshape(states.shape)
 
 
 class _Through(torch.nn.Module):
@@ -412,11 +468,11 @@ class BlockAdapter:
         if self.family.form == "grouped":
             left_out[id(made.output_linear)] = _Grouped(self.experts)
             left_out[id(made.input_linear)] = _Widened()
-        else:
-            left_out[id(made.experts)] = _Unit(self.family.form, self.experts, self.kind)
+        elif made is not _router(made):
+            left_out[id(made.experts)] = _Unit(self.family.form, self.experts)
         for name in _SHARED:
             if isinstance(getattr(made, name, None), torch.nn.Module):
-                left_out[id(getattr(made, name))] = _Nothing()
+                left_out[id(getattr(made, name))] = _Always(self.experts) if self.stated["name"] == "inkling" else _Nothing()
         for name in _PASSED:
             if isinstance(getattr(made, name, None), torch.nn.Module):
                 left_out[id(getattr(made, name))] = _Through()
@@ -432,6 +488,7 @@ class BlockAdapter:
             raise RouteGradError(
                 f"block: its {hidden} hidden features are fewer than its {self.experts} experts, so not every choice of logits can be asked")
         self.hidden = hidden
+        alone = made is _router(made)
         made = copy.deepcopy(made, dict(left_out)).to(self.dtype)
         router = _router(made)
         with torch.no_grad():
@@ -445,7 +502,7 @@ class BlockAdapter:
             if hasattr(router, "scale") and isinstance(router.scale, torch.Tensor):  # Gemma 4, on the router's input
                 router.scale.fill_(1)
                 router.scalar_root_size = 1.0
-        return made
+        return _Alone(router, _Unit(self.family.form, self.experts)) if alone else made
 
     def _record(self, _module: Any, _given: Any, result: Any) -> None:
         self.recorded = result
@@ -454,7 +511,8 @@ class BlockAdapter:
         with torch.no_grad():
             for _, tensor in _named(self.block, _BIAS):
                 bias = call.get("bias")
-                tensor.copy_((torch.zeros(self.experts) if bias is None else torch.tensor(bias)).reshape(tensor.shape))
+                given = torch.zeros(self.experts) if bias is None else torch.tensor(bias)
+                tensor.copy_(given[:tensor.numel()].reshape(tensor.shape))  # what is always chosen has no bias
             for _, tensor in _named(self.block, ("per_expert_scale",)):
                 scales = call.get("expertScales")
                 tensor.copy_(torch.ones(self.experts) if scales is None else torch.tensor(scales))
@@ -483,13 +541,14 @@ class BlockAdapter:
         if self.family.form == "input":
             # Each expert got m·x: m is that divided by x, at the largest feature of each token.
             place = leaf.detach().abs().argmax(-1)
-            dense = (unit.inputs[:, torch.arange(tokens), place] / leaf.detach()[torch.arange(tokens), place]).T
+            dense = (unit.inputs[:, torch.arange(tokens), place] / leaf[torch.arange(tokens), place]).T
         assert dense is not None
         index = getattr(unit, "choice", None)
         if self.stated["name"] == "zaya":
             index = torch.where(unit_weights(dense, index) == 0, self.experts - 1, index)
         if index is not None:
-            choice = index.tolist()
+            always = self.stated["selection"].get("always", 0)
+            choice = [row + list(range(self.experts - always, self.experts)) for row in index.tolist()]
         else:
             choice = []
             for row in dense.detach().tolist():
@@ -560,13 +619,6 @@ class BlockAdapter:
         if "num_keys" in inspect.signature(self.loss).parameters:
             return None
         return self.loss((flat,), self.experts, self.stated["selection"]["count"])
-
-
-class _Widened(torch.nn.Module):
-    """JetMoe's input projection: two halves of the same width."""
-
-    def forward(self, inputs: torch.Tensor, sizes: Any) -> torch.Tensor:
-        return torch.cat([inputs, inputs], dim=-1)
 
 
 def unit_weights(dense: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
