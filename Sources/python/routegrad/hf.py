@@ -42,7 +42,7 @@ TEMPLATES: dict[str, dict[str, Any]] = {
     "mistral-4": {"groups": {"score": "sum-of-two"}, "gate": {"of": "score", "normalized": True, "epsilon": 1e-20, "scale": 1.0}},
     "deepseek-v3": {"score": "sigmoid", "selectionBias": True, "groups": {"score": "sum-of-two"},
                     "gate": {"of": "score", "normalized": True, "epsilon": 1e-20, "scale": 1.0}},
-    "hunyuan-v3": {"score": "sigmoid", "selectionBias": True, "gate": {"of": "score", "normalized": True, "epsilon": 1e-20, "scale": 1.0}},
+    "glm-4.5": {"score": "sigmoid", "selectionBias": True, "gate": {"of": "score", "normalized": True, "epsilon": 1e-20, "scale": 1.0}},
     "muse-spark": {"score": "sigmoid", "selectionBias": True, "gate": {"of": "score", "normalized": True, "epsilon": 1e-15, "scale": 1.0}},
     "lfm2": {"score": "sigmoid", "selectionBias": True, "gate": {"of": "score", "normalized": True, "epsilon": 1e-6, "scale": 1.0}},
     "minimax-m2": {"score": "sigmoid", "selectionBias": True, "gate": {"of": "score", "normalized": True, "scale": 1.0}},
@@ -108,7 +108,7 @@ def _families() -> dict[str, Family]:
                         "glm_moe_dsa GlmMoeDsa MoE", "glm5_next Glm5NextText MoE", "hy_v4 HYV4 MoE", "hy_v4_vl HYV4VL MoE HYV4VLTextConfig",
                         "kimi_linear KimiLinear MoE", "mimo_v2_flash MiMoV2Flash MoE", "nemotron_h NemotronH MoE",
                         "solar_open SolarOpen MoE", "exaone_moe ExaoneMoe SparseMoEBlock", "beam Beam MoE"],
-        "hunyuan-v3": ["hy_v3 HYV3 MoE", "afmoe Afmoe SparseMoeBlock", "dots3_note Dots3NoteVision MoE"],
+        "glm-4.5": ["hy_v3 HYV3 MoE", "afmoe Afmoe SparseMoeBlock", "dots3_note Dots3NoteVision MoE"],
         "muse-spark": ["muse_spark MuseSpark MoE MuseSparkTextConfig"],
         "lfm2": ["lfm2_moe Lfm2Moe SparseMoeBlock"],
         "minimax-m2": ["minimax_m2 MiniMaxM2 SparseMoeBlock", "minimax_m3_vl MiniMaxM3VL SparseMoeBlock MiniMaxM3VLTextConfig",
@@ -270,10 +270,11 @@ def _weight(router: torch.nn.Module) -> tuple[torch.nn.Module, str]:
     raise RouteGradError(f"block: {type(router).__name__} has no matrix as weight")
 
 
-def specification(made: torch.nn.Module) -> dict[str, Any]:
+def specification(made: torch.nn.Module, config: Any = None) -> dict[str, Any]:
     """The specification that a block's class and configuration state (docs/router-specifications.md).
 
-    It is what the block ought to compute: `adapter` tells what it does.
+    It is what the block ought to compute: `adapter` tells what it does. Blocks keep little of their model's configuration;
+    the load-balancing loss is in the specification if that is given, too.
     """
     family, router = _family(made), _router(made)
     places = (router, made)
@@ -292,8 +293,8 @@ def specification(made: torch.nn.Module) -> dict[str, Any]:
     holder, name = _weight(router)
     spec: dict[str, Any] = {"schema": SCHEMA, "name": entry, "experts": getattr(holder, name).shape[0]}
     spec |= copy.deepcopy(TEMPLATES[entry])
-    config = getattr(router, "config", None) or getattr(made, "config", None)
-    k = read("top_k") or (getattr(config, "top_k_experts", None)) or {"switch": 1, "nllb-moe": 2}.get(entry)
+    own = getattr(router, "config", None) or getattr(made, "config", None)
+    k = read("top_k") or (getattr(own, "top_k_experts", None)) or {"switch": 1, "nllb-moe": 2}.get(entry)
     spec["selection"] = {"kind": "top-k"} | spec.get("selection", {}) | {"count": k}
     gate = spec["gate"]
 
@@ -334,8 +335,11 @@ def specification(made: torch.nn.Module) -> dict[str, Any]:
             del spec["nullExperts"]
     if entry in ("switch", "nllb-moe"):
         spec["capacity"]["limit"] = router.expert_capacity
-    if entry == "nllb-moe" and router.normalize_router_prob_before_dropping:
-        del gate["over"]
+    if entry == "nllb-moe":
+        if router.batch_prioritized_routing or router.second_expert_policy != "all":
+            raise RouteGradError("block: a specification has neither batch-prioritized second choices nor a random second expert")
+        if router.normalize_router_prob_before_dropping:
+            del gate["over"]
     if entry == "phi-3.5-moe":
         spec["mask"]["threshold"] = router.router_jitter_noise
     if type(made).__name__ == "DbrxFFN":
@@ -346,7 +350,16 @@ def specification(made: torch.nn.Module) -> dict[str, Any]:
     width = read("jitter_noise", "moe_jitter_eps", "input_jitter_noise")
     if width:
         spec["noise"] = {"kind": "uniform-input", "width": width}
+    coefficient = next((getattr(config, key) for key in ("router_aux_loss_coef", "aux_loss_coef") if hasattr(config, key)), None)
+    if coefficient and _loss(made) is not None:
+        counting = "first" if entry == "switch" else "all"
+        spec["auxiliaryLosses"] = [{"kind": "balance", "coefficient": coefficient, "counting": counting}]
     return spec
+
+
+def _loss(made: torch.nn.Module) -> Any:
+    """The load-balancing loss of a block's module."""
+    return getattr(inspect.getmodule(type(made)), "load_balancing_loss_func", None)
 
 
 # Driving a block.
@@ -440,15 +453,16 @@ class _Nothing(torch.nn.Module):
 class BlockAdapter:
     """A block of transformers as a router: `profile`, and `answer` to the calls of the exchange."""
 
-    def __init__(self, made: torch.nn.Module, spec: dict[str, Any] | None = None, dtype: torch.dtype = torch.float32):
+    def __init__(self, made: torch.nn.Module, spec: dict[str, Any] | None = None, dtype: torch.dtype = torch.float32,
+                 config: Any = None):
         self.family = _family(made)
-        self.stated = specification(made)
+        self.stated = specification(made, config)
         self.spec = self.stated if spec is None else spec
         self.experts = self.stated["experts"]
         self.dtype = dtype
         self.kind = type(made).__name__
         self.hash = self.stated["name"] == "deepseek-v4-hash"
-        self.loss = getattr(inspect.getmodule(type(made)), "load_balancing_loss_func", None)
+        self.loss = _loss(made)
         self.block = self._copy(made)
         self.recorded: Any = None
         _router(self.block).register_forward_hook(self._record)
@@ -609,16 +623,17 @@ class BlockAdapter:
         return torch.stack(rows)
 
     def auxiliary(self, logits: Any) -> torch.Tensor | None:
-        """The model's load-balancing loss of these logits, its coefficient 1; None where the model has none."""
-        if self.loss is None or not isinstance(logits, torch.Tensor):
+        """The model's load-balancing loss of these logits, times the coefficient that the specification has."""
+        if self.loss is None or not isinstance(logits, torch.Tensor) or not self.stated.get("auxiliaryLosses"):
             return None
         flat = logits.reshape(-1, logits.shape[-1])
         if self.stated["name"] == "switch":
             p = torch.softmax(flat, -1)[None]
-            return self.loss(p, p.argmax(-1))
-        if "num_keys" in inspect.signature(self.loss).parameters:
-            return None
-        return self.loss((flat,), self.experts, self.stated["selection"]["count"])
+            value = self.loss(p, p.argmax(-1))
+        else:
+            value = self.loss((flat,), self.experts, self.stated["selection"]["count"])
+        found: torch.Tensor = self.stated["auxiliaryLosses"][0]["coefficient"] * value
+        return found
 
 
 def unit_weights(dense: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
@@ -627,15 +642,23 @@ def unit_weights(dense: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
 
 
 def adapter(made: torch.nn.Module | str, *, spec: dict[str, Any] | None = None, dtype: torch.dtype = torch.float32,
-            **given: Any) -> BlockAdapter:
-    """Drives a block, or a small one of the model with this name (`block`).
+            config: Any = None, **given: Any) -> BlockAdapter:
+    """Drives a block, or a small one of the model with this name (`block`, which ``given`` goes to).
 
     Args:
         made: the block or the name.
         spec: what it is held to; else what it states of itself, `specification`.
         dtype: in which it computes; its own weights are not touched.
+        config: the model's configuration, for the load-balancing loss.
     """
-    return BlockAdapter(block(made, **given) if isinstance(made, str) else made, spec, dtype)
+    if isinstance(made, str):
+        made, config = block(made, **given), config or _configured(made, **given)
+    return BlockAdapter(made, spec, dtype, config)
+
+
+def _configured(name: str, *, experts: int = 8, top_k: int = 2, **given: Any) -> Any:
+    family = next(family for key, family in FAMILIES.items() if name in (key, family.folder))
+    return configuration(family, experts, top_k, **given)
 
 
 def plain(value: Any) -> Any:
