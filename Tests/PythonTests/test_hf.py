@@ -271,7 +271,8 @@ def test_zaya_leaves_out_the_skip_experts_multiplier():
     call = call_of(adapter, 0)
     call["bias"] = [0.0] * 7 + [10.0]
     found = adapter.answer(call)
-    assert found["choice"][0][0] == 7 and found["multipliers"][0][0] == 0.0
+    assert all(row[0] == 7 for row in found["choice"]) and all(row[0] == 0.0 for row in found["multipliers"])
+    assert adapter.block.experts.choice[:, 0].tolist() == [0] * 6
 
 
 # All of them.

@@ -373,6 +373,7 @@ class _Unit(torch.nn.Module):
         self.form, self.experts = form, experts
         self.inputs: torch.Tensor | None = None
         self.choice: torch.Tensor | None = None
+        self.weights: torch.Tensor | None = None
 
     def forward(self, *given: Any, **_: Any) -> torch.Tensor:
         states = given[0]
@@ -389,7 +390,7 @@ class _Unit(torch.nn.Module):
             self.choice = None
         else:
             index, weights = given[1].reshape(len(flat), -1), given[2].reshape(len(flat), -1)
-            self.choice = index.detach()
+            self.choice, self.weights = index.detach(), weights.detach()
             dense = torch.zeros(len(flat), self.experts, dtype=weights.dtype).scatter_add(1, index, weights)
         return torch.nn.functional.pad(dense, (0, flat.shape[-1] - self.experts)).reshape(states.shape)
 
@@ -559,7 +560,7 @@ class BlockAdapter:
         assert dense is not None
         index = getattr(unit, "choice", None)
         if self.stated["name"] == "zaya":
-            index = torch.where(unit_weights(dense, index) == 0, self.experts - 1, index)
+            index = torch.where(unit.weights == 0, self.experts - 1, index)  # the skip expert: the block says 0, and nothing
         if index is not None:
             always = self.stated["selection"].get("always", 0)
             choice = [row + list(range(self.experts - always, self.experts)) for row in index.tolist()]
@@ -634,11 +635,6 @@ class BlockAdapter:
             value = self.loss((flat,), self.experts, self.stated["selection"]["count"])
         found: torch.Tensor = self.stated["auxiliaryLosses"][0]["coefficient"] * value
         return found
-
-
-def unit_weights(dense: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """The multipliers of the experts chosen, [T][k]."""
-    return dense.detach().gather(1, index)
 
 
 def adapter(made: torch.nn.Module | str, *, spec: dict[str, Any] | None = None, dtype: torch.dtype = torch.float32,
