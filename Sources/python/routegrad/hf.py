@@ -326,7 +326,7 @@ def specification(made: torch.nn.Module, config: Any = None) -> dict[str, Any]:
         spec["gate"]["scale"] = 0.5
     if entry == "inkling":
         spec["selection"]["always"] = router.n_shared_experts
-        gate["scale"] *= router.global_scale.item()
+        gate["scale"] *= 1.0 if router.global_scale.is_meta else router.global_scale.item()
     if getattr(router, "router_logit_softcapping", 0.0):
         raise RouteGradError("block: a specification has no cap on logits (moe_router_logit_softcapping)")
     if entry == "longcat-flash":
@@ -351,7 +351,7 @@ def specification(made: torch.nn.Module, config: Any = None) -> dict[str, Any]:
     if width:
         spec["noise"] = {"kind": "uniform-input", "width": width}
     coefficient = next((getattr(config, key) for key in ("router_aux_loss_coef", "aux_loss_coef") if hasattr(config, key)), None)
-    if coefficient and _loss(made) is not None:
+    if coefficient and _loss(made) is not None and entry != "deepseek-v4-hash":  # whose logits are not recorded
         counting = "first" if entry == "switch" else "all"
         spec["auxiliaryLosses"] = [{"kind": "balance", "coefficient": coefficient, "counting": counting}]
     return spec
