@@ -275,6 +275,80 @@ def test_zaya_leaves_out_the_skip_experts_multiplier():
     assert adapter.block.experts.choice[:, 0].tolist() == [0] * 6
 
 
+def test_losses_of_layers_are_pooled():
+    """Two layers that collapse, each on an expert of its own, look balanced together: 1, where each of them is 2."""
+    loss = transformers.models.mixtral.modeling_mixtral.load_balancing_loss_func
+    first, second = torch.tensor([[30.0, 0.0]] * 4), torch.tensor([[0.0, 30.0]] * 4)
+    assert close(loss((first,), 2, 1), 2.0) and close(loss((second,), 2, 1), 2.0)
+    assert close(loss((first, second), 2, 1), 1.0)
+
+
+def test_switch_has_no_losses_if_every_layer_is_sparse():
+    found = []
+    for sparse in (1, 2):
+        config = transformers.SwitchTransformersConfig(
+            vocab_size=64, d_model=16, d_kv=8, d_ff=16, num_heads=2, num_layers=2, num_sparse_encoder_layers=sparse, num_experts=4,
+            num_decoder_layers=2, num_sparse_decoder_layers=sparse, pad_token_id=0, decoder_start_token_id=0)
+        model = transformers.SwitchTransformersForConditionalGeneration(config)
+        tokens = torch.randint(1, 64, (2, 5))
+        found.append(model(input_ids=tokens, labels=tokens, output_router_logits=True))
+    assert all(found[0][key].item() > 0 for key in ("encoder_z_loss", "encoder_aux_loss", "decoder_z_loss", "decoder_aux_loss"))
+    assert all(found[1][key] == 0 for key in ("encoder_z_loss", "encoder_aux_loss", "decoder_z_loss", "decoder_aux_loss"))
+    assert len(found[1].encoder_router_logits) == 2  # both layers have routers
+
+
+LATENT = {"q_lora_rank": 8, "kv_lora_rank": 8, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 8}
+
+
+@pytest.mark.parametrize("name, given, dtype", [
+    ("DeepseekV3", {"n_routed_experts": 8, "n_group": 2, "topk_group": 1, "first_k_dense_replace": 1, "moe_intermediate_size": 8,
+                    **LATENT}, torch.float32),
+    ("Lfm2Moe", {"num_experts": 8, "num_dense_layers": 1, "layer_types": ["full_attention"] * 2, "moe_intermediate_size": 8}, torch.float32),
+    ("MiniMaxM2", {"num_local_experts": 8}, torch.bfloat16),
+    ("Laguna", {"num_experts": 8, "moe_intermediate_size": 8, "shared_expert_intermediate_size": 8}, torch.bfloat16),
+    ("LongcatFlash", {"n_routed_experts": 6, "zero_expert_num": 2, "moe_topk": 2, "ffn_hidden_size": 16, "expert_ffn_hidden_size": 8,
+                      "num_layers": 1, **LATENT}, torch.bfloat16),
+])
+def test_selection_biases_loaded_in_half_precision(name, given, dtype, tmp_path):
+    """In BF16 a bias of 0.301 is 0.30078125, and a step of 0.001 is less than its rounding."""
+    config = getattr(transformers, name + "Config")(**({
+        "vocab_size": 64, "hidden_size": 32, "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16, "num_hidden_layers": 2,
+        "max_position_embeddings": 64, "intermediate_size": 16, "num_experts_per_tok": 2} | given))
+    kind = getattr(transformers, name + "ForCausalLM")
+    model = kind(config)
+    with torch.no_grad():
+        for _, bias in hf._named(model, hf._BIAS):
+            bias.fill_(0.301)
+    model.save_pretrained(tmp_path)
+    _, bias = hf._named(kind.from_pretrained(tmp_path, dtype=torch.bfloat16), hf._BIAS)[0]
+    assert bias.dtype == dtype and bias.flatten()[0].item() == (0.30078125 if dtype == torch.bfloat16 else float(torch.tensor(0.301)))
+
+
+def test_longcat_flash_cannot_choose_one_expert():
+    made = hf.block("longcat_flash", top_k=1)
+    with pytest.raises(ValueError, match="not enough values to unpack"):
+        made(torch.randn(1, 3, 8))
+
+
+def test_a_talkers_configuration_makes_no_block():
+    config = transformers.models.qwen3_omni_moe.configuration_qwen3_omni_moe.Qwen3OmniMoeTalkerTextConfig()
+    assert not hasattr(config, "shared_expert_intermediate_size")
+
+
+def test_doge_routes_tokens_by_other_tokens():
+    """Half-logits are split over the batch: what the first of four tokens chooses depends on the third one."""
+    module = transformers.models.doge.modeling_doge
+    config = transformers.DogeConfig(hidden_size=8, intermediate_size=8, num_experts=16, num_experts_per_tok=2, is_moe=True)
+    made = module.DogeCDMoE(config).eval()
+    with torch.no_grad():
+        for parameter in made.parameters():
+            torch.nn.init.normal_(parameter)
+        states = torch.randn(1, 4, 8)
+        before = made(states)[0][0, 0]
+        states[0, 2] = -states[0, 2]
+        assert not torch.allclose(made(states)[0][0, 0], before)
+
+
 # All of them.
 
 NOT_HELD = {"doge": "product keys", "vitpose_backbone": "no gate, no choice"}
