@@ -108,6 +108,19 @@ LOSSES_OF_SOFTMAX = {  # the loss counts the largest softmax entries, which are 
 }
 
 
+def test_losses_are_specified_where_there_are_any():
+    """So that `test_blocks_are_as_specified` compares them."""
+    for kind, family in hf.FAMILIES.items():
+        module = importlib.import_module(f"transformers.models.{family.folder}.modeling_{family.folder}")
+        assert ("auxiliaryLosses" in small(kind).spec) == (
+            hasattr(module, "load_balancing_loss_func") and kind != "DeepseekV4SparseMoeBlock"), kind  # layer 0 is hashed
+
+
+def test_the_page_names_every_block():
+    page = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "routers-of-transformers.md").read_text(encoding="utf-8")
+    assert [kind for kind in hf.FAMILIES if f"`{kind}`" not in page] == []
+
+
 @pytest.mark.parametrize("mode", ["eval", "train"])
 @pytest.mark.parametrize("kind", hf.FAMILIES)
 def test_blocks_are_as_specified(kind, mode):
@@ -186,6 +199,16 @@ def test_losses_that_count_other_choices(kind):
     assert {holds(adapter, call_of(adapter, seed)) for seed in range(4)} == {"auxiliaryLoss"}
 
 
+def test_phi_moes_loss_counts_the_largest_logits_and_not_what_was_drawn():
+    adapter = small("PhimoeSparseMoeBlock")
+    call = call_of(adapter, 0, "train", tokens=32)
+    found = adapter.answer(call)
+    wanted = specification.answer(adapter.spec, call | {"choice": found["choice"]})
+    assert not close(found["auxiliaryLoss"], wanted["auxiliaryLoss"])
+    largest = torch.tensor(call["logits"]).topk(2).indices.tolist()
+    assert close(found["auxiliaryLoss"], specification.answer(adapter.spec, call | {"choice": largest})["auxiliaryLoss"])
+
+
 JITTER = {
     "MixtralSparseMoeBlock": "router_jitter_noise", "MiniMaxSparseMoeBlock": "router_jitter_noise",
     "MiniMaxM2SparseMoeBlock": "router_jitter_noise", "DbrxFFN": "moe_jitter_eps",
@@ -247,6 +270,13 @@ def test_fields_without_effect(kind, field, values, more):
     assert answers[0] == answers[1]
 
 
+@pytest.mark.parametrize("folder", ["llama4", "openai_privacy_filter"])
+def test_coefficients_that_nothing_reads(folder):
+    texts = {part: pathlib.Path(importlib.import_module(f"transformers.models.{folder}.{part}_{folder}").__file__).read_text()
+             for part in ("configuration", "modeling")}
+    assert "router_aux_loss_coef" in texts["configuration"] and "router_aux_loss_coef" not in texts["modeling"]
+
+
 def test_longcat_flash_leaves_out_its_router_bias():
     family = hf.FAMILIES["LongcatFlashMoE"]
     config = hf.configuration(family, 8, 2)
@@ -297,24 +327,57 @@ def test_switch_has_no_losses_if_every_layer_is_sparse():
     assert len(found[1].encoder_router_logits) == 2  # both layers have routers
 
 
+@pytest.mark.parametrize("name", ["gemma4", "diffusion_gemma"])
+def test_gemmas_router_logits_are_probabilities(name):
+    """What is recorded as router_logits is the router's first result."""
+    made = hf.block(name)
+    module = transformers.models.__dict__[name].__dict__[f"modeling_{name}"]
+    recorders = [kind._can_record_outputs["router_logits"] for kind in vars(module).values()
+                 if isinstance(kind, type) and "router_logits" in (getattr(kind, "_can_record_outputs", None) or {})]
+    assert recorders and all(recorder.target_class is type(made) and recorder.index == 0 for recorder in recorders)
+    assert close(made(torch.randn(5, 8))[0].sum(-1).detach(), torch.ones(5))
+
+
+CAST_UP = {  # these multiply in Float32 whatever their weights are; an MLP or refused: see the page
+    "LaraMiniSparseMoeBlock", "OpenAIPrivacyFilterMLP", "MistralLarge4TextMoE", "LongcatFlashMoE", "FlintSparseMoeBlock",
+    "Kolibri1SparseMoeBlock", "MuseSparkMoE", "InklingMoE", "SwitchTransformersSparseMLP", "NllbMoeSparseMLP", "HYV3MoE", "Dots3NoteVisionMoE",
+} | {kind for kind, family in hf.FAMILIES.items() if family.entry in ("deepseek-v2", "deepseek-v3", "ernie-4.5")}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in hf.FAMILIES if not kind.startswith(("Inkling2", "Zaya"))])
+def test_what_bf16_routers_multiply_in(kind, monkeypatch):
+    adapter = hf.adapter(kind, dtype=torch.bfloat16, **({"top_k": 1} if kind.startswith("Switch") else {}))
+    seen, linear = set(), torch.nn.functional.linear
+
+    def recorded(states, weight, bias=None):
+        seen.add(states.dtype)
+        return linear(states, weight, bias)
+
+    monkeypatch.setattr(torch.nn.functional, "linear", recorded)
+    adapter.route(call_of(adapter, 0))
+    assert seen == {torch.float32 if kind in CAST_UP else torch.bfloat16}
+
+
 LATENT = {"q_lora_rank": 8, "kv_lora_rank": 8, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 8}
 
 
-@pytest.mark.parametrize("name, given, dtype", [
-    ("DeepseekV3", {"n_routed_experts": 8, "n_group": 2, "topk_group": 1, "first_k_dense_replace": 1, "moe_intermediate_size": 8,
+@pytest.mark.parametrize("folder, name, given, dtype", [
+    ("deepseek_v3", "DeepseekV3", {"n_routed_experts": 8, "n_group": 2, "topk_group": 1, "first_k_dense_replace": 1, "moe_intermediate_size": 8,
                     **LATENT}, torch.float32),
-    ("Lfm2Moe", {"num_experts": 8, "num_dense_layers": 1, "layer_types": ["full_attention"] * 2, "moe_intermediate_size": 8}, torch.float32),
-    ("MiniMaxM2", {"num_local_experts": 8}, torch.bfloat16),
-    ("Laguna", {"num_experts": 8, "moe_intermediate_size": 8, "shared_expert_intermediate_size": 8}, torch.bfloat16),
-    ("LongcatFlash", {"n_routed_experts": 6, "zero_expert_num": 2, "moe_topk": 2, "ffn_hidden_size": 16, "expert_ffn_hidden_size": 8,
+    ("lfm2_moe", "Lfm2Moe", {"num_experts": 8, "num_dense_layers": 1, "layer_types": ["full_attention"] * 2, "moe_intermediate_size": 8}, torch.float32),
+    ("minimax_m2", "MiniMaxM2", {"num_local_experts": 8}, torch.bfloat16),
+    ("minimax_m3_vl", "MiniMaxM3VL", {"num_local_experts": 8, "dense_intermediate_size": 16, "shared_intermediate_size": 16}, torch.bfloat16),
+    ("laguna", "Laguna", {"num_experts": 8, "moe_intermediate_size": 8, "shared_expert_intermediate_size": 8}, torch.bfloat16),
+    ("longcat_flash", "LongcatFlash", {"n_routed_experts": 6, "zero_expert_num": 2, "moe_topk": 2, "ffn_hidden_size": 16, "expert_ffn_hidden_size": 8,
                       "num_layers": 1, **LATENT}, torch.bfloat16),
 ])
-def test_selection_biases_loaded_in_half_precision(name, given, dtype, tmp_path):
+def test_selection_biases_loaded_in_half_precision(folder, name, given, dtype, tmp_path):
     """In BF16 a bias of 0.301 is 0.30078125, and a step of 0.001 is less than its rounding."""
-    config = getattr(transformers, name + "Config")(**({
+    configuration, models = (importlib.import_module(f"transformers.models.{folder}.{part}_{folder}") for part in ("configuration", "modeling"))
+    config = getattr(configuration, name + ("TextConfig" if name == "MiniMaxM3VL" else "Config"))(**({
         "vocab_size": 64, "hidden_size": 32, "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16, "num_hidden_layers": 2,
         "max_position_embeddings": 64, "intermediate_size": 16, "num_experts_per_tok": 2} | given))
-    kind = getattr(transformers, name + "ForCausalLM")
+    kind = getattr(models, name + "ForCausalLM")
     model = kind(config)
     with torch.no_grad():
         for _, bias in hf._named(model, hf._BIAS):

@@ -350,7 +350,8 @@ def specification(made: torch.nn.Module, config: Any = None) -> dict[str, Any]:
     width = read("jitter_noise", "moe_jitter_eps", "input_jitter_noise")
     if width:
         spec["noise"] = {"kind": "uniform-input", "width": width}
-    coefficient = next((getattr(config, key) for key in ("router_aux_loss_coef", "aux_loss_coef") if hasattr(config, key)), None)
+    coefficient = next((getattr(part, key) for part in (config, getattr(config, "ffn_config", None))
+                        for key in ("router_aux_loss_coef", "aux_loss_coef", "moe_loss_weight") if hasattr(part, key)), None)
     if coefficient and _loss(made) is not None and entry != "deepseek-v4-hash":  # whose logits are not recorded
         counting = "first" if entry == "switch" else "all"
         spec["auxiliaryLosses"] = [{"kind": "balance", "coefficient": coefficient, "counting": counting}]
@@ -471,9 +472,8 @@ class BlockAdapter:
         uniforms = self.experts if noise else 0
         if self.stated["name"] == "phi-3.5-moe":
             uniforms = (2 * uniforms) + 2 * self.experts + 2  # jitter in block and router; two draws and two coins
-        # What a router's norm or MLP makes of an input is not the logits.
         self.profile = {
-            "schema": "routegrad.router/2", "name": self.kind, "specification": self.spec, "uniforms": uniforms, "normals": 0,
+            "schema": "routegrad.router/2", "specification": self.spec, "uniforms": uniforms, "normals": 0,
             "takes": "input", "precision": {torch.float64: "float64"}.get(dtype, "float32"),
         }
 
