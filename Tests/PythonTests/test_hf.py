@@ -291,6 +291,26 @@ def test_longcat_flash_leaves_out_its_router_bias():
     assert all(torch.equal(a, b) for a, b in zip(before, router(states)))
 
 
+@pytest.mark.parametrize("given", [{}, {"mlp_layer_types": ["moe"]}])
+def test_deepseek_v4_has_no_gradient_where_a_logit_is_low(given):
+    """√softplus is 0 in Float32 below −104, its derivative there ∞·0: one expert, chosen or not, and all are NaN."""
+    adapter = small("DeepseekV4SparseMoeBlock", **given)
+    call = call_of(adapter, 0)
+    call["logits"][0] = [2.0, 1.0, 0.5, -110.0, 0.0, 1.5, -1.0, -2.0]
+    if not given:
+        call["choice"][0] = [0, 1]
+    else:
+        call["bias"] = [0.0] * 8
+    found = adapter.answer(call)
+    assert 3 not in found["choice"][0]
+    assert found["gradient"][0][3] is None and None not in found["multipliers"][0]
+    # Above it, all is well.
+    call["logits"][0][3] = -80.0
+    adapter.spec.pop("auxiliaryLosses", None)
+    assert None not in adapter.answer(call)["gradient"][0]
+    assert holds(adapter, call) is None
+
+
 def test_cohere2_moe_halves_routed_outputs_beside_shared_experts():
     assert hf.specification(hf.block("cohere2_moe"))["gate"]["scale"] == 0.5
     assert "scale" not in hf.specification(hf.block("cohere2_moe", num_shared_experts=0))["gate"]

@@ -58,7 +58,7 @@ TEMPLATES: dict[str, dict[str, Any]] = {
     "longcat-flash": {"selectionBias": True, "gate": {"of": "score", "scale": 1.0}, "nullExperts": {"kind": "identity"}},
     "zaya": {"selectionBias": True, "gate": {"of": "score"}, "nullExperts": {"count": 1, "kind": "zero"}},
     "phi-3.5-moe": {"key": "logits", "mask": {"rule": "reference-code"}, "selection": {"kind": "sampled"},
-                    "gate": {"of": "sequential", "outputScales": [1, 1 / 3]}},
+                    "gate": {"of": "sequential", "outputScales": [1, 0.3333]}},
     "switch": {"gate": {"of": "score"}, "capacity": {"priority": "position"}},
     "nllb-moe": {"gate": {"of": "score", "normalized": True, "floor": torch.finfo(torch.float32).eps, "over": "kept"},
                  "capacity": {"priority": "rank"}},
@@ -222,16 +222,17 @@ def configuration(family: Family, experts: int, top_k: int, **given: Any) -> Any
         wanted |= {"n_routed_experts": experts - 2, "num_local_experts": experts - 2, "n_shared_experts": 2}
     if hasattr(config, "enable_moe_block"):
         wanted["enable_moe_block"] = True
+    if family.form == "input":
+        wanted["hidden_size"] = experts + 1  # one more, see BlockAdapter.route
     if hasattr(config, "pyramid_num_routed") or family.given(experts, top_k).get("pyramid_num_routed"):
         wanted = {key: value for key, value in wanted.items() if "intermediate" in key}
-    for key, value in (wanted | given).items():
-        placed = False
-        for part in parts:
-            if key in vars(part) or key in getattr(part, "attribute_map", {}) or hasattr(part, key):
+    for fields in (wanted, given):  # what is given last: a field may have two names
+        for key, value in fields.items():
+            places = [part for part in parts if hasattr(part, key)]
+            if not places and fields is given:
+                raise RouteGradError(f"{key}: {family.config} has no such field")
+            for part in places:
                 setattr(part, key, value)
-                placed = True
-        if not placed and key in given:
-            raise RouteGradError(f"{key}: {family.config} has no such field")
     return config
 
 
@@ -412,6 +413,8 @@ class _Widened(torch.nn.Module):
     """JetMoe's input projection: two halves of the same width."""
 
     def forward(self, inputs: torch.Tensor, sizes: Any) -> torch.Tensor:
+        self.inputs = inputs.detach().clone()
+        self.experts = torch.repeat_interleave(torch.arange(len(sizes)), torch.as_tensor(sizes)).tolist()
         return torch.cat([inputs, inputs], dim=-1)
 
 
@@ -465,6 +468,7 @@ class BlockAdapter:
         self.kind = type(made).__name__
         self.hash = self.stated["name"] == "deepseek-v4-hash"
         self.loss = _loss(made)
+        self.unordered = "sorted=False" in inspect.getsource(type(_router(made)))
         self.block = self._copy(made)
         self.recorded: Any = None
         _router(self.block).register_forward_hook(self._record)
@@ -499,9 +503,11 @@ class BlockAdapter:
                 left_out[id(getattr(router, name))] = _Through()
         holder, name = _weight(router)
         hidden = self.experts if self.family.form == "grouped" or hasattr(router, "router_mlp") else getattr(holder, name).shape[1]
-        if hidden < self.experts:
+        needed = self.experts + (self.family.form == "input")
+        if hidden < needed:
             raise RouteGradError(
-                f"block: its {hidden} hidden features are fewer than its {self.experts} experts, so not every choice of logits can be asked")
+                f"block: its {hidden} hidden features are fewer than the {needed} that it takes to ask for any logits of its "
+                f"{self.experts} experts")
         self.hidden = hidden
         alone = made is _router(made)
         made = copy.deepcopy(made, dict(left_out)).to(self.dtype)
@@ -541,7 +547,10 @@ class BlockAdapter:
         values = [[-math.inf if x is None else x for x in row] for row in call["logits"]]
         given = torch.tensor(values, dtype=self.dtype)
         tokens = len(given)
-        leaf = torch.nn.functional.pad(given, (0, self.hidden - self.experts)).requires_grad_()
+        leaf = torch.nn.functional.pad(given, (0, self.hidden - self.experts))
+        if self.family.form == "input":
+            leaf[:, -1] = 1.0  # what experts get of it is the multiplier
+        leaf.requires_grad_()
         handed = (leaf * 1.0)[None]  # a copy, as a layer in the middle of a network gets it: what is changed in place shows
         self._force(call)
         self.block.train(call["mode"] == "train")
@@ -552,15 +561,13 @@ class BlockAdapter:
         result = result[0] if isinstance(result, tuple) else result
         router_result = self.recorded
         unit = None if self.family.form == "grouped" else self.block.experts
-        dense = result.reshape(tokens, -1)[:, :self.experts] if self.family.form != "input" else None
-        if self.family.form == "input":
-            # Each expert got m·x: m is that divided by x, at the largest feature of each token.
-            place = leaf.detach().abs().argmax(-1)
-            dense = (unit.inputs[:, torch.arange(tokens), place] / leaf[torch.arange(tokens), place]).T
-        assert dense is not None
+        dense = unit.inputs[:, :, -1].T if self.family.form == "input" else result.reshape(tokens, -1)[:, :self.experts]
         index = getattr(unit, "choice", None)
         if self.stated["name"] == "zaya":
             index = torch.where(unit.weights == 0, self.experts - 1, index)  # the skip expert: the block says 0, and nothing
+        # An order that `topk` was not asked for is none; by multiplier, it goes with the experts where these change places.
+        if index is not None and self.unordered:
+            index = index.gather(1, unit.weights.argsort(dim=-1, descending=True, stable=True))
         if index is not None:
             always = self.stated["selection"].get("always", 0)
             choice = [row + list(range(self.experts - always, self.experts)) for row in index.tolist()]
@@ -598,14 +605,24 @@ class BlockAdapter:
             "gradient": gradient((upstream * output).sum()), "output": plain(output),
             "logitsAfter": plain(found["handed"].reshape(tokens, -1)[:, :self.experts]),
         }
-        unit = found["unit"]
-        if unit is not None and self.family.form != "input":
-            inputs = unit.inputs[:, :self.experts].tolist()
-            answer["expertInputs"] = [[plain_list(inputs[t])] * len(row) for t, row in enumerate(choice)]
+        answer["expertInputs"] = self._inputs(found["unit"], choice)
         loss = self.auxiliary(found["logits"])
         if loss is not None:
             answer["auxiliaryLoss"], answer["auxiliaryGradient"] = plain(loss), gradient(loss)
         return answer
+
+    def _inputs(self, unit: Any, choice: Any) -> Any:
+        """What each chosen expert got; where the gate is applied to it, without that."""
+        if self.family.form == "grouped":
+            widened = self.block.input_linear
+            got = dict(zip(zip(self.recorded[1].tolist(), widened.experts), widened.inputs[:, :self.experts].tolist()))
+            return [[plain_list(got[t, i]) for i in row] for t, row in enumerate(choice)]
+        if self.family.form == "input":
+            gates = unit.inputs[:, :, -1:]
+            inputs = (unit.inputs / torch.where(gates == 0, 1.0, gates)).detach()[:, :, :self.experts].tolist()
+            return [[plain_list(inputs[i][t]) for i in row] for t, row in enumerate(choice)]
+        inputs = unit.inputs[:, :self.experts].tolist()
+        return [[plain_list(inputs[t])] * len(row) for t, row in enumerate(choice)]
 
     def _output(self, call: dict[str, Any], choice: Any, dense: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
         """y, of the multipliers found; with functions, the experts are those."""
