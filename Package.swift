@@ -35,6 +35,7 @@ let package = Package(
     .target(name: "RoutingCore", dependencies: ["CStandardLibrary", "CKernels"]),
     .target(name: "RoutingEstimators", dependencies: ["CStandardLibrary", "RoutingCore"]),
     .target(name: "RoutingExpectations", dependencies: ["RoutingCore", "RoutingEstimators", "CKernels"]),
+    .target(name: "RouterSpecifications", dependencies: ["CStandardLibrary", "RoutingCore"]),
     .target(name: "LayerTensors", dependencies: ["RoutingCore", "CBLASLoader", "CKernels"]),
 
     // MARK: Expectations over continuous noise, on GSL
@@ -55,7 +56,10 @@ let package = Package(
     // MARK: The judge's wing
     .target(
       name: "RoutingVerification",
-      dependencies: ["CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "GSLNumerics"]),
+      dependencies: [
+        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "RouterSpecifications",
+        "GSLNumerics",
+      ]),
     .target(
       name: "LayerAudits",
       dependencies: [
@@ -64,15 +68,15 @@ let package = Package(
     .target(
       name: "RoutingReports",
       dependencies: [
-        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "RoutingVerification",
-        "LayerAudits", "FileFormats",
+        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "RouterSpecifications",
+        "RoutingVerification", "LayerAudits", "FileFormats",
         "CShippedProblems",
       ]),
     .target(
       name: "RouteGrad",
       dependencies: [
-        "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "RoutingVerification",
-        "LayerTensors",
+        "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "RouterSpecifications",
+        "RoutingVerification", "LayerTensors",
         "LayerAudits", "FileFormats", "RoutingReports",
       ]),
 
@@ -123,7 +127,7 @@ let package = Package(
       path: "Tests/_TestSupport"),
     .target(
       name: "_PlantedRouters",
-      dependencies: ["CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingVerification"],
+      dependencies: ["CStandardLibrary", "RoutingCore", "RouterSpecifications", "RoutingVerification"],
       path: "Tests/_PlantedRouters"),
     .executableTarget(
       name: "lint-test-router", dependencies: ["CStandardLibrary", "RouteGrad", "_PlantedRouters"],
@@ -150,14 +154,18 @@ let package = Package(
         "CKernels",
         "_TestSupport",
       ]),
+    .testTarget(
+      name: "RouterSpecificationsTests",
+      dependencies: [
+        "CStandardLibrary", "RoutingCore", "RouterSpecifications", "GSLNumerics", "RoutingReports", "FileFormats",
+        "_TestSupport",
+      ]),
     .testTarget(name: "FileFormatsTests", dependencies: ["FileFormats", "RoutingCore", "_TestSupport"]),
     .testTarget(
       name: "RoutingVerificationTests",
       dependencies: [
         "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals",
-        "RoutingVerification",
-        "_TestSupport",
-        "_PlantedRouters",
+        "RouterSpecifications", "RoutingVerification", "_TestSupport", "_PlantedRouters",
       ]),
     .testTarget(
       name: "LayerAuditsTests",
@@ -169,8 +177,8 @@ let package = Package(
     .testTarget(
       name: "RoutingReportsTests",
       dependencies: [
-        "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "RoutingVerification",
-        "RoutingReports", "FileFormats", "_TestSupport", "_PlantedRouters",
+        "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "RouterSpecifications",
+        "RoutingVerification", "RoutingReports", "FileFormats", "_TestSupport", "_PlantedRouters",
       ]),
     .testTarget(name: "RouteGradTests", dependencies: ["RouteGrad", "RouteGradTraining"]),
     .testTarget(

@@ -4,6 +4,7 @@
 @_exported import LayerAudits
 @_exported import LayerTensors
 @_exported import NoiseIntegrals
+@_exported import RouterSpecifications
 @_exported import RoutingCore
 @_exported import RoutingEstimators
 @_exported import RoutingExpectations

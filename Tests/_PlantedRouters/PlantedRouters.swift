@@ -1,3 +1,4 @@
+import RouterSpecifications
 import RoutingCore
 import RoutingVerification
 
@@ -60,9 +61,9 @@ extension PlantedRouter {
     name: "sparsemixer-v2", experts: 8, topK: 2, uniforms: 18, gates: .sequential,
     mask: .referenceCode(threshold: 0.1), outputScales: [1, 1.0 / 3])
   static let logitJitter = RouterProfile(
-    name: "logit-jitter", experts: 8, uniforms: 8, gates: .softmax, jitter: .logits(0.1))
+    name: "logit-jitter", experts: 8, uniforms: 8, gates: .softmax, jitter: .init(.uniform, width: 0.1))
   static let inputJitter = RouterProfile(
-    name: "input-jitter", experts: 8, uniforms: 8, takes: .input, gates: .softmax, jitter: .input(0.1))
+    name: "input-jitter", experts: 8, uniforms: 8, takes: .input, gates: .softmax, jitter: .init(.uniformInput, width: 0.1))
   static let limited = RouterProfile(name: "limited", experts: 8, gates: .softmax, capacity: 3)
 }
 

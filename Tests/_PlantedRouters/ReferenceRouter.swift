@@ -1,4 +1,5 @@
 import CStandardLibrary
+import RouterSpecifications
 import RoutingCore
 import RoutingVerification
 
@@ -16,6 +17,9 @@ public final class ReferenceRouter: ForeignRouter {
     self.profile = profile
     self.flaws = flaws
   }
+
+  private var outputScales: [Double] { profile.specification.gate?.outputScales ?? [1] }
+  private var gradientFactor: Double { profile.specification.gate?.gradientFactor ?? 1 }
 
   /// One choice of one token.
   struct Pick {
@@ -36,7 +40,7 @@ public final class ReferenceRouter: ForeignRouter {
       let noise = noise(call, t)
       let logits = adjusted(zip(call.logits[t], noise).map { $0 * $1 }, call)
       var picks = self.picks(logits, call, t)
-      if let capacity = profile.capacity {
+      if let capacity = profile.specification.capacity?.limit {
         let kept = picks.filter { load[$0.expert] < capacity || flaws.contains(.overfullExperts) }
         for pick in kept { load[pick.expert] += 1 }
         if !flaws.contains(.droppedTokensKeepGradient) { picks = kept }
@@ -55,7 +59,7 @@ public final class ReferenceRouter: ForeignRouter {
     }
     if flaws.contains(.normalisesOverTokens) { normaliseOverTokens(&answer) }
     if profile.takes == .input { answer.expertInputs = received }
-    if let loss = profile.auxiliaryLoss { answer.auxiliaryLoss = balance(loss, answer, call) }
+    if let loss = profile.specification.auxiliaryLosses.first { answer.auxiliaryLoss = balance(loss, answer, call) }
     return answer
   }
 }
@@ -66,10 +70,8 @@ extension ReferenceRouter {
   /// u, `[experts]`.
   private func noise(_ call: RouterCall, _ t: Int) -> [Double] {
     let width: Double
-    switch profile.jitter {
-    case .none: return call.logits[t].map { _ in 1 }
-    case .logits(let value), .input(let value): width = value
-    }
+    guard let noise = profile.specification.noise else { return call.logits[t].map { _ in 1 } }
+    width = noise.width
     guard call.mode == .train || flaws.contains(.jitterInEvaluation) else { return call.logits[t].map { _ in 1 } }
     return call.uniforms[t].prefix(profile.experts).map { 1 - width + 2 * width * $0 }
   }
@@ -93,7 +95,7 @@ extension ReferenceRouter {
     return candidates.enumerated().map { j, logit in
       if logit == -.infinity { return logit }
       let isOut =
-        switch profile.mask {
+        switch profile.specification.mask {
         case .none: false
         case .paper: top - logit > threshold * (abs(top) + abs(logit))
         case .referenceCode: (top - logit) / max(abs(logits[j]), top) > 2 * threshold
@@ -106,9 +108,9 @@ extension ReferenceRouter {
     var chosen: [Int] = []
     var picks: [Pick] = []
     let isSampling = isSampling && call.mode == .train
-    let threshold = flaws.contains(.jitterZero) ? 0 : profile.mask.threshold ?? 0
+    let threshold = flaws.contains(.jitterZero) ? 0 : profile.specification.mask.threshold ?? 0
     for place in 0..<profile.topK {
-      let isSequential = profile.gates == .sequential
+      let isSequential = profile.specification.gate?.source == .sequential
       let kept = masked(logits, excluding: isSequential ? chosen.first : nil, threshold: threshold)
       let p = softmax(kept)
       var open = kept
@@ -116,19 +118,19 @@ extension ReferenceRouter {
         for expert in chosen where !flaws.contains(.secondExpertNotRemoved) { open[expert] = -.infinity }
       }
       let top = argmax(open)
-      let stride = profile.experts + (profile.outputScales.count > 1 ? 1 : 0)
+      let stride = profile.experts + (outputScales.count > 1 ? 1 : 0)
       let expert = isSampling ? sample(open, call.uniforms[t], place * stride) : top
       var scale = 1.0
-      if isSampling, profile.outputScales.count > 1, expert != top,
+      if isSampling, outputScales.count > 1, expert != top,
         call.uniforms[t][place * stride + profile.experts] < 0.75
       {
-        scale = profile.outputScales[1]
+        scale = outputScales[1]
       }
       chosen.append(expert)
       let isNaN = flaws.contains(.logarithmOfZero) && isSampling && call.uniforms[t].contains(0)  // ∞ − ∞
       picks.append(Pick(expert: expert, distribution: isNaN ? p.map { _ in .nan } : p, scale: scale))
     }
-    let overChosen = profile.gates == .renormalized || flaws.contains(.softmaxAfterTopK)
+    let overChosen = profile.specification.gate?.source == .softmaxOverChosen || flaws.contains(.softmaxAfterTopK)
     if overChosen != flaws.contains(.notRenormalized) || flaws.contains(.softmaxAfterTopK) {
       let share = softmax(chosen.map { logits[$0] })
       var spread = [Double](repeating: 0, count: profile.experts)
@@ -142,7 +144,7 @@ extension ReferenceRouter {
   }
 
   /// Whether draws are left for sampling after the jitter.
-  private var isSampling: Bool { profile.jitter == .none && profile.uniforms > 0 }
+  private var isSampling: Bool { profile.specification.noise == nil && profile.uniforms > 0 }
 
   private func argmax(_ values: [Double]) -> Int {
     values.indices.reduce(0) { values[$1] > values[$0] ? $1 : $0 }
@@ -193,7 +195,7 @@ extension ReferenceRouter {
     for (place, pick) in picks.enumerated() {
       if place > 0, flaws.contains(.secondWeightDetached) { continue }
       let row = call.expertOutputs[t][pick.expert]
-      var slope = profile.gradientFactor * zip(call.upstream[t], row).reduce(0) { $0 + $1.0 * $1.1 }
+      var slope = gradientFactor * zip(call.upstream[t], row).reduce(0) { $0 + $1.0 * $1.1 }
       if flaws.contains(.factorTwo) { slope *= 2 }
       for k in gradient.indices {
         let kronecker = k == pick.expert ? 1.0 : 0
@@ -203,14 +205,14 @@ extension ReferenceRouter {
         gradient[k] += slope * entry
       }
     }
-    if case .logits = profile.jitter, !flaws.contains(.jitterWithoutChainRule) {
+    if profile.specification.noise?.kind == .uniform, !flaws.contains(.jitterWithoutChainRule) {
       for k in gradient.indices { gradient[k] *= noise[k] }
     }
     if flaws.contains(.wrongEntries) { gradient = gradient.indices.map { gradient[($0 + 1) % gradient.count] } }
     return gradient
   }
 
-  private func balance(_ loss: RouterProfile.AuxiliaryLoss, _ answer: RouterAnswer, _ call: RouterCall) -> Double {
+  private func balance(_ loss: RouterSpecification.AuxiliaryLoss, _ answer: RouterAnswer, _ call: RouterCall) -> Double {
     let count = Double(profile.experts)
     let tokens = Double(call.tokens)
     var total = 0.0

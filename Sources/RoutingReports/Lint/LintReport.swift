@@ -1,4 +1,5 @@
 import FileFormats
+import RouterSpecifications
 import RoutingCore
 import RoutingVerification
 
@@ -49,8 +50,9 @@ public struct LintReport: Sendable {
 
   private var facts: String {
     let profile = result.profile
-    var facts = "\(profile.experts) experts, top-\(profile.topK), \(profile.gates.rawValue) gates"
-    if profile.mask.threshold != nil { facts += ", mask \(profile.mask.words)" }
+    let specification = profile.specification
+    var facts = "\(profile.experts) experts, \(specification.choiceWords), \(specification.gateWords) gates"
+    if specification.mask.threshold != nil { facts += ", mask \(specification.mask.words)" }
     return facts + ", \(profile.precision.rawValue)"
   }
 

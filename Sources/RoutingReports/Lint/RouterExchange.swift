@@ -1,14 +1,15 @@
 import FileFormats
+import RouterSpecifications
 import RoutingCore
 import RoutingVerification
 
-/// The exchange `routegrad.router/1`: a router in any language, driven by one JSON line after the other.
+/// The exchange `routegrad.router/2`, and version 1 of it: a router in any language, driven by one JSON line after the other.
 ///
 /// Both halves are here: ``ExchangedRouter`` asks, ``serve(_:readLine:write:)`` answers for a router written in Swift.
 ///
 /// *Source*: docs/lint-protocol.md, which is a contract.
 public enum RouterExchange {
-  static let schema = "routegrad.router/1"
+  static let schemas = ["routegrad.router/1", "routegrad.router/2"]
 
   /// What a router is asked to be, in the first line.
   public struct Greeting: Sendable, Equatable {
@@ -18,12 +19,17 @@ public enum RouterExchange {
     public var topK: Int?
     /// A seed, for routers that make up weights of their own.
     public var seed: UInt64
+    /// What the router is to be, and is held to; nil leaves it to the router.
+    public var specification: RouterSpecification?
 
     /// A greeting.
-    public init(experts: Int = 8, topK: Int? = nil, seed: UInt64 = 0) {
-      self.experts = experts
+    public init(
+      experts: Int = 8, topK: Int? = nil, seed: UInt64 = 0, specification: RouterSpecification? = nil
+    ) {
+      self.experts = specification?.experts ?? experts
       self.topK = topK
       self.seed = seed
+      self.specification = specification
     }
   }
 
@@ -93,8 +99,7 @@ public final class ExchangedRouter: ForeignRouter {
     self.transport = transport
     let line = try transport.exchange(JSONWriter.line(greeting.json))
     profile = try RouterExchange.read(line, "the router's profile") { (value) throws(InvalidInput) in
-      let profile = try RouterProfile(value)
-      try profile.validate()
+      let profile = try RouterProfile(value, asked: greeting.specification)
       guard profile.experts == greeting.experts else {
         throw InvalidInput("experts", "expected \(greeting.experts), as asked for, got \(profile.experts)")
       }
@@ -113,7 +118,7 @@ public final class ExchangedRouter: ForeignRouter {
       let answered = try RouterExchange.callNumber(value)
       guard answered == number else { throw InvalidInput("call", "expected \(number), got \(answered)") }
       var answer = try RouterAnswer(value)
-      if profile.auxiliaryLoss == nil { answer.auxiliaryLoss = nil }  // null is said of what there is none of, too
+      if profile.specification.auxiliaryLosses.isEmpty { answer.auxiliaryLoss = nil }  // null is said of what there is none of, too
       return answer
     }
   }

@@ -1,3 +1,5 @@
+import RouterSpecifications
+
 /// The checks of the battery, in the order in which users were bitten; the first one is what the others stand on.
 public enum LintCheck: String, Sendable, CaseIterable {
   /// The same call gets the same answer.
@@ -30,6 +32,28 @@ public enum LintCheck: String, Sendable, CaseIterable {
   case shiftInvariance = "shift-invariance"
   /// In evaluation mode nothing is random.
   case evaluationMode = "evaluation-mode"
+  /// The choice is that of keys, bias and groups; each expert's tokens, where experts choose.
+  case selection
+  /// Multipliers of experts with tiny scores, chosen for a large bias, keep their digits.
+  case tinyGates = "tiny-gates"
+  /// Biases that differ by less than BF16 tells apart decide the choice.
+  case biasPrecision = "bias-precision"
+  /// A forced choice is taken, and gets the multipliers and the gradient of the present logits.
+  case replay
+  /// The gradient of the auxiliary losses is their formula's, finite at balanced loads too.
+  case auxiliaryGradient = "auxiliary-gradient"
+  /// The auxiliary losses of micro-batches sum to that of the whole batch.
+  case microBatches = "micro-batches"
+  /// Nobody is turned away while there is room, and who comes first is served.
+  case capacityPriority = "capacity-priority"
+  /// A token's route does not depend on later tokens.
+  case causality
+  /// The gradient at the logits of the noise's scale is the formula's.
+  case noiseGradient = "noise-gradient"
+  /// Gates are applied where they should be, to functions of the input.
+  case application
+  /// The selection bias moves by its rule.
+  case biasUpdate = "bias-update"
 
   /// What goes wrong for users when it fails, and where that happened.
   public var reason: String {
@@ -54,6 +78,18 @@ public enum LintCheck: String, Sendable, CaseIterable {
     case .tokenIndependence: "normalising over tokens lets tokens see each other, and their future (megablocks#87)"
     case .shiftInvariance: "a softmax does not see a constant in the logits; what does, clips or rescales them"
     case .evaluationMode: "noise left on at inference"
+    case .selection:
+      "masked groups at 0 win against negative keys, and a bias on the wrong side balances nothing (transformers#37412)"
+    case .tinyGates: "a bias that is added and taken off again rounds small scores away"
+    case .biasPrecision: "a bias in BF16 stands still once its steps are below 2⁻⁸ of it"
+    case .replay: "reinforcement learning replays routes; weights gathered from other scores are another policy's"
+    case .auxiliaryGradient: "a loss that is logged right and has no gradient, or NaN where loads are balanced"
+    case .microBatches: "the same tokens in other micro-batches train another model"
+    case .capacityPriority: "tokens are dropped although there is room, which no loss curve shows"
+    case .causality: "a route that depends on later tokens leaks the future and cannot be decoded"
+    case .noiseGradient: "the noise's scale learns nothing, or from the wrong projection"
+    case .application: "a gate on the input is another function than a gate on the output, and biases want their gates, too"
+    case .biasUpdate: "a bias that moves the wrong way collapses the router"
     }
   }
 }

@@ -1,3 +1,5 @@
+import RouterSpecifications
+
 // The checks on the router's gradient, and on the answers' repeatability that they stand on.
 
 extension LintSession {
@@ -16,13 +18,14 @@ extension LintSession {
   }
 
   func routerGradient() throws(Stop) -> String {
+    if specification.gate?.source == .one { throw .notApplicable("its gates are 1, which teach the router nothing") }
     var constant = true
     var last = ""
     for _ in 0..<rounds {
-      let call = randomCall()
+      let call = randomBatch()
       let answer = try ask(call)
       let gradient = self.gradient(answer)[0]
-      let scale = gradientScale(call, token: 0, choice: answer.choice[0])
+      let scale = gradientScale(call, answer, token: 0)
       if gradient.contains(where: { $0.magnitude > profile.tolerance * scale }) {
         return "a gradient of \(Words.number(gradient.map(\.magnitude).max() ?? 0)) on \(Words.call(call))"
       }
@@ -32,7 +35,7 @@ extension LintSession {
         + Words.list(answer.multipliers[0])
     }
     let why =
-      constant && profile.mask.threshold == nil
+      constant && specification.mask.threshold == nil
       ? "; the multiplier is 1 whatever the logits are: a softmax over the chosen expert alone"
       : constant ? "; the multiplier is 1 whatever the logits are: the mask leaves one expert" : ""
     throw .refuted("the gradient is zero in all of \(rounds) calls, the last \(last)\(why)")
@@ -41,13 +44,13 @@ extension LintSession {
   func gradientEntries() throws(Stop) -> String {
     // A router that samples may choose otherwise for permuted experts with the same draws: what is compared is the
     // gradient given choice and multipliers, over several draws.
-    let attempts = profile.uniforms == 0 ? 1 : 12
+    guard !specification.selection.isJoint else { throw .notApplicable("the router declares that tokens compete for experts") }
+    let attempts = profile.draws ? 12 : 1
     var compared = 0
     var isZero = true
     for _ in 0..<4 {
       let call = randomCall()
-      var order = Array(0..<profile.experts)
-      repeat { order.shuffle(using: &generator) } while order == Array(0..<profile.experts)
+      let order = randomOrder()
       var plain: [RouterAnswer] = []
       for attempt in 0..<attempts {
         let original = drawing(call)
@@ -55,7 +58,7 @@ extension LintSession {
         let layout = attempt < Self.layouts.count ? Self.layouts[attempt] : nil
         let answer = try ask(permuted(layout == nil ? drawing(call) : original, order, layout ?? (0, 1)))
         let partners = plain.filter { isPartner($0, answer, order) }
-        if attempts == 1, partners.isEmpty {
+        if attempts == 1, partners.isEmpty, reference.margin(of: original) > leastMargin {
           throw .refuted(
             "\(Words.call(call)): experts \(Words.list(plain[0].choice[0])) are chosen with multipliers "
               + "\(Words.list(plain[0].multipliers[0])); the same experts in the order \(Words.list(order)) give "
@@ -65,7 +68,7 @@ extension LintSession {
           compared += 1
           isZero = isZero && gradient(partner)[0].allSatisfy { $0 == 0 }
           let expected = order.map { gradient(partner)[0][$0] }
-          let scale = gradientScale(call, token: 0, choice: partner.choice[0])
+          let scale = gradientScale(call, partner, token: 0)
           guard agree(gradient(answer)[0], expected, scale: scale) else {
             throw .refuted(
               "\(Words.call(call)), choice \(Words.list(partner.choice[0])): the gradient is "
@@ -83,24 +86,27 @@ extension LintSession {
   }
 
   func gradientSum() throws(Stop) -> String {
+    if specification.hasShiftInvariantGates == false {
+      throw .notApplicable("\(specification.gateWords) gates do see a constant in the logits")
+    }
     var isZero = true
     for _ in 0..<rounds {
-      let call = randomCall()
+      let call = randomBatch()
       let answer = try ask(call)
       var gradient = self.gradient(answer)[0]
       isZero = isZero && gradient.allSatisfy { $0 == 0 }
       var name = "Σ ĝ_k"
-      if case .logits = profile.jitter {
-        gradient = zip(gradient, jitter(call, token: 0)).map { $0 / $1 }
+      if specification.noise?.kind == .uniform, specification.noise?.reachesGates == true {
+        gradient = zip(gradient, factors(call, token: 0)).map { $0 / $1 }
         name = "Σ ĝ_k/u_k"
       }
       let sum = gradient.reduce(0, +)
-      let scale = gradientScale(call, token: 0, choice: answer.choice[0])
+      let scale = gradientScale(call, answer, token: 0)
       if sum.magnitude > profile.tolerance * scale {
         let words =
           "\(Words.call(call)), choice \(Words.list(answer.choice[0])): \(name) is \(Words.number(sum)), "
           + "gradient \(Words.list(self.gradient(answer)[0]))"
-        guard profile.gates != .other else {
+        guard specification.gate != nil else {
           throw .undecided("\(words); that is a fault of a softmax's gradient only, and the gates are not described")
         }
         throw .refuted(words)
@@ -111,86 +117,53 @@ extension LintSession {
   }
 
   func gateOrder() throws(Stop) -> String {
-    guard profile.gates != .other else { throw .undecided("the router does not say what its gates are") }
+    guard specification.gate != nil else { throw .undecided("the router does not say what its gates are") }
     for _ in 0..<rounds {
-      let call = randomCall()
-      let answer = try ask(call)
-      let choice = answer.choice[0]
-      try requireTop(choice, call)
-      guard let gates = gates(call, token: 0, choice: choice) else { continue }
-      for (place, (gate, multiplier)) in zip(gates, answer.multipliers[0]).enumerated() {
-        let isGate = profile.outputScales.contains {
-          ($0 * gate.value - multiplier).magnitude <= profile.tolerance * max($0, 1)
-        }
-        if isGate { continue }
-        throw .refuted(
-          "\(Words.call(call)), choice \(Words.list(choice)): multiplier \(place) is \(Words.number(multiplier)), "
-            + "\(profile.gates.rawValue) gates are \(Words.number(gate.value))\(resemblance(answer, call))")
-      }
+      let call = randomBatch()
+      try require([.multipliers], of: try ask(call), to: call)
     }
-    return "multipliers are the \(profile.gates.rawValue) gates in \(rounds) calls"
-  }
-
-  /// A router without draws takes the top of the logits.
-  private func requireTop(_ choice: [Int], _ call: RouterCall) throws(Stop) {
-    guard profile.uniforms == 0, profile.capacity == nil, !profile.routesJointly else { return }
-    let logits = call.logits[0]
-    let top = logits.indices.sorted { logits[$0] > logits[$1] }.prefix(profile.topK)
-    guard Set(choice) == Set(top) else {
-      throw .refuted(
-        "\(Words.call(call)): chosen are \(Words.list(choice)), the largest logits are those of "
-          + Words.list(Array(top)))
-    }
-  }
-
-  /// Which other gates multipliers are, if any.
-  private func resemblance(_ answer: RouterAnswer, _ call: RouterCall) -> String {
-    let choice = answer.choice[0]
-    for other in RouterProfile.Gates.allCases where other != profile.gates {
-      if other == .sequential, choice.count > 2 { continue }
-      var declared = profile
-      declared.gates = other
-      let session = LintSession(ClosureRouter(declared) { _ in answer }, check: .gateOrder, seed: 0)
-      guard let gates = session.gates(call, token: 0, choice: choice) else { continue }
-      if agree(answer.multipliers[0], gates.map(\.value), scale: 1) {
-        return other == .renormalized
-          ? "; it is the softmax over the chosen experts alone (top-k before softmax)"
-          : "; it is the gate of the kind \"\(other.rawValue)\""
-      }
-    }
-    return ""
+    return "multipliers are the \(specification.gateWords) gates in \(rounds) calls"
   }
 
   func gateGradient() throws(Stop) -> String {
-    guard profile.gates != .other else { throw .undecided("the router does not say what its gates are") }
+    guard specification.gate != nil else { throw .undecided("the router does not say what its gates are") }
     for _ in 0..<rounds {
-      let call = randomCall()
-      let answer = try ask(call)
-      let choice = answer.choice[0]
-      guard let gates = gates(call, token: 0, choice: choice) else { continue }
-      let expected = gradient(of: gates, call, token: 0)
-      let found = gradient(answer)[0]
-      let scale = gradientScale(call, token: 0, choice: choice)
-      if agree(found, expected, scale: scale) { continue }
-      let ratio = dot(found, expected) / dot(expected, expected)
-      let isMultiple = ratio.magnitude > 1e-6 && agree(found, expected.map { ratio * $0 }, scale: scale)
-      let factor = isMultiple ? ", \(Words.number(ratio)) times what it should be" : ""
-      throw .refuted(
-        "\(Words.call(call)), choice \(Words.list(choice)): the gradient is \(Words.list(found)), that of "
-          + "\(profile.gates.rawValue) gates \(Words.list(expected))\(factor)")
+      let call = randomBatch()
+      try require([.gradient], of: try ask(call), to: call)
     }
-    return "gradients are those of \(profile.gates.rawValue) gates in \(rounds) calls"
+    return "gradients are those of \(specification.gateWords) gates in \(rounds) calls"
   }
 }
 
 // MARK: - Experts in another order
 
 extension LintSession {
-  /// The same call with other draws, but the same jitter.
+  /// The experts in another order: groups change places as a whole and within, null experts stay.
+  private func randomOrder() -> [Int] {
+    let real = profile.experts - (specification.nullExperts?.count ?? 0)
+    let size = specification.groups.map { profile.experts / $0.count } ?? real
+    var generator = self.generator
+    defer { self.generator = generator }
+    guard specification.nullExperts == nil || specification.groups == nil, real > 1 else {
+      return Array(0..<profile.experts)
+    }
+    while true {
+      var groups = stride(from: 0, to: real, by: size).map { Array($0..<min($0 + size, real)) }
+      if groups.count > 1 { groups.shuffle(using: &generator) }
+      for k in groups.indices { groups[k].shuffle(using: &generator) }
+      let order = groups.flatMap(\.self) + Array(real..<profile.experts)
+      if order != Array(0..<profile.experts) { return order }
+    }
+  }
+
+  /// The same call with other draws, but the same noise.
   private func drawing(_ call: RouterCall) -> RouterCall {
-    let kept = profile.jitter == .none ? 0 : profile.experts
     var drawn = call
+    let kept = specification.noise?.kind.takesUniforms == true ? profile.experts : 0
     drawn.uniforms = [Array(call.uniforms[0].prefix(kept)) + draws().dropFirst(kept)]
+    if profile.normals > profile.experts {
+      drawn.normals = [Array(call.normals?[0].prefix(profile.experts) ?? []) + normals().dropFirst(profile.experts)]
+    }
     return drawn
   }
 
@@ -198,11 +171,20 @@ extension LintSession {
   /// block of jitter. As the block where these begin, and the draws between two of them.
   private static let layouts: [(first: Int, coins: Int)?] = [(0, 0), (0, 1), (1, 1)]
 
-  /// The call whose expert k is what `order[k]` was. Draws move along where a layout says that they belong to experts.
+  /// The call whose expert k is what `order[k]` was, with all that belongs to experts. Draws move along where a layout says
+  /// that they do.
   private func permuted(_ call: RouterCall, _ order: [Int], _ layout: (first: Int, coins: Int)) -> RouterCall {
     var permuted = call
-    permuted.logits = [order.map { call.logits[0][$0] }]
-    permuted.expertOutputs = [order.map { call.expertOutputs[0][$0] }]
+    func move<Entry>(_ row: [Entry]) -> [Entry] { order.map { row[$0] } }
+    permuted.logits = call.logits.map(move)
+    permuted.expertOutputs = call.expertOutputs.map(move)
+    permuted.normals = call.normals.map { $0.map { move(Array($0.prefix(order.count))) + $0.dropFirst(order.count) } }
+    permuted.noiseLogits = call.noiseLogits.map { $0.map(move) }
+    permuted.bias = call.bias.map(move)
+    permuted.expertScales = call.expertScales.map(move)
+    permuted.functions = call.functions.map(move)
+    permuted.globalCounts = call.globalCounts.map(move)
+    permuted.choice = call.choice.map { $0.map { $0.map { order.firstIndex(of: $0) ?? $0 } } }
     let starts = [0] + stride(from: layout.first * order.count, to: profile.uniforms, by: order.count + layout.coins)
     for start in starts where start + order.count <= profile.uniforms {
       for (k, i) in order.enumerated() { permuted.uniforms[0][start + k] = call.uniforms[0][start + i] }
@@ -215,6 +197,4 @@ extension LintSession {
     permuted.choice[0].map { order[$0] } == plain.choice[0]
       && agree(permuted.multipliers[0], plain.multipliers[0], scale: 1)
   }
-
-  private func dot(_ a: [Double], _ b: [Double]) -> Double { zip(a, b).reduce(0) { $0 + $1.0 * $1.1 } }
 }

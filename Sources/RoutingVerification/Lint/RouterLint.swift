@@ -1,3 +1,4 @@
+import RouterSpecifications
 import RoutingCore
 
 /// The battery: holds a foreign router to the checks of ``LintCheck``, one after the other.
@@ -58,7 +59,7 @@ public struct RouterLint: Sendable {
       switch error {
       case .failure(let failure):
         throw RouterFailure("\(check.rawValue), call \(session.calls): \(failure.description)")
-      case .refuted(let words): (verdict, detail) = (.refuted, words)
+      case .refuted(let words): (verdict, detail) = (.refuted, "call \(session.calls): \(words)")
       case .undecided(let words): (verdict, detail) = (.undecided, words)
       case .notApplicable(let words): (verdict, detail) = (nil, words)
       }
@@ -71,7 +72,7 @@ extension LintCheck {
   /// Whether it compares one answer with another, which says nothing where answers do not repeat.
   var comparesAnswers: Bool {
     switch self {
-    case .gradientEntries, .tokenIndependence, .shiftInvariance, .evaluationMode: true
+    case .gradientEntries, .tokenIndependence, .shiftInvariance, .evaluationMode, .microBatches, .causality: true
     default: false
     }
   }
@@ -96,6 +97,17 @@ extension LintSession {
     case .tokenIndependence: try tokenIndependence()
     case .shiftInvariance: try shiftInvariance()
     case .evaluationMode: try evaluationMode()
+    case .selection: try selection()
+    case .tinyGates: try tinyGates()
+    case .biasPrecision: try biasPrecision()
+    case .replay: try replay()
+    case .auxiliaryGradient: try auxiliaryGradient()
+    case .microBatches: try microBatches()
+    case .capacityPriority: try capacityPriority()
+    case .causality: try causality()
+    case .noiseGradient: try noiseGradient()
+    case .application: try application()
+    case .biasUpdate: try biasUpdate()
     }
   }
 
@@ -113,7 +125,7 @@ extension LintSession {
         return "token \(t)'s multipliers are \(Words.list(a.multipliers[t])) and \(Words.list(b.multipliers[t]))"
       }
       guard gradientsToo, let left = a.gradient, let right = b.gradient else { continue }
-      if !agree(left[t], right[t], scale: gradientScale(call, token: t, choice: a.choice[t])) {
+      if !agree(left[t], right[t], scale: gradientScale(call, a, token: t)) {
         return "token \(t)'s gradients are \(Words.list(left[t])) and \(Words.list(right[t]))"
       }
     }

@@ -1,3 +1,4 @@
+import RouterSpecifications
 import RoutingVerification
 import Testing
 import _PlantedRouters
@@ -25,7 +26,7 @@ struct RouterLintTests {
   func soundRoutersPassWithAnyNumberOfExperts(experts: Int) throws {
     for family in PlantedRouter.families where family.topK <= experts {
       var profile = family
-      profile.experts = experts
+      profile.specification.experts = experts
       let added = family.uniforms - family.experts * (family.uniforms / family.experts)
       profile.uniforms = family.uniforms / family.experts * experts + added
       let result = try RouterLint(seed: TestSeed.value).run(on: ReferenceRouter(profile))

@@ -1,0 +1,200 @@
+import CStandardLibrary
+import RoutingCore
+
+// Gates, capacity and the layer's output.
+
+extension RouterEvaluation {
+  /// The multipliers of the experts A that a token is to go to.
+  ///
+  /// - Parameters:
+  ///   - chosen: A, in order of choice.
+  ///   - kept: whether capacity keeps each of them.
+  /// - Returns: the multipliers, shaped like A; the pullback is to the logits of the gates.
+  func multipliers(_ t: Int, _ chosen: [Int], kept: [Bool]) -> Differentiated {
+    guard let gate = specification.gate else {
+      return Differentiated(values: chosen.map { _ in .nan }) { _ in tokens[t].gateLogits.map { _ in 0 } }
+    }
+    let raw = gates(gate, t, chosen)
+    let isNormalized =
+      (gate.isNormalized && mistake != .normalizationMissing) || (!gate.isNormalized && mistake == .normalizationAdded)
+    let factors = chosen.enumerated().map { place, expert in
+      var factor = gate.scale
+      if mistake == .scaleMissing || mistake == .scaleBeforeNormalization && isNormalized { factor = 1 }
+      if mistake == .scaleSquared { factor *= gate.scale }
+      if gate.hasExpertScales, let scales = call.expertScales, mistake != .expertScalesMissing {
+        factor *= scales[mistake == .expertScalesByPlace ? place : expert]
+      }
+      return factor
+    }
+    let counted = kept.map { $0 || gate.sumsOverKept == (mistake == .normalizationOverOthers) }
+    let sum = zip(raw.values, counted).reduce(0) { $1.1 ? $0 + $1.0 : $0 } + gate.epsilon
+    let floor = mistake == .floorMissing ? 0 : gate.floor
+    let divisor = isNormalized ? max(sum, floor) : 1
+    let movesDivisor = isNormalized && sum > floor && mistake != .normalizationDetached
+    return Differentiated(values: raw.values.indices.map { raw.values[$0] * factors[$0] / divisor }) { v in
+      var gradient = v.indices.map { v[$0] * factors[$0] / divisor }
+      if movesDivisor {
+        let mean = v.indices.reduce(0) { $0 + v[$1] * factors[$1] * raw.values[$1] } / (divisor * divisor)
+        for place in gradient.indices where counted[place] { gradient[place] -= mean }
+      }
+      return raw.pullback(gradient)
+    }
+  }
+
+  /// h of the chosen experts.
+  private func gates(_ gate: RouterSpecification.Gate, _ t: Int, _ chosen: [Int]) -> Differentiated {
+    let token = tokens[t]
+    let n = token.gateLogits.count
+    func spread(_ v: [Double]) -> [Double] {
+      var full = [Double](repeating: 0, count: n)
+      for (place, expert) in chosen.enumerated() where !isZeroed(t, expert) { full[expert] += v[place] }
+      return full
+    }
+    func gathered(_ all: Differentiated) -> Differentiated {
+      Differentiated(values: chosen.map { isZeroed(t, $0) ? 0 : all.values[$0] }) { all.pullback(spread($0)) }
+    }
+    var source = gate.source
+    if mistake == .softmaxOverChosen { source = .softmaxOverChosen }
+    if mistake == .softmaxOverAll { return gathered(softmax(token.gateLogits, over: token.open)) }
+    if mistake == .biasInGate || mistake == .biasTakenOffAgain, let bias = call.bias, source == .score {
+      return gathered(biased(token, bias))
+    }
+    switch source {
+    case .score: return gathered(token.scores)
+    case .softmaxOverChosen: return gathered(softmax(token.gateLogits, over: chosen))
+    case .sigmoidOfLogit:
+      return gathered(RouterSpecification.Score(.sigmoid).values(token.gateLogits, open: token.open))
+    case .sequential: return sequential(token, chosen)
+    case .subsetMarginal: return gathered(marginals(token, chosen.count))
+    case .one: return Differentiated(values: chosen.map { _ in 1 }) { _ in [Double](repeating: 0, count: n) }
+    }
+  }
+
+  /// Scores into which the selection bias has got.
+  private func biased(_ token: Token, _ bias: [Double]) -> Differentiated {
+    let values = token.scores.values.indices.map { i in
+      mistake == .biasInGate
+        ? token.scores.values[i] + bias[i]
+        : Double((Float(token.scores.values[i]) + Float(bias[i])) - Float(bias[i]))
+    }
+    return Differentiated(values: values, pullback: token.scores.pullback)
+  }
+
+  /// The softmax of each draw over the experts left.
+  private func sequential(_ token: Token, _ chosen: [Int]) -> Differentiated {
+    let finite = token.gateLogits.indices.filter { token.gateLogits[$0] > -.infinity }
+    let logits = finite.map { token.gateLogits[$0] }
+    let draws = chosen.indices.map { place in
+      let excluded = place == 0 ? nil : finite.firstIndex(of: chosen[0])
+      let kept = specification.mask.support(of: logits, excluding: excluded).map { finite[$0] }
+      return softmax(token.gateLogits, over: kept)
+    }
+    return Differentiated(values: chosen.indices.map { draws[$0].values[chosen[$0]] }) { v in
+      var gradient = [Double](repeating: 0, count: token.gateLogits.count)
+      for place in v.indices {
+        var one = [Double](repeating: 0, count: gradient.count)
+        one[chosen[place]] = v[place]
+        for (k, entry) in draws[place].pullback(one).enumerated() { gradient[k] += entry }
+      }
+      return gradient
+    }
+  }
+
+  /// The probabilities of being in a random subset of odds `s/(1 − s)`.
+  private func marginals(_ token: Token, _ count: Int) -> Differentiated {
+    let tau = score.temperature
+    let n = token.gateLogits.count
+    let open = token.open
+    let x = open.map { token.gateLogits[$0] / tau }
+    let isSoftmax = score.function == .softmax
+    let top = x.max() ?? 0
+    let weights = x.map { exp($0 - top) }
+    // Σ_{l ≠ i} e^{x_l}, summed and not subtracted.
+    let others = isSoftmax ? SubsetMarginals.sumsWithoutOne(weights) : weights
+    let odds = isSoftmax ? x.indices.map { x[$0] - top - log(others[$0]) } : x
+    let marginals = SubsetMarginals(logits: odds, count: min(count, open.count)).marginals
+    var values = [Double](repeating: 0, count: n)
+    for (place, i) in open.enumerated() { values[i] = marginals.values[place] }
+    let isDetached = mistake == .complementDetached
+    return Differentiated(values: values) { v in
+      let u = marginals.pullback(open.map { v[$0] })
+      var gradient = [Double](repeating: 0, count: n)
+      let sum = u.reduce(0, +)
+      let scaled = isDetached ? 0 : zip(u, others).reduce(0) { $0 + $1.0 / $1.1 }
+      let total = weights.reduce(0, +)
+      for (place, i) in open.enumerated() {
+        if isSoftmax {
+          let leaving =
+            isDetached ? weights[place] / total * sum : weights[place] * (scaled - u[place] / others[place])
+          gradient[i] = (u[place] - leaving) / tau
+        } else {
+          gradient[i] = u[place] * (isDetached ? sigmoid(-x[place]) : 1) / tau
+        }
+      }
+      return gradient
+    }
+  }
+
+  /// Whether each chosen expert has room for the token.
+  func kept(_ chosen: [[Int]]) -> [[Bool]] {
+    var kept = chosen.map { $0.map { _ in true } }
+    guard let capacity = specification.capacity, mistake != .capacityIgnored else { return kept }
+    let change = mistake == .capacityOneMore ? 1 : mistake == .capacityOneFewer ? -1 : 0
+    let limit = capacity.limit + change
+    if mistake == .capacityByScatteredLogits { return keptOfScattered(chosen, limit) }
+    let gates = chosen.indices.map { multipliers($0, chosen[$0], kept: kept[$0]).values }
+    var load = [Int](repeating: 0, count: specification.experts)
+    for (t, place) in order(chosen, gates, capacity.priority) {
+      let expert = chosen[t][place]
+      if load[expert] < limit { load[expert] += 1 } else { kept[t][place] = false }
+    }
+    return kept
+  }
+
+  private func order(
+    _ chosen: [[Int]], _ gates: [[Double]], _ declared: RouterSpecification.Capacity.Priority
+  ) -> [(token: Int, place: Int)] {
+    let places = chosen.indices.flatMap { t in chosen[t].indices.map { (token: t, place: $0) } }
+    let priority: RouterSpecification.Capacity.Priority =
+      switch mistake {
+      case .priorityByPosition: .position
+      case .priorityByRank: .rank
+      case .priorityByScore: .score
+      default: declared
+      }
+    switch priority {
+    case .position: return places
+    case .rank: return places.sorted { ($0.place, $0.token) < ($1.place, $1.token) }
+    case .score:
+      return places.sorted { a, b in
+        let (x, y) = (gates[a.token][a.place], gates[b.token][b.place])
+        return x != y ? x > y : (a.token, a.place) < (b.token, b.place)
+      }
+    }
+  }
+
+  /// Each expert keeps the tokens of its largest logits, those not chosen counting as 0.
+  private func keptOfScattered(_ chosen: [[Int]], _ limit: Int) -> [[Bool]] {
+    let best = (0..<specification.experts).map { i in
+      Set(
+        Self.largest(
+          chosen.indices.map { chosen[$0].contains(i) ? tokens[$0].logits[i] : 0 }, limit))
+    }
+    return chosen.indices.map { t in chosen[t].map { best[$0].contains(t) } }
+  }
+}
+
+extension SubsetMarginals {
+  /// The sum of all entries but one, for each.
+  static func sumsWithoutOne(_ values: [Double]) -> [Double] {
+    var before = [0.0]
+    for value in values { before.append(before[before.count - 1] + value) }
+    var after = 0.0
+    var sums = [Double](repeating: 0, count: values.count)
+    for i in values.indices.reversed() {
+      sums[i] = before[i] + after
+      after += values[i]
+    }
+    return sums
+  }
+}

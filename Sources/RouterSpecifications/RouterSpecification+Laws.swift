@@ -1,0 +1,49 @@
+// What follows from a specification for every router of it.
+
+extension RouterSpecification {
+  /// Whether multipliers, given choice and mask, stay where a constant is added to all logits; nil where the gate is not stated.
+  ///
+  /// Their gradient then has no component along (1, …, 1).
+  public var hasShiftInvariantGates: Bool? {
+    guard let gate else { return nil }
+    switch gate.source {
+    case .score: return score.function == .softmax
+    case .softmaxOverChosen, .sequential, .one: return true
+    case .subsetMarginal: return true
+    case .sigmoidOfLogit: return false
+    }
+  }
+
+  /// Whether a constant that is added to all logits leaves the choice alone.
+  public var hasShiftInvariantChoice: Bool {
+    guard mask == .none else { return false }
+    if case .threshold = selection, key == .logits { return false }
+    return key == .logits || score.function == .softmax
+  }
+
+  /// Whether the noise is lost by a shift: a factor on the logits.
+  public var hasMultiplicativeNoise: Bool { noise?.kind == .uniform || noise?.kind == .uniformInput }
+
+  /// A word or two for the gates: `softmax`, `normalized sigmoid`.
+  public var gateWords: String {
+    guard let gate else { return "other" }
+    switch gate.source {
+    case .score: return (gate.isNormalized ? "normalized " : "") + score.function.rawValue
+    case .softmaxOverChosen: return "renormalized"
+    default: return gate.source.rawValue
+    }
+  }
+
+  /// The chosen experts of a token in a word: `top-8`.
+  public var choiceWords: String {
+    switch selection {
+    case .topK(let k): "top-\(k)"
+    case .topP(let mass, let k): "top-p \(mass), at most \(k)"
+    case .threshold(let above, _): "above \(above)"
+    case .expertChoice(let c): "expert choice of \(c)"
+    case .sampled(let k): "sampled top-\(k)"
+    case .forced(let k): "forced \(k)"
+    case .unstated(let k, _, _): "top-\(k)"
+    }
+  }
+}

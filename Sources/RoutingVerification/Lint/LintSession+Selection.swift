@@ -1,0 +1,194 @@
+import RouterSpecifications
+import RoutingCore
+
+// The checks on the choice: keys, bias, groups, forced choices, capacity.
+
+extension LintSession {
+  /// Calls on which biases, groups and thresholds decide, each with what is special about it.
+  private func selectionCalls() -> [(name: String, call: RouterCall)] {
+    var calls: [(String, RouterCall)] = []
+    for _ in 0..<8 { calls.append(("random logits", randomBatch())) }
+    if specification.hasSelectionBias {
+      for _ in 0..<4 {
+        var call = randomBatch()
+        call.bias = randomBias(atMost: 4)
+        calls.append(("a bias of up to 4", call))
+      }
+      for _ in 0..<4 {
+        var call = randomBatch()
+        call.bias = randomBias(atMost: 1).map { $0 - 3 }
+        calls.append(("a bias around −3, so that all keys are negative", call))
+      }
+    }
+    for shift in [-6.0, 3] where specification.score.function != .softmax || specification.key == .logits {
+      var call = randomBatch()
+      call.logits = call.logits.map { $0.map { $0 + shift } }
+      calls.append(("logits around \(Words.number(shift))", call))
+    }
+    return calls
+  }
+
+  func selection() throws(Stop) -> String {
+    switch specification.selection {
+    case .forced: throw .notApplicable("its choice is in the call; see \"replay\"")
+    case .unstated:
+      guard specification.gate != nil else { throw .undecided("the router does not say how it chooses") }
+      throw .notApplicable("it declares a choice by another rule")
+    default: break
+    }
+    var compared = 0
+    for (name, training) in selectionCalls() {
+      var call = training
+      if reference.wanted(by: call) == nil { call.mode = .eval }  // what is drawn in training is the largest key here
+      guard reference.margin(of: call) > leastMargin, let own = reference.answer(to: call) else { continue }
+      compared += 1
+      let answer = try ask(call)
+      if let difference = comparison.difference(answer, from: own, to: call, in: [.choice]) {
+        throw .refuted("\(name): \(describe(call, difference.token ?? 0)): \(difference)\(resemblance(answer, call))")
+      }
+    }
+    guard compared > 0 else { throw .undecided("no call was clear enough for rounding to leave it alone") }
+    return "the choice is that of the keys in \(compared) calls"
+  }
+
+  /// A token's logits, and what else its choice depends on.
+  private func describe(_ call: RouterCall, _ t: Int) -> String {
+    var words = "logits \(Words.list(call.logits[t]))"
+    if let bias = call.bias { words += ", bias \(Words.list(bias))" }
+    return words
+  }
+
+  func tinyGates() throws(Stop) -> String {
+    guard specification.hasSelectionBias, specification.gate?.source == .score, specification.key == .score,
+      specification.score.function != .relu, specification.score.function != .identity
+    else { throw .notApplicable("no bias chooses experts of tiny scores") }
+    guard case .topK(let k) = specification.selection, k < profile.experts else {
+      throw .notApplicable("no bias chooses experts of tiny scores")
+    }
+    let strict = AnswerComparison(of: specification, tolerance: profile.tolerance, isStrict: true)
+    for depth in [8.0, 12, 16] {
+      var call = randomCall()
+      var bias = randomBias(atMost: 0.25)
+      for i in 0..<k {
+        call.logits[0][i] = -depth - Double(i) / 4
+        bias[i] += 8
+      }
+      call.bias = bias
+      let answer = try ask(call)
+      try require([.multipliers], of: answer, to: call, by: strict, "scores of e^−\(Int(depth)) under a bias of 8")
+    }
+    return "multipliers of experts that a bias of 8 chose keep their digits at scores down to e^−16"
+  }
+
+  func biasPrecision() throws(Stop) -> String {
+    guard specification.hasSelectionBias else { throw .notApplicable("the router declares no selection bias") }
+    guard reference.wanted(by: randomBatch()) != nil else { throw .notApplicable("its choice is not the largest keys") }
+    var compared = 0
+    for _ in 0..<8 {
+      var call = randomBatch()
+      call.logits = call.logits.map { _ in [Double](repeating: 0.5, count: profile.experts) }
+      var ranks = Array(0..<profile.experts)
+      var generator = self.generator
+      ranks.shuffle(using: &generator)
+      self.generator = generator
+      call.bias = ranks.map { 1 + Double($0) / 1024 }
+      guard reference.margin(of: call) > leastMargin, let own = reference.answer(to: call) else { continue }
+      compared += 1
+      let answer = try ask(call)
+      if let difference = comparison.difference(answer, from: own, to: call, in: [.choice]) {
+        throw .refuted(
+          "equal logits, bias \(Words.list(call.bias ?? [])) in steps of 2⁻¹⁰: \(difference)\(resemblance(answer, call))")
+      }
+    }
+    guard compared > 0 else { throw .notApplicable("equal logits do not leave the choice to the bias") }
+    return "biases 2⁻¹⁰ apart decide in \(compared) calls"
+  }
+
+  func replay() throws(Stop) -> String {
+    let isForced: Bool
+    if case .forced = specification.selection { isForced = true } else { isForced = false }
+    guard specification.replays || isForced else { throw .notApplicable("the router does not declare that it replays") }
+    for _ in 0..<rounds {
+      var call = randomBatch()
+      call.choice = randomChoice(call.tokens)
+      let forced = call.choice ?? []
+      let answer = try ask(call)
+      for t in forced.indices where Set(answer.choice[t]) != Set(forced[t]) {
+        throw .refuted(
+          "\(Words.call(call)), choice \(Words.list(forced[t])) to be replayed: token \(t) goes to "
+            + "\(Words.list(answer.choice[t])), expected \(Words.list(forced[t]))\(resemblance(answer, call))")
+      }
+      try require([.multipliers, .gradient], of: answer, to: call, "a replayed choice")
+    }
+    return "\(rounds) choices replayed with the multipliers and the gradient of the logits given"
+  }
+
+  func capacityPriority() throws(Stop) -> String {
+    guard let capacity = specification.capacity else { throw .notApplicable("the router declares no capacity") }
+    guard reference.wanted(by: randomBatch()) != nil else {
+      throw .notApplicable("what tokens want is drawn, and not reported")
+    }
+    var compared = 0
+    for round in 0..<6 {
+      var call = randomCall(tokens: 2 * capacity.limit + 2)
+      let favourite = randomChoice(1)[0][0]
+      for t in 0..<call.tokens where t % 2 == 0 { call.logits[t][favourite] += 3 }
+      if round % 2 == 1 { call.logits = call.logits.map { $0.map { $0 - 6 } } }
+      guard reference.margin(of: call) > leastMargin, let wanted = reference.wanted(by: call),
+        let own = reference.answer(to: call)
+      else { continue }
+      compared += 1
+      let answer = try ask(call)
+      var load = [Int](repeating: 0, count: profile.experts)
+      for expert in answer.choice.joined() { load[expert] += 1 }
+      for t in wanted.indices {
+        guard let expert = wanted[t].first(where: { !answer.choice[t].contains($0) && load[$0] < capacity.limit }) else {
+          continue
+        }
+        throw .refuted(
+          "\(call.tokens) tokens, \(Words.call(call)): token \(t) is turned away by expert \(expert), which takes "
+            + "\(load[expert]) of \(capacity.limit)\(resemblance(answer, call))")
+      }
+      if let difference = comparison.difference(answer, from: own, to: call, in: [.choice]) {
+        throw .refuted(
+          "\(call.tokens) tokens, \(Words.call(call)), served by \(capacity.priority.rawValue): "
+            + "\(difference)\(resemblance(answer, call))")
+      }
+    }
+    guard compared > 0 else { throw .undecided("no call was clear enough for rounding to leave it alone") }
+    return "served by \(capacity.priority.rawValue), and nobody turned away while there was room, in \(compared) batches"
+  }
+
+  func causality() throws(Stop) -> String {
+    if specification.selection.isJoint {
+      throw .notApplicable("tokens compete for experts: routes depend on later tokens by definition, and cannot be decoded")
+    }
+    if let priority = specification.capacity?.priority, priority != .position {
+      throw .notApplicable("served by \(priority.rawValue), a token may be turned away for a later one by definition")
+    }
+    for _ in 0..<4 {
+      let call = randomCall(tokens: 4 + (specification.capacity?.limit ?? 0))
+      let other = randomCall(tokens: call.tokens)
+      let half = call.tokens / 2
+      var changed = call
+      for t in half..<call.tokens {
+        changed.logits[t] = other.logits[t]
+        changed.expertOutputs[t] = other.expertOutputs[t]
+        changed.upstream[t] = other.upstream[t]
+      }
+      let answers = (try ask(call), try ask(changed))
+      for t in 0..<half {
+        let single = call.selecting([t])
+        func row(_ answer: RouterAnswer) -> RouterAnswer {
+          RouterAnswer(
+            choice: [answer.choice[t]], multipliers: [answer.multipliers[t]], gradient: [gradient(answer)[t]])
+        }
+        if let difference = difference(row(answers.0), row(answers.1), to: single) {
+          throw .refuted(
+            "\(Words.call(call)), and with other tokens from \(half) on: of token \(t), \(difference)")
+        }
+      }
+    }
+    return "4 batches whose first half did not depend on the second"
+  }
+}
