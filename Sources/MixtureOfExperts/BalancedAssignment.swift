@@ -12,11 +12,11 @@
 /// (`--disable-default-traits`); without it ``solve(_:tokens:experts:)`` throws.
 ///
 /// *Source*: arXiv 2103.16716, section 3; D. R. Fulkerson, J. SIAM 9 (1961), 18–27.
-public enum BalancedAssignment {
+package enum BalancedAssignment {
   /// The expert of each token.
   ///
   /// - Parameter logits: finite, row-major `[tokens, experts]`.
-  public static func solve(_ logits: [Double], tokens: Int, experts: Int) throws(LayerError) -> [Int] {
+  package static func solve(_ logits: [Double], tokens: Int, experts: Int) throws(LayerError) -> [Int] {
     precondition(logits.count == tokens * experts, "\(logits.count) logits are not \(tokens)×\(experts)")
     var choices = [Int32](repeating: 0, count: tokens)
     try solve(logits, tokens: tokens, experts: experts, choices: &choices)

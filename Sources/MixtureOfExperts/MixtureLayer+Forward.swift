@@ -15,7 +15,7 @@ extension MixtureLayer {
   @specialized(where Scalar == Float)
   @specialized(where Scalar == Double)
   @discardableResult
-  public func forward(
+  package func forward(
     _ input: UnsafePointer<Scalar>, tokens: Int, parameters: LayerParameters<Scalar>,
     workspace: LayerWorkspace<Scalar>, randomness: LayerRandomness?, threads: Int = 1
   ) throws(LayerError) -> AuxiliaryLosses {

@@ -3,7 +3,7 @@ import MixtureOfExperts
 
 /// A model that a run can train: what a step does is a function of seed and step alone, so that a run goes on from parameters,
 /// optimiser state, ``state`` and the number of the next step.
-public protocol TrainableModel: AnyObject {
+package protocol TrainableModel: AnyObject {
   /// The parameters in an order that stays, each with its gradient.
   var parameters: [TrainableParameter] { get }
   /// What else has to be kept from step to step: the stand-ins of `default-moe`.
@@ -19,9 +19,9 @@ public protocol TrainableModel: AnyObject {
 }
 
 extension TrainableModel {
-  public var state: [(name: String, tensor: Tensor<Float>)] { [] }
-  public var routing: [RoutingFigures] { [] }
-  public func auditRouter(threads: Int) throws(LayerError) -> RouterAudit? { nil }
+  package var state: [(name: String, tensor: Tensor<Float>)] { [] }
+  package var routing: [RoutingFigures] { [] }
+  package func auditRouter(threads: Int) throws(LayerError) -> RouterAudit? { nil }
 }
 
 /// The exact moments of a router's gradient, over all its weights together, against the exact gradient of the expected loss.
@@ -37,18 +37,18 @@ public struct RouterAudit: Sendable, Equatable {
 }
 
 /// A parameter of a model.
-public struct TrainableParameter: Sendable {
+package struct TrainableParameter: Sendable {
   /// The name in checkpoints.
-  public var name: String
+  package var name: String
   /// Its value.
-  public var value: Tensor<Float>
+  package var value: Tensor<Float>
   /// Room for its gradient.
-  public var gradient: Tensor<Float>
+  package var gradient: Tensor<Float>
   /// What its learning rate is multiplied by.
-  public var rate: Double
+  package var rate: Double
 
   /// Names a parameter.
-  public init(name: String, value: Tensor<Float>, gradient: Tensor<Float>, rate: Double = 1) {
+  package init(name: String, value: Tensor<Float>, gradient: Tensor<Float>, rate: Double = 1) {
     self.name = name
     self.value = value
     self.gradient = gradient
@@ -57,15 +57,15 @@ public struct TrainableParameter: Sendable {
 }
 
 /// What a training step reports.
-public struct StepResult: Sendable, Equatable {
+package struct StepResult: Sendable, Equatable {
   /// The loss that is minimised, without the auxiliary losses.
-  public var loss: Double
+  package var loss: Double
   /// The auxiliary losses.
-  public var auxiliary: Double
+  package var auxiliary: Double
   /// The number of things that the loss is the mean of.
-  public var count: Int
+  package var count: Int
 
-  public init(loss: Double, auxiliary: Double, count: Int) {
+  package init(loss: Double, auxiliary: Double, count: Int) {
     self.loss = loss
     self.auxiliary = auxiliary
     self.count = count

@@ -6,13 +6,13 @@ import RoutingEstimators
 /// whether ω is learned.
 public struct TrainingRouter: Sendable {
   /// The name.
-  public let id: String
+  package let id: String
   /// The parameters in effect.
-  public let values: ParameterValues
+  package let values: ParameterValues
   /// Whether the layer's scale ω is learned.
-  public let scale: Bool
+  package let scale: Bool
   /// What the layer does.
-  public let tokenRouter: any TokenRouter
+  package let tokenRouter: any TokenRouter
   /// What the layer is told of the experts that were not chosen; nil for routers that need nothing.
   let contrast: Contrast?
   /// The rank of the students, if there are any.
@@ -192,7 +192,7 @@ extension TrainingRouter {
   public static var ids: [String] { kinds.map(\.id) }
 
   /// A router's parameters.
-  public static func declarations(of id: String) -> [ParameterDeclaration] {
+  package static func declarations(of id: String) -> [ParameterDeclaration] {
     kinds.first { $0.id == id }.map { $0.parameters + [omega] } ?? []
   }
 
@@ -224,7 +224,7 @@ extension TrainingRouter {
   }
 
   /// The routers of a comma-separated list, in which a comma followed by `key=` continues the parameters.
-  public static func routers(list: String) throws(InvalidEstimator) -> [TrainingRouter] {
+  package static func routers(list: String) throws(InvalidEstimator) -> [TrainingRouter] {
     var routers: [TrainingRouter] = []
     for text in Specification.split(list) { routers.append(try TrainingRouter(text)) }
     return routers

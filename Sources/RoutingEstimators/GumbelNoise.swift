@@ -6,26 +6,20 @@ import RoutingCore
 /// With Γ iid Gumbel, `D = argmax(θ + Γ)` and `p = softmax((θ + Γ)/τ)` a sample is `(1/τ) J(p) ∂F/∂D(I_D)`; on a mixture,
 /// where `F(D) = G(Σ_i D_i π_i f_i)`, the gating sample `c_D (I_D − π)` comes on top, so that the target is the expected loss.
 /// What is known about its moments (`RoutingExpectations`) holds for every conforming type.
-public protocol StraightThroughGumbel: SamplingEstimator {
+package protocol StraightThroughGumbel: SamplingEstimator {
   /// τ.
   var temperature: Double { get }
   /// K; 1 for the plain estimator.
   var conditionalSamples: Int { get }
 }
 
-extension StraightThroughGumbel {
-  public func bounds(on problem: RoutedProblem) throws(Unavailable) -> SampleBounds {
-    try SampleBounds(of: self, on: problem)
-  }
-}
-
 extension RandomNumberGenerator {
   /// A draw from the exponential distribution of rate 1: positive and finite, from 1e-16 to 37, whatever the generator
   /// gives.
-  public mutating func nextExponential() -> Double { -log(nextOpenUnit()) }
+  package mutating func nextExponential() -> Double { -log(nextOpenUnit()) }
 
   /// A draw from the Gumbel distribution: finite, from −3.6 to 37.
-  public mutating func nextGumbel() -> Double { -log(nextExponential()) }
+  package mutating func nextGumbel() -> Double { -log(nextExponential()) }
 }
 
 extension RoutedProblem {
@@ -33,7 +27,7 @@ extension RoutedProblem {
   ///
   /// *Numerics*: `log π_* = log1p(−(1 − π_*))` at the argmax, the others lie `θ_* − θ_i` below it. The absolute error is an ulp
   /// of the difference. A difference beyond Float64 counts as its largest number.
-  public func logProbabilities() -> [Double] {
+  package func logProbabilities() -> [Double] {
     var logarithms = [Double](repeating: -.infinity, count: experts)
     let top = distribution.argmax
     let largest = log1p(-distribution.complements[top])

@@ -29,7 +29,7 @@ public struct ParameterDeclaration: Sendable {
   }
 
   /// What is expected, for people.
-  public var expectation: String {
+  package var expectation: String {
     switch range {
     case .number: "a finite number"
     case .positive: "a finite number above 0"
@@ -75,7 +75,7 @@ public enum ParameterValue: Sendable, Equatable, CustomStringConvertible {
 /// Parameters by name, in a fixed order.
 public struct ParameterValues: Sendable, Equatable, CustomStringConvertible, ExpressibleByDictionaryLiteral {
   /// Names and values.
-  public private(set) var entries: [(name: String, value: ParameterValue)] = []
+  package private(set) var entries: [(name: String, value: ParameterValue)] = []
 
   /// No values.
   public init() {}
@@ -85,7 +85,7 @@ public struct ParameterValues: Sendable, Equatable, CustomStringConvertible, Exp
   }
 
   /// Whether there are none.
-  public var isEmpty: Bool { entries.isEmpty }
+  package var isEmpty: Bool { entries.isEmpty }
 
   /// The value with a name.
   public subscript(name: String) -> ParameterValue? {

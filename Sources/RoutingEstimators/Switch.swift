@@ -96,7 +96,7 @@ public struct Switch: SamplingEstimator {
 
     /// One run with everything that was drawn: `choice` D, `factors` u (of the logits, or of the router's input) and
     /// `gradient` ĝ, `[experts]`.
-    public func draw(
+    package func draw(
       using generator: inout some RandomNumberGenerator
     ) -> (choice: Int, factors: [Double], gradient: [Double]) {
       if let router {

@@ -3,17 +3,17 @@ import MixtureOfExperts
 import RoutingCore
 
 /// The sizes of the network of ``MixtureTask``.
-public struct MixtureNetworkShape: Sendable, Equatable {
+package struct MixtureNetworkShape: Sendable, Equatable {
   /// N.
-  public var experts = 8
+  package var experts = 8
   /// The width of the trunk.
-  public var width = 32
+  package var width = 32
   /// The hidden units of an expert.
-  public var hidden = 32
+  package var hidden = 32
   /// Whether ω is learned.
-  public var scale = true
+  package var scale = true
 
-  public init(experts: Int = 8, width: Int = 32, hidden: Int = 32, scale: Bool = true) {
+  package init(experts: Int = 8, width: Int = 32, hidden: Int = 32, scale: Bool = true) {
     self.experts = experts
     self.width = width
     self.hidden = hidden

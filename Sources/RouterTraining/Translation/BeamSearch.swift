@@ -3,11 +3,11 @@ import RoutingCore
 import Synchronization
 
 /// A sentence that a model has put out.
-public struct Translation: Sendable, Equatable {
+package struct Translation: Sendable, Equatable {
   /// Without the end.
-  public var tokens: [Int32]
+  package var tokens: [Int32]
   /// `log p/length^α`.
-  public var score: Double
+  package var score: Double
 }
 
 /// Beam search over many sentences.

@@ -18,7 +18,7 @@ public enum ShippedProblems {
 
   /// The few on which an order of accuracy shows: losses that are smooth and no polynomials, for which no
   /// rule is exact.
-  public static func smooth() throws(InvalidFile) -> [FiledProblem] {
+  package static func smooth() throws(InvalidFile) -> [FiledProblem] {
     let names = ["categorical-8-cross-entropy", "mixture-8-log-cosh", "mixture-8-softmax-cross-entropy"]
     return try all().filter { names.contains($0.problem.name ?? "") }
   }

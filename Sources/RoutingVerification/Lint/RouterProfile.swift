@@ -103,7 +103,7 @@ public struct RouterProfile: Sendable, Equatable {
     case float64
 
     /// The unit of rounding, relative.
-    public var epsilon: Double { self == .float32 ? 0x1p-23 : 0x1p-52 }
+    package var epsilon: Double { self == .float32 ? 0x1p-23 : 0x1p-52 }
   }
 
   /// The profile of a deterministic router that takes logits, unless more is said.
@@ -133,10 +133,10 @@ public struct RouterProfile: Sendable, Equatable {
 
   /// Rounding that is forgiven, relative to the quantities compared: 64 units of the declared precision. A softmax, a dot
   /// product and a Jacobian product take a handful each; the smallest planted fault is off by 10⁻².
-  public var tolerance: Double { 64 * precision.epsilon }
+  package var tolerance: Double { 64 * precision.epsilon }
 
   /// Throws if the numbers do not go together.
-  public func validate() throws(InvalidInput) {
+  package func validate() throws(InvalidInput) {
     func require(_ condition: Bool, _ path: String, _ expectation: String) throws(InvalidInput) {
       if !condition { throw InvalidInput(path, expectation) }
     }

@@ -68,7 +68,7 @@ struct VerifyCommand: ParsableCommand {
     let source = path == "-" ? FileSource.standardInput : try FileSource(path)
     let stream = try SampleStream(
       source, name: name, coordinates: routed.experts,
-      reopen: source.isFile ? { () throws(SampleError) in try FileSource(path) } : nil)
+      reopen: source.isFile ? { () throws(Refusal) in try FileSource(path) } : nil)
     let progress = SampleProgress(isShown: !runOptions.quiet)
     let evidence: Evidence
     do {

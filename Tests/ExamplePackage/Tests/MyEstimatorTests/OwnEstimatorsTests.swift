@@ -70,7 +70,7 @@ struct OwnEstimatorsTests {
     #expect(table.contains("Not available: both-slopes (needs a mixture problem)."))
     #expect(table.contains("problems[1]"))
     #expect(report.problems.map { $0.entries.count } == [3, 3])
-    let error = #expect(throws: ReportError.self) {
+    let error = #expect(throws: Refusal.self) {
       try Report([.categorical(pair())], estimators: [HeunPairs()], mask: .paper(threshold: 0.1))
     }
     #expect(error?.description == "problems[0]: a categorical problem takes no mask")
