@@ -19,7 +19,7 @@ extension RandomNumberGenerator {
   package mutating func nextExponential() -> Double { -log(nextOpenUnit()) }
 
   /// A draw from the Gumbel distribution: finite, from −3.6 to 37.
-  package mutating func nextGumbel() -> Double { -log(nextExponential()) }
+  public mutating func nextGumbel() -> Double { -log(nextExponential()) }
 }
 
 extension RoutedProblem {

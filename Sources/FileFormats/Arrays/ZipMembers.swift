@@ -1,5 +1,5 @@
-import RoutingCore
 internal import CZlib
+import RoutingCore
 
 /// The members of a ZIP archive in the order in which they stand, read as a stream: without the directory at its end, which
 /// a pipe does not reach in time.
