@@ -22,7 +22,7 @@ package protocol TokenRouter: Sendable {
   var standInDecay: Double? { get }
   /// Decides over all tokens together, before ``route(_:_:)``; only balanced assignment does.
   func assign(_ logits: UnsafePointer<Double>, tokens: Int, experts: Int, to choices: UnsafeMutablePointer<Int32>)
-    throws(LayerError)
+    throws(Refusal)
   /// Whether ``assign(_:tokens:experts:to:)`` decides.
   var decidesJointly: Bool { get }
   /// Routes a token. Without random numbers: as at evaluation, the most probable expert in full.
@@ -41,14 +41,5 @@ extension TokenRouter {
   package var decidesJointly: Bool { false }
   package func assign(
     _ logits: UnsafePointer<Double>, tokens: Int, experts: Int, to choices: UnsafeMutablePointer<Int32>
-  ) throws(LayerError) {}
-}
-
-/// What can go wrong with a layer that is not the caller's mistake.
-package struct LayerError: Error, Sendable, Equatable, CustomStringConvertible {
-  /// One line.
-  package let description: String
-
-  /// Says what went wrong.
-  package init(_ description: String) { self.description = description }
+  ) throws(Refusal) {}
 }

@@ -1,5 +1,6 @@
 import LayerTensors
 import MixtureOfExperts
+import RoutingCore
 
 /// A model that a run can train: what a step does is a function of seed and step alone, so that a run goes on from parameters,
 /// optimiser state, ``state`` and the number of the next step.
@@ -9,19 +10,19 @@ package protocol TrainableModel: AnyObject {
   /// What else has to be kept from step to step: the stand-ins of `default-moe`.
   var state: [(name: String, tensor: Tensor<Float>)] { get }
   /// Writes the gradients of step `index` (from 0) into ``parameters`` and returns the loss; updates no parameter.
-  func step(_ index: Int, threads: Int) throws(LayerError) -> StepResult
+  func step(_ index: Int, threads: Int) throws(Refusal) -> StepResult
   /// Figures on held-out data, without noise; `loss` is among them if anything is held out.
-  func evaluate(threads: Int) throws(LayerError) -> [String: Double]
+  func evaluate(threads: Int) throws(Refusal) -> [String: Double]
   /// What the routers did in the last evaluation (its last batch), one entry for each layer of experts.
   var routing: [RoutingFigures] { get }
   /// Bias and variance of the router's gradient as it would be in training now, on held-out tokens; nil where its law is not known.
-  func auditRouter(threads: Int) throws(LayerError) -> RouterAudit?
+  func auditRouter(threads: Int) throws(Refusal) -> RouterAudit?
 }
 
 extension TrainableModel {
   package var state: [(name: String, tensor: Tensor<Float>)] { [] }
   package var routing: [RoutingFigures] { [] }
-  package func auditRouter(threads: Int) throws(LayerError) -> RouterAudit? { nil }
+  package func auditRouter(threads: Int) throws(Refusal) -> RouterAudit? { nil }
 }
 
 /// The exact moments of a router's gradient, over all its weights together, against the exact gradient of the expected loss.

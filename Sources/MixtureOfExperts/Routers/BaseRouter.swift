@@ -14,7 +14,7 @@ package struct BaseRouter: TokenRouter {
 
   package func assign(
     _ logits: UnsafePointer<Double>, tokens: Int, experts: Int, to choices: UnsafeMutablePointer<Int32>
-  ) throws(LayerError) {
+  ) throws(Refusal) {
     try BalancedAssignment.solve(logits, tokens: tokens, experts: experts, choices: choices)
   }
 

@@ -1,5 +1,6 @@
 import LayerTensors
 import MixtureOfExperts
+import RoutingCore
 
 /// ``MixtureTask`` and the network that learns it: the model of `routegrad compare`.
 ///
@@ -36,7 +37,7 @@ package final class MixtureModel: TrainableModel {
   }
 
   /// The loss is in the units of ``evaluate(threads:)``; its gradient is that of the loss itself.
-  package func step(_ index: Int, threads: Int) throws(LayerError) -> StepResult {
+  package func step(_ index: Int, threads: Int) throws(Refusal) -> StepResult {
     let count = settings.batch
     let loss = try network.run(
       task.batch(index + 1, tokens: count),
@@ -45,7 +46,7 @@ package final class MixtureModel: TrainableModel {
   }
 
   /// `loss`: the mean squared error divided by the variance of the targets, or the cross-entropy.
-  package func evaluate(threads: Int) throws(LayerError) -> [String: Double] {
+  package func evaluate(threads: Int) throws(Refusal) -> [String: Double] {
     ["loss": try network.run(heldOut, randomness: nil, isTraining: false).loss / unit]
   }
 

@@ -67,7 +67,7 @@ public final class Trainer {
     if metrics.lines.isEmpty { try evaluate(threads: threads) }
     while !metrics.isComplete(plan) {
       if isInterrupted() { return try save() ? .interrupted : .diverged }
-      let result = try layerError { () throws(LayerError) in try model.step(step, threads: threads) }
+      let result = try namingStep { () throws(Refusal) in try model.step(step, threads: threads) }
       guard result.loss.isFinite, result.auxiliary.isFinite else {
         try append(["step": JSONValue(step), "heldOut": .object([])], stopped: .diverged)
         break
@@ -110,7 +110,7 @@ public final class Trainer {
 extension Trainer {
   /// Adds a line about the model as it is.
   private func evaluate(threads: Int, gradientNorm: Double? = nil) throws(Refusal) {
-    let figures = try layerError { () throws(LayerError) in try model.evaluate(threads: threads) }
+    let figures = try namingStep { () throws(Refusal) in try model.evaluate(threads: threads) }
     let count = Double(tally.count)
     var members: [JSONValue.Member] = [
       .init(key: "step", value: JSONValue(step)),
@@ -135,7 +135,7 @@ extension Trainer {
     if !routing.isEmpty { members.append(.init(key: "routers", value: .array(routing.map(\.json)))) }
     // Not at step 0, where nothing depends on the router yet.
     if step > 0, plan.auditEvery != nil, step == plan.steps || plan.isDue(plan.auditEvery, step) {
-      let audit = try layerError { () throws(LayerError) in try model.auditRouter(threads: threads) }
+      let audit = try namingStep { () throws(Refusal) in try model.auditRouter(threads: threads) }
       members.append(.init(key: "audit", value: audit?.json ?? .null))
     }
     tally = LossTally()
@@ -157,11 +157,12 @@ extension Trainer {
     try folder.append(line)
   }
 
-  private func layerError<Result>(_ body: () throws(LayerError) -> Result) throws(Refusal) -> Result {
-    do throws(LayerError) {
+  /// What `body` gives; what is wrong is said of this run and step.
+  private func namingStep<Result>(_ body: () throws(Refusal) -> Result) throws(Refusal) -> Result {
+    do throws(Refusal) {
       return try body()
     } catch {
-      throw Refusal(.wrongData, "\(folder.path): step \(step): \(error)")
+      throw Refusal(error.code, "\(folder.path): step \(step): \(error)")
     }
   }
 }

@@ -78,7 +78,7 @@ package final class SwitchLanguageModel: TrainableModel {
   package var state: [(name: String, tensor: Tensor<Float>)] { network.state }
   package var routing: [RoutingFigures] { network.stack.routing }
 
-  package func step(_ index: Int, threads: Int) throws(LayerError) -> StepResult {
+  package func step(_ index: Int, threads: Int) throws(Refusal) -> StepResult {
     var random = Philox(seed: settings.seed, stream: RandomStream.order | UInt64(index))
     let places = UInt64(trained - settings.context)
     for row in 0..<settings.batch { take(Int(random.next(upperBound: places)), row: row) }
@@ -93,7 +93,7 @@ package final class SwitchLanguageModel: TrainableModel {
   ///   - targets: what follows each, `[batch, context]`.
   package func step(
     _ index: Int, tokens: [Int32], targets: [Int32], threads: Int
-  ) throws(LayerError) -> StepResult {
+  ) throws(Refusal) -> StepResult {
     precondition(
       tokens.count == plan.rows && targets.count == plan.rows,
       "expected \(plan.rows) tokens and targets, got \(tokens.count) and \(targets.count)")
@@ -104,7 +104,7 @@ package final class SwitchLanguageModel: TrainableModel {
   }
 
   /// `loss`, the mean −log p of held-out tokens, and `bitsPerToken`; nothing if no window is held out.
-  package func evaluate(threads: Int) throws(LayerError) -> [String: Double] {
+  package func evaluate(threads: Int) throws(Refusal) -> [String: Double] {
     let windows = min((text.count - trained - 1) / settings.context, settings.heldOutWindows)
     guard windows >= 1 else { return [:] }
     var sum = 0.0
@@ -130,11 +130,11 @@ package final class SwitchLanguageModel: TrainableModel {
   private func run(
     _ tokens: [Int32], _ targets: [Int32], _ plan: SequencePlan, randomness: StepRandomness?, isTraining: Bool,
     threads: Int
-  ) throws(LayerError) -> (loss: Double, auxiliary: Double) {
+  ) throws(Refusal) -> (loss: Double, auxiliary: Double) {
     let outcome = tokens.withUnsafeBufferPointer { tokens in
-      targets.withUnsafeBufferPointer { targets -> Result<(loss: Double, auxiliary: Double), LayerError> in
+      targets.withUnsafeBufferPointer { targets -> Result<(loss: Double, auxiliary: Double), Refusal> in
         guard let tokens = tokens.baseAddress, let targets = targets.baseAddress else { return .success((0, 0)) }
-        return Result { () throws(LayerError) in
+        return Result { () throws(Refusal) in
           try network.run(
             tokens, targets: targets, plan: plan, randomness: randomness, isTraining: isTraining, threads: threads)
         }

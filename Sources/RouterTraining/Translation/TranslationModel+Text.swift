@@ -1,4 +1,5 @@
 import MixtureOfExperts
+import RoutingCore
 
 /// What a text has become.
 package struct TranslatedText: Sendable, Equatable {
@@ -14,7 +15,7 @@ extension TranslationModel {
   /// - Parameter options: how translations are looked for.
   package func translate(
     _ text: TextLines, _ options: BeamOptions, threads: Int
-  ) throws(LayerError) -> TranslatedText {
+  ) throws(Refusal) -> TranslatedText {
     var result = TranslatedText(lines: [String](repeating: "", count: text.count))
     var (places, sources): ([Int], [[Int32]]) = ([], [])
     for k in 0..<text.count {

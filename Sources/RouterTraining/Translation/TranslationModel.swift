@@ -95,7 +95,7 @@ package final class TranslationModel: TrainableModel {
 
   package var routing: [RoutingFigures] { network.encoder.routing + network.decoder.routing }
 
-  package func step(_ index: Int, threads: Int) throws(LayerError) -> StepResult {
+  package func step(_ index: Int, threads: Int) throws(Refusal) -> StepResult {
     guard let training, let plan else { preconditionFailure("a model that only translates is not trained") }
     let sums = try network.run(
       TranslationBatch(plan.batch(step: index).map { training.pairs[$0] }),
@@ -104,7 +104,7 @@ package final class TranslationModel: TrainableModel {
   }
 
   /// `loss`, the mean −log p of held-out target tokens, and `bleu` if it was asked for; nothing if nothing is held out.
-  package func evaluate(threads: Int) throws(LayerError) -> [String: Double] {
+  package func evaluate(threads: Int) throws(Refusal) -> [String: Double] {
     guard let heldOut else { return [:] }
     var (sum, tokens) = (0.0, 0)
     for pairs in Self.consecutive(heldOut.text.pairs, tokens: settings.batchTokens) {
@@ -128,7 +128,7 @@ package final class TranslationModel: TrainableModel {
   /// - Parameter sources: token numbers without ends, shorter than the context.
   package func translate(
     _ sources: [[Int32]], _ options: BeamOptions, threads: Int
-  ) throws(LayerError) -> [Translation] {
+  ) throws(Refusal) -> [Translation] {
     try BeamSearch(network: network, options: options, rows: settings.batchTokens, context: settings.context)
       .translate(sources, threads: threads)
   }

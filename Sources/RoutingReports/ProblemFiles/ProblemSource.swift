@@ -39,7 +39,7 @@ package struct ProblemSource {
           defer { index = 1 }
           return try ProblemFile.decoded(.object(reader.fields), file: file).first
         } catch let error as JSONError {
-          throw InvalidFile(file, error.inFile)
+          throw Refusal(file: file, error.inFile)
         }
       }
     }

@@ -82,7 +82,7 @@ public struct SequentialMeanTest: ~Copyable {
   }
 
   /// Whether every coordinate has passed.
-  package var hasPassed: Bool { coordinatesPassed == coordinates }
+  public var hasPassed: Bool { coordinatesPassed == coordinates }
 
   /// The coordinate with the largest capital against its mean.
   package var worstCoordinate: Int {
@@ -100,7 +100,7 @@ public struct SequentialMeanTest: ~Copyable {
   }
 
   /// The samples that can be added before bets are made anew; see ``add(_:)``.
-  package var untilNextLook: Int { blockLength - blockCount }
+  public var untilNextLook: Int { blockLength - blockCount }
 
   /// Adds samples, row by row, and looks at the evidence where a block ends.
   ///
