@@ -28,7 +28,7 @@ public struct Matrix: Sendable, Equatable {
   }
 
   /// Row `i`.
-  package func row(_ i: Int) -> ArraySlice<Double> { elements[i * columns..<(i + 1) * columns] }
+  public func row(_ i: Int) -> ArraySlice<Double> { elements[i * columns..<(i + 1) * columns] }
 
   /// The rows as arrays.
   package var asRows: [[Double]] { (0..<rows).map { Array(row($0)) } }

@@ -185,7 +185,7 @@ extension RoutingDistribution {
 ///   - c: an index of `support`.
 ///   - support: where p may be positive, in increasing order.
 /// - Returns: `[experts]`, 0 outside `support`.
-package func centredProduct(
+public func centredProduct(
   probabilities p: [Double], weights w: [Double], centre c: Int, support: [Int]
 ) -> [Double] {
   var mean = CompensatedSum()

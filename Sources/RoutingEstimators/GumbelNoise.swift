@@ -16,7 +16,7 @@ package protocol StraightThroughGumbel: SamplingEstimator {
 extension RandomNumberGenerator {
   /// A draw from the exponential distribution of rate 1: positive and finite, from 1e-16 to 37, whatever the generator
   /// gives.
-  package mutating func nextExponential() -> Double { -log(nextOpenUnit()) }
+  public mutating func nextExponential() -> Double { -log(nextOpenUnit()) }
 
   /// A draw from the Gumbel distribution: finite, from −3.6 to 37.
   public mutating func nextGumbel() -> Double { -log(nextExponential()) }
@@ -27,7 +27,7 @@ extension RoutedProblem {
   ///
   /// *Numerics*: `log π_* = log1p(−(1 − π_*))` at the argmax, the others lie `θ_* − θ_i` below it. The absolute error is an ulp
   /// of the difference. A difference beyond Float64 counts as its largest number.
-  package func logProbabilities() -> [Double] {
+  public func logProbabilities() -> [Double] {
     var logarithms = [Double](repeating: -.infinity, count: experts)
     let top = distribution.argmax
     let largest = log1p(-distribution.complements[top])

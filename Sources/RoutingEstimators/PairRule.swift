@@ -4,23 +4,23 @@ import RoutingCore
 /// `y = c π_i f_i + c' π'_j f_j`, and take the slopes there":
 /// `ĝ = π_i (G'(y)·f_i)(I_i − π) + π'_j (G'(y)·f_j)(I_j − π')`, where a coin may depend on whether its expert is the most
 /// probable one of its draw.
-package struct PairRule: Sendable, Equatable {
+public struct PairRule: Sendable, Equatable {
   /// The coin where the expert drawn is the most probable one.
-  package var argmax: [Side]
+  public var argmax: [Side]
   /// The coin elsewhere.
-  package var others: [Side]
+  public var others: [Side]
 
   /// One side of a coin.
-  package struct Side: Sendable, Equatable {
+  public struct Side: Sendable, Equatable {
     /// Its number in reports.
-    package var label: Int
+    public var label: Int
     /// The probability given the expert.
-    package var probability: Double
+    public var probability: Double
     /// What the expert's probability is multiplied by in the forward pass.
-    package var output: Double
+    public var output: Double
 
     /// One side of a coin.
-    package init(label: Int, probability: Double, output: Double) {
+    public init(label: Int, probability: Double, output: Double) {
       self.label = label
       self.probability = probability
       self.output = output
@@ -28,18 +28,18 @@ package struct PairRule: Sendable, Equatable {
   }
 
   /// A rule; the coins' probabilities sum to one.
-  package init(argmax: [Side], others: [Side]) {
+  public init(argmax: [Side], others: [Side]) {
     self.argmax = argmax
     self.others = others
   }
 
   /// The coin of an expert.
-  package func coin(isArgmax: Bool) -> [Side] { isArgmax ? argmax : others }
+  public func coin(isArgmax: Bool) -> [Side] { isArgmax ? argmax : others }
 
   /// Every outcome on a problem, `[first][second][first coin][second coin]`: some 4 N² of them.
   ///
   /// - Throws: ``RoutingCore/Unavailable`` with fewer than two experts and where the loss is a table.
-  package func outcomes(of problem: RoutedProblem) throws(Unavailable) -> OutcomeDistribution {
+  public func outcomes(of problem: RoutedProblem) throws(Unavailable) -> OutcomeDistribution {
     let (_, loss, directions) = try problem.computableMixture()
     let pairs = try PairDistribution(problem)
     var outcomes: [Outcome] = []
@@ -82,17 +82,20 @@ package struct PairRule: Sendable, Equatable {
 }
 
 /// An estimator that is a ``PairRule``.
-package protocol PairRuleEstimator: FiniteOutcomeEstimator {
+public protocol PairRuleEstimator: FiniteOutcomeEstimator {
   /// The rule.
   var pairRule: PairRule { get }
 }
 
-extension PairRule {
-  /// What experts see of it.
-  package var forwardLaw: ForwardLaw {
-    func sides(_ sides: [Side]) -> [ForwardLaw.Side] {
+extension PairRuleEstimator {
+  public func outcomes(of problem: RoutedProblem) throws(Unavailable) -> OutcomeDistribution {
+    try pairRule.outcomes(of: problem)
+  }
+
+  public var forwardLaw: ForwardLaw {
+    func sides(_ sides: [PairRule.Side]) -> [ForwardLaw.Side] {
       sides.map { ForwardLaw.Side(probability: $0.probability, output: $0.output) }
     }
-    return .pair(argmax: sides(argmax), others: sides(others))
+    return .pair(argmax: sides(pairRule.argmax), others: sides(pairRule.others))
   }
 }

@@ -33,13 +33,7 @@ public struct SparseMixerV2Top2: PairRuleEstimator {
       source: "arXiv 2409.12136, section 3")
   }
 
-  public var forwardLaw: ForwardLaw { pairRule.forwardLaw }
-
-  public func outcomes(of problem: RoutedProblem) throws(Unavailable) -> OutcomeDistribution {
-    try pairRule.outcomes(of: problem)
-  }
-
-  package var pairRule: PairRule {
+  public var pairRule: PairRule {
     PairRule(
       argmax: [.init(label: 1, probability: 1, output: 1)],
       others: [

@@ -43,7 +43,7 @@ public struct RoutedProblem: Sendable {
   /// The mixture problem's loss and directions, for what a table cannot answer.
   ///
   /// - Throws: ``Unavailable`` on a categorical problem and with a tabulated loss.
-  package func computableMixture() throws(Unavailable) -> (
+  public func computableMixture() throws(Unavailable) -> (
     problem: MixtureProblem, loss: any Objective, directions: Matrix
   ) {
     let mixture = try mixture()
