@@ -29,8 +29,10 @@ extension Limit<Int> {
   package static func whole(_ range: ClosedRange<Int>) -> Self {
     Self("a whole number from \(range.lowerBound) to \(range.upperBound)") { range.contains($0) }
   }
-  /// Threads, of which more than there are cores does no harm.
+  /// Threads, of which more than there are cores does no harm: the program takes any number for ``mostThreads``.
   package static let threads = Self("at least 1") { $0 >= 1 }
+  /// The most threads that a call may ask for.
+  package static let mostThreads = 1024
   /// What is counted.
   package static let count = Self("a whole number of at least 0") { $0 >= 0 }
 }

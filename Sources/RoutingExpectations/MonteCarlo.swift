@@ -12,7 +12,9 @@ import RoutingEstimators
 ///   outcome came up is kept: integers, which merge exactly.
 /// - Those with continuous noise are run (``SamplingEstimator``), their samples' powers are summed.
 package enum MonteCarlo {
-  /// The number of samples: a variance takes two, and more than this would take years.
+  /// The number of samples unless it is stated.
+  package static let standardSamples = 100_000
+  /// What the number of samples may be: a variance takes two, and more than this would take years.
   package static let samplesLimit = Limit.whole(2...1_000_000_000_000)
 
   /// The samples of a block of finite estimators, and the length up to which their lists are short.

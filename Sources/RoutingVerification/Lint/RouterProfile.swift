@@ -135,13 +135,15 @@ public struct RouterProfile: Sendable, Equatable {
   /// product and a Jacobian product take a handful each; the smallest planted fault is off by 10⁻².
   package var tolerance: Double { 64 * precision.epsilon }
 
+  /// What the number of experts may be.
+  package static let expertsLimit = Limit("2 to 1024 experts") { (2...1024).contains($0) }
+
   /// Throws if the numbers do not go together.
   package func validate() throws(InvalidInput) {
     func require(_ condition: Bool, _ path: String, _ expectation: String) throws(InvalidInput) {
       if !condition { throw InvalidInput(path, expectation) }
     }
-    try require(
-      (2...1024).contains(experts), "experts", "expected 2 to 1024 experts, got \(experts)")
+    try Self.expertsLimit.require("experts", experts)
     try require((1...experts).contains(topK), "topK", "expected 1 to \(experts) experts, got \(topK)")
     try require((0...65536).contains(uniforms), "uniforms", "expected 0 to 65536 draws, got \(uniforms)")
     try require(gates != .sequential || topK <= 2, "topK", "expected at most 2 with sequential gates, got \(topK)")
