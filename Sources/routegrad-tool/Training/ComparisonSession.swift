@@ -30,7 +30,7 @@ struct ComparisonSession {
     do throws(InvalidInput) {
       given = try TunedRates(bytes)
     } catch {
-      throw Refusal(.wrongData, "\(path): \(error)")
+      throw Refusal(file: path, error)
     }
   }
 
