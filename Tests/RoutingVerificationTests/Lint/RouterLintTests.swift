@@ -71,7 +71,7 @@ struct RouterLintTests {
       RouterAnswer(choice: [], multipliers: [], gradient: [])
     }
     let other = #expect(throws: RouterFailure.self) { try RouterLint().run(on: impossible) }
-    #expect(other?.description == "the router's profile: experts: expected a whole number from 2 to 1024, got 1")
+    #expect(other?.description == "the router's profile: experts: expected 2 to 1024 experts, got 1")
   }
 
   @Test func strangersAndNaNAreRefutedWhereverTheyComeUp() throws {
