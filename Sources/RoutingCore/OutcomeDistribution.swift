@@ -78,6 +78,13 @@ public struct OutcomeDistribution: Sendable {
     return vector
   }
 
+  /// The gradient sample of the outcome at a place of the list, `[experts]`.
+  package func gradient(at place: Int) -> [Double] {
+    var vector = [Double](repeating: 0, count: experts)
+    addGradient(at: place, to: &vector)
+    return vector
+  }
+
   /// Adds the gradient sample of the outcome at a place of the list to a vector, without writing it out.
   package func addGradient(at place: Int, to vector: inout [Double]) {
     switch outcomes.storage {

@@ -187,7 +187,7 @@ extension PairOutcomes {
       let given = PairMoments(
         after: i, of: first, then: second,
         events[range].lazy.map { event in
-          let (one, two) = sides(event, after: i)
+          let (one, two) = sides(event, after: i, second)
           return (Int(event.second), one.probability * two.probability, event.weights.first, event.weights.second)
         })
       levels[i] = given.level

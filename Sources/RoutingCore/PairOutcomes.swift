@@ -87,9 +87,15 @@ package struct PairOutcomes: Sendable {
     expert == distribution.argmax ? coins.argmax : coins.others
   }
 
-  /// The sides that the coins show at an event after i.
-  package func sides(_ event: Event, after i: Int) -> (one: Side, two: Side) {
-    (coin(i, of: first)[Int(event.sides.one)], coin(Int(event.second), of: follow(i))[Int(event.sides.two)])
+  /// The sides that the coins show at an event after i, which ``follow(_:)`` then says the second draw of.
+  package func sides(_ event: Event, after i: Int, _ second: RoutingDistribution) -> (one: Side, two: Side) {
+    (coin(i, of: first)[Int(event.sides.one)], coin(Int(event.second), of: second)[Int(event.sides.two)])
+  }
+
+  /// The probability of an event after i.
+  package func probability(of event: Event, after i: Int, _ second: RoutingDistribution) -> Double {
+    let (one, two) = sides(event, after: i, second)
+    return first.probabilities[i] * second.probabilities[Int(event.second)] * one.probability * two.probability
   }
 
   /// The first draw of the event at a place.
@@ -115,9 +121,9 @@ package struct PairOutcomes: Sendable {
   package func law(at place: Int) -> (probability: Double, root: Double?) {
     let (i, event) = (firstDraw(at: place), events[place])
     let (j, second) = (Int(event.second), follow(i))
-    let (one, two) = sides(event, after: i)
+    let (one, two) = sides(event, after: i, second)
     return (
-      first.probabilities[i] * second.probabilities[j] * one.probability * two.probability,
+      probability(of: event, after: i, second),
       first.pairRoot(i, second, j, times: one.probability * two.probability)
     )
   }
@@ -126,7 +132,7 @@ package struct PairOutcomes: Sendable {
   package func outcome(at place: Int) -> Outcome {
     let (i, event) = (firstDraw(at: place), events[place])
     let (j, second) = (Int(event.second), follow(i))
-    let (one, two) = sides(event, after: i)
+    let (one, two) = sides(event, after: i, second)
     let (terms, law) = (terms(at: place), law(at: place))
     return Outcome(
       choice: [i, j], coins: [one.label, two.label].compactMap { $0 }, probability: law.probability,
@@ -155,7 +161,7 @@ public struct OutcomeList: RandomAccessCollection, Sendable, Equatable {
   package var pairs: PairOutcomes? { if case .pairs(let pairs) = storage { pairs } else { nil } }
 
   /// The probability at a place, and its root where that is needed.
-  func law(at place: Int) -> (probability: Double, root: Double?) {
+  package func law(at place: Int) -> (probability: Double, root: Double?) {
     switch storage {
     case .listed(let outcomes): (outcomes[place].probability, outcomes[place].root)
     case .pairs(let pairs): pairs.law(at: place)

@@ -147,13 +147,14 @@ extension OutcomeDistribution {
       for (i, range) in pairs.draws {
         let second = pairs.follow(i)
         let (origin, shift) = (direction[second.argmax], second.driftFromArgmax(direction))
-        for place in range {
-          let event = pairs.events[place]
+        for event in pairs.events[range] {
           let (s, t) = event.weights
           let largest = max(s.magnitude, t.magnitude)
           guard largest > 0 else { continue }
           let slope = (direction[Int(event.second)] - origin) - shift
-          if s / largest * slopes[i] + t / largest * slope > 0 { sum += pairs.law(at: place).probability }
+          if s / largest * slopes[i] + t / largest * slope > 0 {
+            sum += pairs.probability(of: event, after: i, second)
+          }
         }
       }
       return min(sum.value, 1)
