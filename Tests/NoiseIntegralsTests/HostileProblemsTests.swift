@@ -51,7 +51,7 @@ import _TestSupport
           standIns: (0..<experts).map { _ in numbers(width) }, loss: loss)))
   }
 
-  @Test(arguments: 0..<4) func answersOrRefuses(_ k: Int) throws {
+  @Test(arguments: 0..<24) func answersOrRefuses(_ k: Int) throws {
     let problem = try Self.problem(k)
     var options = AssessmentOptions(
       covariance: k % 3 == 0, integration: IntegrationOptions(tolerance: 0.01, samples: 500))

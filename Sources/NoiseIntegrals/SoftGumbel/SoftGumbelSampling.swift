@@ -93,10 +93,24 @@ struct SoftGumbelSampling: Sendable {
       matrix = full
     }
     let floor = 0x1p-46
+    // The density's own underflow, and that of the other expert's share, times the largest slope.
+    let extreme = [-20.0, -3, 0, 3, 20].reduce(0) { largest, distance in
+      let decay = exp(-distance.magnitude)
+      let sample = unscaled(isSum ? distance * temperature : distance * temperature - gap)
+      return max(largest, sample.magnitude / decay * (1 + decay) * (1 + decay))
+    }
+    let rare = min(1, 1 / temperature) * -gap.magnitude + log1p(gap.magnitude) + 1
+    let lost = (
+      mean: Underflow.loss(ofLog: rare, times: extreme), second: Underflow.loss(ofLog: rare, times: extreme * extreme)
+    )
+    guard lost.mean <= tolerance * size * scale, lost.second <= tolerance * square * scale * scale else {
+      throw GSLError(calledOff: "adaptive quadrature")
+    }
     return EstimatedMoments(
       moments: Moments(mean: means, variance: variances, covariance: matrix), method: .quadrature,
-      outcomes: nil, meanError: (mean.error + floor * size) * scale,
-      varianceError: (second.error + 2 * mean.value.magnitude * mean.error + floor * square) * scale * scale)
+      outcomes: nil, meanError: (mean.error + floor * size) * scale + lost.mean,
+      varianceError: (second.error + 2 * mean.value.magnitude * mean.error + floor * square) * scale * scale
+        + lost.second)
   }
 
   /// A power of two near the largest sample: at the cuts, and at points between them.
