@@ -36,8 +36,11 @@ import _TestSupport
             <= 1e-12 * expected + estimate.meanError + .leastNormalMagnitude, "\(estimate.moments.mean), \(expected)")
         #expect(estimate.meanError <= 1e-9 * expected + 0x1p-1020, "\(estimate.meanError), \(expected)")
       } catch {
-        guard case .tolerance = error else { throw error }
-        #expect(gap > 700)
+        switch error {
+        case .tolerance: #expect(gap >= 700)
+        case .overflow: #expect(size > 1e154)  // of the variance, where the share is not small enough
+        default: throw error
+        }
       }
     }
   }
