@@ -66,8 +66,7 @@ public struct OutcomeSampler: Sendable {
     places.removeAll(keepingCapacity: true)
     if outcomes.samples == 1 {
       for k in gradient.indices { gradient[k] = 0 }
-      let outcome = outcomes.outcomes[place(using: &generator)]
-      outcomes.add(outcome.gradient, choice: outcome.choice.first, to: &gradient)
+      outcomes.addGradient(at: place(using: &generator), to: &gradient)
     } else {
       for _ in 0..<outcomes.samples { places.append(place(using: &generator)) }
       outcomes.average(ofPairs: places, into: &gradient)

@@ -57,8 +57,8 @@ extension SampleBounds {
   public init(of outcomes: OutcomeDistribution) {
     var lower = [Double](repeating: .infinity, count: outcomes.experts)
     var upper = [Double](repeating: -.infinity, count: outcomes.experts)
-    for outcome in outcomes.outcomes where outcome.probability > 0 {
-      for (k, value) in outcomes.gradient(of: outcome).enumerated() {
+    for place in outcomes.outcomes.indices where outcomes.outcomes.law(at: place).probability > 0 {
+      for (k, value) in outcomes.gradient(at: place).enumerated() {
         lower[k] = value.isNaN ? -.infinity : min(lower[k], value)
         upper[k] = value.isNaN ? .infinity : max(upper[k], value)
       }

@@ -82,7 +82,7 @@ package enum MonteCarlo {
         for place in counts.indices { counts[place] += part[place] }
       }
       for (place, count) in counts.enumerated() where count > 0 {
-        tally.add(outcomes.gradient(of: outcomes.outcomes[place]), multiplicity: count)
+        tally.add(outcomes.gradient(at: place), multiplicity: count)
       }
     } else {
       _ = blocks.run(continuing: continuing) { [tally] block, count in
@@ -145,10 +145,11 @@ package enum MonteCarlo {
 extension OutcomeDistribution {
   /// The largest deviation of a coordinate of a sample from a vector, no outcome of a run being larger than its pairs'.
   fileprivate func largestDeviation(from pivot: [Double]) -> Double {
-    outcomes.reduce(0) { largest, outcome in
-      outcome.probability > 0
-        ? MonteCarlo.largestDeviation(of: gradient(of: outcome), from: pivot, atLeast: largest) : largest
+    var largest = 0.0
+    for place in outcomes.indices where outcomes.law(at: place).probability > 0 {
+      largest = MonteCarlo.largestDeviation(of: gradient(at: place), from: pivot, atLeast: largest)
     }
+    return largest
   }
 }
 

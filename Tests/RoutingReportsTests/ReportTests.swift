@@ -1,6 +1,7 @@
 import RoutingCore
 import RoutingEstimators
 import RoutingExpectations
+import Synchronization
 import Testing
 
 import enum _TestSupport.DecodedJSON
@@ -196,5 +197,22 @@ struct ReportTests {
       #expect(entry[field] == .null && entry.keys.contains(field), "\(field)")
     }
     #expect(entry["biasNorm"].number == 0)
+  }
+
+  /// What takes long is asked whether to go on: sampling, integrals, and between estimators.
+  @Test("a report can be called off", arguments: [0, 1, 2])
+  func calledOff(_ answers: Int) throws {
+    let left = Atomic(answers)
+    let sampling = AssessmentOptions.Sampling(samples: 1_000_000, seed: 0)
+    for assessment in [AssessmentOptions(), AssessmentOptions(sampling: sampling)] {
+      left.store(answers, ordering: .relaxed)
+      let error = #expect(throws: ReportError.self) {
+        try Report(
+          on: [Self.shipped("mixture-8-log-cosh")],
+          options: .init(estimators: .listed([Switch(), GumbelRao(), ReinMax()]), assessment: assessment),
+          continuing: { left.subtract(1, ordering: .relaxed).newValue >= 0 })
+      }
+      #expect(error?.code == .interrupted)
+    }
   }
 }

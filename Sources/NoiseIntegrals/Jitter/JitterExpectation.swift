@@ -145,10 +145,22 @@ extension JitterExpectation {
       isInterrupted = isInterrupted || !continuing(evaluations)
       return !isInterrupted
     }
+    let lost = lost(race, loss: loss, directions: directions)
     do {
       let products = try quadrature(
         race, loss: loss, directions: directions, tolerance: options.tolerance, covariance: covariance,
         threads: options.threads, continuing: goesOn)
+      if var products, lost.mean > 0 || lost.second > 0 {
+        // Points lose as much.
+        products.meanError += lost.mean
+        products.secondError += lost.second
+        guard products.relativeError <= options.tolerance || !products.means.allSatisfy(\.isFinite) else {
+          throw IntegrationError.tolerance(
+            ToleranceNotReached(
+              quantity: estimator.specification, requested: options.tolerance, reached: products.relativeError))
+        }
+        return products
+      }
       if let products, products.relativeError <= options.tolerance || !products.means.allSatisfy(\.isFinite) {
         return products
       }
@@ -157,16 +169,40 @@ extension JitterExpectation {
         guard let products else { throw GSLError(calledOff: "the integrals of jitter") }
         return products
       }
-      let sampled = try JitterQuasiRandom(race: race, loss: loss, directions: directions).solution(
+      var sampled = try JitterQuasiRandom(race: race, loss: loss, directions: directions).solution(
         evaluations: evaluations(for: options.tolerance), covariance: covariance, threads: options.threads,
         continuing: goesOn)
+      sampled.meanError += lost.mean
+      sampled.secondError += lost.second
       guard let products, products.relativeError <= sampled.relativeError else { return sampled }
       return products
+    } catch let error as IntegrationError {
+      throw error
     } catch {
       if isInterrupted { throw .interrupted }
       throw .tolerance(
         ToleranceNotReached(quantity: estimator.specification, requested: options.tolerance, reached: .infinity))
     }
+  }
+
+  /// Bounds on what underflow of `e^{x_l − x_D}` takes from the moments of ĝ: where nobody comes near the winner.
+  private static func lost(
+    _ race: JitteredLogits, loss: any Objective, directions: Matrix
+  ) -> (mean: Double, second: Double) {
+    var result = (mean: 0.0, second: 0.0)
+    let end = race.certain == nil ? race.breakpoints[0] : 0
+    for i in race.reachable {
+      let row = directions.row(race.support[i])
+      let slope = [1, 0.75, 0.5, 0.25, 1 / Double(race.experts)].reduce(0) { largest, multiplier in
+        max(largest, dot(loss.gradient(at: row.map { multiplier * $0 }), row).magnitude)
+      }
+      for l in race.logits.indices where l != i {
+        let nearest = min(race.distance(l, level: race.level(l, at: end), at: end), 0)
+        result.mean += Underflow.loss(ofLog: nearest, times: 2 * slope)
+        result.second += Underflow.loss(ofLog: 2 * nearest, times: 4 * slope * slope)
+      }
+    }
+    return result
   }
 
   private static func largestCost(_ residual: Double, isWide: Bool) -> Double {

@@ -136,6 +136,7 @@ extension SoftGumbelExpectation {
       return assemble(integral, sums, problem)
     }
     var step = firstStep
+    let lost = integral.lost
     var coarse = try evaluate(1.25 * step)
     var best = Double.infinity
     while true {
@@ -146,11 +147,11 @@ extension SoftGumbelExpectation {
           return difference <= largest ? largest : difference  // NaN stays
         }
       }
-      let meanError = distance(fine.mean, coarse.mean) + roundingFloor * fine.meanScale
+      let meanError = distance(fine.mean, coarse.mean) + roundingFloor * fine.meanScale + lost.mean
       let varianceError =
         integral.wantsSeconds
         ? max(distance(fine.variance, coarse.variance), distance(fine.covariance, coarse.covariance))
-          + roundingFloor * fine.squareScale : 0
+          + roundingFloor * fine.squareScale + lost.second : 0
       func ratio(_ error: Double, _ scale: Double) -> Double { error == 0 ? 0 : error / scale }
       let reached = max(ratio(meanError, fine.meanScale), ratio(varianceError, fine.squareScale))
       if !(fine.mean + fine.variance).allSatisfy(\.isFinite) || reached <= tolerance {
