@@ -29,8 +29,10 @@ extension RouterEvaluation {
     let counted = kept.map { $0 || gate.sumsOverKept == (mistake == .normalizationOverOthers) }
     let sum = zip(raw.values, counted).reduce(0) { $1.1 ? $0 + $1.0 : $0 } + gate.epsilon
     let floor = mistake == .floorMissing ? 0 : gate.floor
-    let divisor = isNormalized ? max(sum, floor) : 1
-    let movesDivisor = isNormalized && sum > floor && mistake != .normalizationDetached
+    // No floor is not a floor of 0: sums of scores below 0 are divided by, too.
+    let isFloored = floor > 0 && sum <= floor
+    let divisor = !isNormalized ? 1 : isFloored ? floor : sum
+    let movesDivisor = isNormalized && !isFloored && mistake != .normalizationDetached
     return Differentiated(values: raw.values.indices.map { raw.values[$0] * factors[$0] / divisor }) { v in
       var gradient = v.indices.map { v[$0] * factors[$0] / divisor }
       if movesDivisor {
