@@ -52,7 +52,7 @@ extension RouterSpecification {
     if let nullExperts {
       try Limit.whole(1...(experts - 1)).require("nullExperts.count", nullExperts.count)
     }
-    if let capacity { try Limit.whole(1...4096).require("capacity.limit", capacity.limit) }
+    if let capacity { try Capacity.tokens.require("capacity.limit", capacity.limit) }
     if capacity != nil {
       try require(!selection.isJoint, "capacity", "expected none where tokens compete for experts")
     }

@@ -54,7 +54,7 @@ public struct RouterAnswer: Sendable, Equatable {
       try require(rows.count, call.tokens, path)
       for (t, row) in rows.enumerated() { try require(row.count, width(t), "\(path)[\(t)]") }
     }
-    let most = profile.topK
+    let most = profile.experts
     try require(choice.count, call.tokens, "choice")
     for (t, row) in choice.enumerated() where row.count > most {
       throw RouterFailure("choice[\(t)]: expected at most \(most) experts, got \(row.count)")

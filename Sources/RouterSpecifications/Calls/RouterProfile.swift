@@ -15,6 +15,9 @@ public struct RouterProfile: Sendable, Equatable {
   public var takes: Source
   /// What it computes in; tolerances follow.
   public var precision: Precision
+  /// Whether it can answer with all that a specification asks for; one that speaks `routegrad.router/1` has no words for the
+  /// gradient of an auxiliary loss.
+  public var speaksOfAll = true
 
   /// What a router is given.
   public enum Source: String, Sendable, CaseIterable {
@@ -149,5 +152,6 @@ extension RouterProfile {
           : samples ? .sampled(topK) : .topK(topK),
         gate: gate, capacity: capacity.map { .init($0) }, auxiliaryLosses: auxiliaryLoss.map { [$0] } ?? []),
       uniforms: uniforms, takes: takes, precision: precision)
+    speaksOfAll = false
   }
 }
