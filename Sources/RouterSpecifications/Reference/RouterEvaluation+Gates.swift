@@ -29,9 +29,12 @@ extension RouterEvaluation {
     let counted = kept.map { $0 || gate.sumsOverKept == (mistake == .normalizationOverOthers) }
     let sum = zip(raw.values, counted).reduce(0) { $1.1 ? $0 + $1.0 : $0 } + gate.epsilon
     let floor = mistake == .floorMissing ? 0 : gate.floor
-    // Where capacity keeps nobody there is nothing to divide, and nothing that is multiplied.
-    let divisor = isNormalized ? counted.contains(true) ? max(sum, floor) : 1 : 1
-    let movesDivisor = isNormalized && counted.contains(true) && sum > floor && mistake != .normalizationDetached
+    // Where capacity keeps nobody there is nothing to divide, and nothing that is multiplied. No floor is not a floor of 0:
+    // sums of scores below 0 are divided by, too.
+    let divides = isNormalized && counted.contains(true)
+    let isFloored = floor > 0 && sum <= floor
+    let divisor = !divides ? 1 : isFloored ? floor : sum
+    let movesDivisor = divides && !isFloored && mistake != .normalizationDetached
     return Differentiated(values: raw.values.indices.map { raw.values[$0] * factors[$0] / divisor }) { v in
       var gradient = v.indices.map { v[$0] * factors[$0] / divisor }
       if movesDivisor {

@@ -168,16 +168,16 @@ struct VectorCalls {
     return call
   }
 
-  /// A batch of which about half would like the same expert, as their first choice or as a later one.
+  /// A batch of which most would like the same expert, as their first choice, or as the second one.
   private mutating func overflowing(by shift: Double, factor: Double = 1) -> RouterCall? {
     guard let tokens = overflowTokens else { return nil }
     var call = source.call(tokens: tokens)
     let favourite = Int(source.generator.next() % UInt64(specification.experts))
     for t in 0..<tokens {
       let top = call.logits[t].max() ?? 0
-      switch source.generator.next() % 3 {
-      case 0: call.logits[t][favourite] = top + 0.5 + Double(source.generator.next() % 64) / 64
-      case 1: call.logits[t][favourite] = top - 1.0 / 128
+      switch source.generator.next() % 8 {
+      case 0..<5: call.logits[t][favourite] = top + 0.5 + Double(source.generator.next() % 64) / 64
+      case 5, 6: call.logits[t][favourite] = top - 1.0 / 128
       default: break
       }
       call.logits[t] = call.logits[t].map { factor * $0 + shift }

@@ -26,12 +26,12 @@ public struct RouterExplanation: Sendable {
   /// Lines as wide as tables, with a line feed at the end.
   public func text(style: TextStyle) -> String {
     var lines = [style.strong("\(specification.name)  \(specification.experts) experts")]
-    for (k, step) in steps.enumerated() { lines += paragraph("\(k + 1). \(step)", indentation: 3, style) }
+    for (k, step) in steps.enumerated() { lines += paragraph("\(k + 1). \(step)", style) }
     if let vectors {
       if !(vectors.told + vectors.missed).isEmpty {
         lines += ["", "Mistakes that change the function (a router …):"]
         for mistake in vectors.told + vectors.missed {
-          lines += paragraph("\(mistake.rawValue): \(mistake.words)", indentation: 4, style, first: 2)
+          lines += paragraph("\(mistake.rawValue): \(mistake.words)", indentation: 2, style)
         }
       }
       if !vectors.same.isEmpty {
@@ -50,10 +50,10 @@ public struct RouterExplanation: Sendable {
     return lines.map { $0 + "\n" }.joined()
   }
 
-  private func paragraph(_ text: String, indentation: Int, _ style: TextStyle, first: Int = 0) -> [String] {
-    let room = TextTable.width - indentation
-    return TextTable.wrap(style.characters(text.onOneLine), width: room).enumerated().map { k, line in
-      String(repeating: " ", count: k == 0 ? first : indentation) + line
+  /// Lines, those after the first set in by two more.
+  private func paragraph(_ text: String, indentation: Int = 0, _ style: TextStyle) -> [String] {
+    TextTable.wrap(style.characters(text.onOneLine), width: TextTable.width - indentation).map {
+      String(repeating: " ", count: indentation) + $0
     }
   }
 
@@ -251,16 +251,20 @@ extension RouterCatalogue {
     ])
     for entry in entries {
       let specification = entry.specification
-      let restriction = specification.groups.map { " of \($0.kept) of \($0.count) groups" } ?? ""
-      let always = specification.alwaysChosen == 0 ? "" : " and \(specification.alwaysChosen) always"
+      let restriction = specification.groups.map { ", \($0.kept)/\($0.count) groups" } ?? ""
+      let always = specification.alwaysChosen == 0 ? "" : " + \(specification.alwaysChosen)"
       table.rows.append(
         .init(cells: [
-          entry.name, "\(specification.experts)", specification.choiceWords + restriction + always,
-          specification.score.function.rawValue + (specification.hasSelectionBias ? " + bias" : ""),
+          entry.name, "\(specification.experts)", specification.choiceInShort + always + restriction,
+          specification.score.function.rawValue + (specification.hasSelectionBias ? "+b" : ""),
           specification.gateInShort,
         ]))
     }
-    var notes = ["In full: routegrad routers explain NAME."]
+    var notes = [
+      "+b: a selection bias; /Σ: normalised over the chosen; ·own: a scale of each expert's own; in: the gate multiplies the "
+        + "expert's input.",
+      "In full: routegrad routers explain NAME.",
+    ]
     if !notSaid.isEmpty { notes.append("Not said by the language: \(notSaid.map(\.name).joined(separator: ", ")).") }
     return TextSection(title: "Routers", facts: "\(entries.count) specifications", table: table, notes: notes)
       .text(style: style)
@@ -283,19 +287,32 @@ extension RouterCatalogue {
 }
 
 extension RouterSpecification {
-  /// The gate in a few signs: `score/Σ · 2.5`.
+  /// The choice in a few signs: `top-8`.
+  var choiceInShort: String {
+    switch selection {
+    case .topK(let k): "top-\(k)"
+    case .topP(let mass, let k): "top-p \(JSONWriter.number(mass)), ≤ \(k)"
+    case .threshold(let above, let k): "> \(JSONWriter.number(above)), ≤ \(k)"
+    case .expertChoice(let c): "\(c) tokens each"
+    case .sampled(let k): "sampled \(k)"
+    case .forced(let k): "forced \(k)"
+    case .unstated(let k, _, _): "unstated \(k)"
+    }
+  }
+
+  /// The gate in a few signs: `score/Σ·2.5`.
   var gateInShort: String {
     guard let gate else { return Figures.undefined }
     let source =
       switch gate.source {
       case .score: "score"
-      case .softmaxOverChosen: "softmax over chosen"
+      case .softmaxOverChosen: "softmax(A)"
       case .sigmoidOfLogit: "sigmoid"
-      case .sequential: "sequential softmax"
-      case .subsetMarginal: "subset marginal"
+      case .sequential: "sequential"
+      case .subsetMarginal: "marginal"
       case .one: "1"
       }
-    return source + (gate.isNormalized ? "/Σ" : "") + (gate.scale == 1 ? "" : " · \(JSONWriter.number(gate.scale))")
-      + (gate.hasExpertScales ? " · own scale" : "") + (applied == .input ? ", on the input" : "")
+    return source + (gate.isNormalized ? "/Σ" : "") + (gate.scale == 1 ? "" : "·\(JSONWriter.number(gate.scale))")
+      + (gate.hasExpertScales ? "·own" : "") + (applied == .input ? " in" : "")
   }
 }

@@ -152,7 +152,8 @@ extension GoldenVectors {
     let changing = told.count + missed.count
     let share = changing == 0 ? 100.0 : 100 * Double(told.count) / Double(changing)
     var lines = [
-      "\(specification.name), \(specification.experts) experts: \(vectors.count) vectors of \(pool) calls, seed \(seed)",
+      "\(specification.name), \(specification.experts) experts: \(vectors.count) \(vectors.count == 1 ? "vector" : "vectors") of "
+        + "\(pool) calls, seed \(seed)",
       "Mutation score \(Figures.short(share, digits: 4)) %: \(told.count) of \(changing) mistakes that change the function"
         + " are told apart, each by more than \(Figures.short(Self.margin, digits: 2)) tolerances.",
     ]

@@ -48,22 +48,26 @@ public struct AnswersVerdict: Sendable {
     findings = vectors.enumerated().map { k, vector in
       Self.finding(k + 1, answers[k + 1], vector, comparison, experts: specification.experts)
     }
-    let refuted = findings.filter { $0.verdict == .refuted }.map(\.call)
-    let fitting = RouterMistake.allCases.filter { mistake in
-      !refuted.isEmpty && mistake.applies(to: specification)
-        && refuted.allSatisfy { number in
-          guard let answer = answers[number] else { return false }
-          return Self.isAnswer(answer, of: mistake, to: vectors[number - 1], comparison)
-        }
-    }
-    let everywhere = fitting.filter { mistake in
-      answers.allSatisfy { Self.isAnswer($0.value, of: mistake, to: vectors[$0.key - 1], comparison) }
-    }
-    mistakes = everywhere.isEmpty ? fitting : everywhere
+    mistakes = Self.mistakes(answers, findings.filter { $0.verdict == .refuted }.map(\.call), vectors, comparison)
   }
 
   /// Refuted if any answer is, else undecided if any is, else proved.
   public var verdict: Verdict { Verdict(combining: findings.map(\.verdict)) }
+
+  private static func mistakes(
+    _ answers: [Int: RouterAnswer], _ refuted: [Int], _ vectors: [GoldenVector], _ comparison: AnswerComparison
+  ) -> [RouterMistake] {
+    guard !refuted.isEmpty else { return [] }
+    func isAnswer(_ number: Int, of mistake: RouterMistake) -> Bool {
+      guard let answer = answers[number] else { return false }
+      return Self.isAnswer(answer, of: mistake, to: vectors[number - 1], comparison)
+    }
+    let fitting = RouterMistake.allCases.filter { mistake in
+      mistake.applies(to: comparison.specification) && refuted.allSatisfy { isAnswer($0, of: mistake) }
+    }
+    let everywhere = fitting.filter { mistake in answers.keys.allSatisfy { isAnswer($0, of: mistake) } }
+    return everywhere.isEmpty ? fitting : everywhere
+  }
 
   private static func finding(
     _ number: Int, _ answer: RouterAnswer?, _ vector: GoldenVector, _ comparison: AnswerComparison, experts: Int
