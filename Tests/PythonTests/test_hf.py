@@ -12,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
+import routegrad._hf_blocks as _hf_blocks  # noqa: E402
 import routegrad.hf as hf  # noqa: E402
 import specification  # noqa: E402
 
@@ -155,6 +156,36 @@ def test_experts_are_combined_as_told(kind):
                 alone = torch.eye(2)[j:j + 1]  # both experts, one of them with weight 1
                 wanted = wanted + weights[t, j] * made.experts(states[t:t + 1], index[t:t + 1], alone).reshape(-1)
             assert close(found[t], wanted)
+
+
+def test_lint_of_blocks():
+    """The whole battery: a block by its configuration, and by a family's name; what deviates is refuted."""
+    lint = pytest.importorskip("routegrad", reason="without the C library").__dict__.get("lint")
+    if lint is None:
+        pytest.skip("without the C library")
+    block = hf.block("deepseek_v3", n_group=4, topk_group=2, top_k=3)
+    assert lint(block).verdict == lint(block, spec="deepseek-v3").verdict == "proved"
+    assert "gate-order" in lint(block, spec="deepseek-v4").checks("refuted")
+    assert "selection" in lint(hf.block("axk2", n_group=4, topk_group=2, top_k=3)).checks("refuted")
+    config = hf.configuration(hf.FAMILIES["MixtralSparseMoeBlock"], 8, 2, router_jitter_noise=0.1)
+    jittered = lint(hf.block("mixtral", router_jitter_noise=0.1), config=config)
+    assert jittered.checks("refuted") == ["expert-input", "inputs-unchanged"]
+    assert {"auxiliary-loss", "auxiliary-gradient"} <= set(jittered.checks("proved"))
+    wide = transformers.MixtralConfig(hidden_size=16, intermediate_size=4, router_jitter_noise=0.1)
+    block = transformers.models.mixtral.modeling_mixtral.MixtralSparseMoeBlock(wide)
+    before = {key: value.clone() for key, value in block.state_dict().items()}
+    assert lint(block).checks("refuted") == ["expert-input", "inputs-unchanged"]
+    assert all(torch.equal(value, before[key]) for key, value in block.state_dict().items())
+    assert lint(hf.block("minimax_m2")).verdict == "proved"
+    refuted = lint(hf.block("minimax_m2"), config=transformers.MiniMaxM2Config()).checks("refuted")
+    assert refuted == ["auxiliary-loss", "auxiliary-gradient"]
+    with pytest.raises(hf.RouteGradError, match="none of the MoE blocks"):
+        lint(torch.nn.Linear(2, 2), spec="mixtral")
+    with pytest.raises(hf.RouteGradError, match="spec: expected one of mixtral"):
+        lint(block, spec="mixtrale")
+    with pytest.raises(hf.RouteGradError, match="4 hidden features are fewer than the 8"):
+        lint(transformers.models.mixtral.modeling_mixtral.MixtralSparseMoeBlock(
+            transformers.MixtralConfig(hidden_size=4, intermediate_size=4)))
 
 
 # Findings.
@@ -400,10 +431,10 @@ def test_selection_biases_loaded_in_half_precision(folder, name, given, dtype, t
     kind = getattr(models, name + "ForCausalLM")
     model = kind(config)
     with torch.no_grad():
-        for _, bias in hf._named(model, hf._BIAS):
+        for _, bias in _hf_blocks._named(model, _hf_blocks._BIAS):
             bias.fill_(0.301)
     model.save_pretrained(tmp_path)
-    _, bias = hf._named(kind.from_pretrained(tmp_path, dtype=torch.bfloat16), hf._BIAS)[0]
+    _, bias = _hf_blocks._named(kind.from_pretrained(tmp_path, dtype=torch.bfloat16), _hf_blocks._BIAS)[0]
     assert bias.dtype == dtype and bias.flatten()[0].item() == (0.30078125 if dtype == torch.bfloat16 else float(torch.tensor(0.301)))
 
 
