@@ -120,6 +120,8 @@ def test_losses_are_specified_where_there_are_any():
 def test_the_page_names_every_block():
     page = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "routers-of-transformers.md").read_text(encoding="utf-8")
     assert [kind for kind in hf.FAMILIES if f"`{kind}`" not in page] == []
+    tests = set(re.findall(r"`(test_\w+)`", page))
+    assert tests and tests <= set(globals())
 
 
 @pytest.mark.parametrize("mode", ["eval", "train"])
