@@ -15,6 +15,10 @@ static const unsigned char real_router[] = {
 #embed "../../Fixtures/problems/real-router.json"
 };
 
+static const unsigned char routers[] = {
+#embed "../../Fixtures/routers/catalogue.json"
+};
+
 static const rg_shipped_file files[] = {
     {"reinmax-polynomial.json", reinmax, sizeof reinmax},
     {"categorical-8.json", categorical, sizeof categorical},
@@ -25,4 +29,9 @@ static const rg_shipped_file files[] = {
 const rg_shipped_file *rg_shipped_files(size_t *count) {
   *count = sizeof files / sizeof *files;
   return files;
+}
+
+const rg_shipped_file *rg_shipped_routers(void) {
+  static const rg_shipped_file file = {"catalogue.json", routers, sizeof routers};
+  return &file;
 }

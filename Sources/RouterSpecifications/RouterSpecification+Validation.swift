@@ -2,15 +2,20 @@ import RoutingCore
 
 extension RouterSpecification {
   /// N.
-  public static let expertsLimit = Limit<Int>.whole(2...1024)
+  package static let expertsLimit = Limit("2 to 1024 experts") { (2...1024).contains($0) }
 
   /// Throws, with the field's path, if the parts do not go together.
-  public func validate() throws(InvalidInput) {
+  package func validate() throws(InvalidInput) {
     func require(_ condition: Bool, _ path: String, _ expectation: String) throws(InvalidInput) {
       if !condition { throw InvalidInput(path, expectation) }
     }
     try Self.expertsLimit.require("experts", experts)
-    let most = Limit<Int>.whole(1...experts)
+    let most = Limit<Int>.whole(1...max(experts - alwaysChosen, 1))
+    if alwaysChosen != 0 {
+      try Limit.whole(0...(experts - 1)).require("selection.always", alwaysChosen)
+      guard case .topK = selection else { throw InvalidInput("selection.always", "expected none but with top-k") }
+      try require(groups == nil, "groups", "expected none with experts that are always chosen")
+    }
     switch selection {
     case .topK(let k), .sampled(let k), .forced(let k): try most.require("selection.count", k)
     case .topP(let mass, let k):
@@ -47,7 +52,7 @@ extension RouterSpecification {
     if let nullExperts {
       try Limit.whole(1...(experts - 1)).require("nullExperts.count", nullExperts.count)
     }
-    if let capacity { try Limit.whole(1...4096).require("capacity.limit", capacity.limit) }
+    if let capacity { try Capacity.tokens.require("capacity.limit", capacity.limit) }
     if capacity != nil {
       try require(!selection.isJoint, "capacity", "expected none where tokens compete for experts")
     }
@@ -72,7 +77,7 @@ extension RouterSpecification {
     func require(_ condition: Bool, _ path: String, _ expectation: String) throws(InvalidInput) {
       if !condition { throw InvalidInput(path, expectation) }
     }
-    let most = selection.most(of: experts)
+    let most = mostChosen
     try require(
       gate.source != .sequential || most <= 2, "selection.count",
       "expected at most 2 with sequential gates, got \(most)")

@@ -27,6 +27,8 @@ public struct RouterSpecification: Sendable, Equatable {
   public var mask: Mask
   /// Which experts are chosen.
   public var selection: Selection
+  /// The number of the last experts that are every token's besides, whatever their keys.
+  public var alwaysChosen: Int
   /// What a chosen expert's output is multiplied by; nil where nothing is said of it.
   public var gate: Gate?
   /// What the gate multiplies.
@@ -48,6 +50,7 @@ public struct RouterSpecification: Sendable, Equatable {
   public init(
     name: String, experts: Int, noise: Noise? = nil, score: Score = Score(), key: Key = .score,
     hasSelectionBias: Bool = false, groups: Groups? = nil, mask: Mask = .none, selection: Selection = .topK(1),
+    alwaysChosen: Int = 0,
     gate: Gate? = Gate(), applied: Applied = .output, takesFunctions: Bool = false, nullExperts: NullExperts? = nil,
     capacity: Capacity? = nil, auxiliaryLosses: [AuxiliaryLoss] = [], biasUpdate: BiasUpdate? = nil,
     replays: Bool = false
@@ -61,6 +64,7 @@ public struct RouterSpecification: Sendable, Equatable {
     self.groups = groups
     self.mask = mask
     self.selection = selection
+    self.alwaysChosen = alwaysChosen
     self.gate = gate
     self.applied = applied
     self.takesFunctions = takesFunctions
@@ -71,6 +75,8 @@ public struct RouterSpecification: Sendable, Equatable {
     self.replays = replays
   }
 
+  /// The most experts that a token can get.
+  public var mostChosen: Int { selection.most(of: experts) + alwaysChosen }
   /// Whether calls give inputs and experts as functions.
   public var usesFunctions: Bool { takesFunctions || applied == .input }
 }
@@ -295,6 +301,9 @@ extension RouterSpecification {
 
   /// How many tokens of a batch an expert takes; nobody is turned away while there is room.
   public struct Capacity: Sendable, Equatable {
+    /// What a limit may be.
+    package static let tokens = Limit<Int>.whole(1...4096)
+
     public var limit: Int
     public var priority: Priority
 
@@ -333,7 +342,8 @@ extension RouterSpecification {
 
     /// An auxiliary loss.
     public init(
-      _ kind: Kind = .balance, coefficient: Double = 1, counting: Counting = .all, probabilities: Probabilities = .softmax,
+      _ kind: Kind = .balance, coefficient: Double = 1, counting: Counting = .all,
+      probabilities: Probabilities = .softmax,
       scope: Scope = .batch
     ) {
       self.kind = kind

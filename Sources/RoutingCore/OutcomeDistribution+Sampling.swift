@@ -7,7 +7,7 @@
 /// - Complexity: O(outcomes) once, then O(1) a draw on average.
 public struct OutcomeSampler: Sendable {
   /// What is sampled.
-  public let outcomes: OutcomeDistribution
+  package let outcomes: OutcomeDistribution
   private let cumulative: [Double]
   private let starts: [Int32]
 

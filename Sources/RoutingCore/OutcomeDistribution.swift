@@ -91,7 +91,7 @@ public struct OutcomeDistribution: Sendable {
 
 extension OutcomeDistribution {
   /// The largest number of outcomes that ``enumerated()`` writes out.
-  public static let enumerationLimit = 1 << 20
+  package static let enumerationLimit = 1 << 20
 
   /// Every outcome of one run; for more than two draws, all the K-tuples.
   ///

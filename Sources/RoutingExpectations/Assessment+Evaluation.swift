@@ -134,7 +134,7 @@ extension AssessmentError {
 
 extension OutcomeDistribution {
   /// `P(ĝ·direction > 0)`, or nil if there are too many outcomes to write out.
-  public func descentProbability(along direction: [Double]) -> Double? {
+  package func descentProbability(along direction: [Double]) -> Double? {
     guard let all = try? enumerated() else { return nil }
     // Signs only count: both sides are brought to the size of one, so that no product underflows.
     let size = direction.reduce(0) { max($0, $1.magnitude) }

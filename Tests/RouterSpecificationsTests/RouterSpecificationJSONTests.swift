@@ -76,7 +76,7 @@ import _TestSupport
       message: "selection.count: expected a whole number, got 1.5"),
     Refusal(
       fields: "\"selection\": {\"kind\": \"top-k\", \"count\": 1, \"mass\": 0.5}",
-      message: "selection.mass: expected no such field; a selection has kind, count"),
+      message: "selection.mass: expected no such field; a selection has kind, always, count"),
     Refusal(
       fields: "\"selection\": {\"kind\": \"best\", \"count\": 1}",
       message: "selection.kind: expected one of \"top-k\", \"top-p\", \"threshold\", \"expert-choice\", \"sampled\", "

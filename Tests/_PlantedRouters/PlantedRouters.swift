@@ -63,7 +63,8 @@ extension PlantedRouter {
   static let logitJitter = RouterProfile(
     name: "logit-jitter", experts: 8, uniforms: 8, gates: .softmax, jitter: .init(.uniform, width: 0.1))
   static let inputJitter = RouterProfile(
-    name: "input-jitter", experts: 8, uniforms: 8, takes: .input, gates: .softmax, jitter: .init(.uniformInput, width: 0.1))
+    name: "input-jitter", experts: 8, uniforms: 8, takes: .input, gates: .softmax,
+    jitter: .init(.uniformInput, width: 0.1))
   static let limited = RouterProfile(name: "limited", experts: 8, gates: .softmax, capacity: 3)
 }
 

@@ -14,6 +14,8 @@ public final class ReferenceRouter: ForeignRouter {
 
   /// A router that behaves as its profile says, but for its flaws.
   public init(_ profile: RouterProfile, flaws: Set<Flaw> = []) {
+    var profile = profile
+    profile.speaksOfAll = true
     self.profile = profile
     self.flaws = flaws
   }
@@ -59,7 +61,9 @@ public final class ReferenceRouter: ForeignRouter {
     }
     if flaws.contains(.normalisesOverTokens) { normaliseOverTokens(&answer) }
     if profile.takes == .input { answer.expertInputs = received }
-    if let loss = profile.specification.auxiliaryLosses.first { answer.auxiliaryLoss = balance(loss, answer, call) }
+    if let loss = profile.specification.auxiliaryLosses.first {
+      (answer.auxiliaryLoss, answer.auxiliaryGradient) = balance(loss, answer, call)
+    }
     return answer
   }
 }
@@ -212,10 +216,14 @@ extension ReferenceRouter {
     return gradient
   }
 
-  private func balance(_ loss: RouterSpecification.AuxiliaryLoss, _ answer: RouterAnswer, _ call: RouterCall) -> Double {
+  private func balance(
+    _ loss: RouterSpecification.AuxiliaryLoss, _ answer: RouterAnswer, _ call: RouterCall
+  ) -> (value: Double, gradient: [[Double]]) {
     let count = Double(profile.experts)
     let tokens = Double(call.tokens)
+    let factor = loss.coefficient * (flaws.contains(.auxiliaryWithoutN) ? 1 : count)
     var total = 0.0
+    var slopes = [Double](repeating: 0, count: profile.experts)
     let shares = call.logits.enumerated().map { t, row in
       let p = softmax(adjusted(zip(row, noise(call, t)).map { $0 * $1 }, call))
       return flaws.contains(.softmaxOfSoftmax) ? softmax(p) : p
@@ -232,7 +240,13 @@ extension ReferenceRouter {
         }
       }
       total += fraction / tokens * shares.reduce(0) { $0 + $1[i] } / tokens
+      slopes[i] = factor * fraction / tokens / tokens
     }
-    return loss.coefficient * (flaws.contains(.auxiliaryWithoutN) ? 1 : count) * total
+    let gradient = shares.enumerated().map { t, p in
+      let mean = zip(p, slopes).reduce(0) { $0 + $1.0 * $1.1 }
+      let isFactor = profile.specification.noise?.kind == .uniform
+      return p.indices.map { p[$0] * (slopes[$0] - mean) * (isFactor ? noise(call, t)[$0] : 1) }
+    }
+    return (factor * total, gradient)
   }
 }

@@ -1,5 +1,5 @@
-// The problems that ship with the program, as the bytes of Fixtures/problems, so that they are found wherever the
-// program runs from.
+// The problems and the catalogue of routers that ship with the program, as the bytes of Fixtures/problems and
+// Fixtures/routers, so that they are found wherever the program runs from.
 #ifndef ROUTEGRAD_CSHIPPEDPROBLEMS_H
 #define ROUTEGRAD_CSHIPPEDPROBLEMS_H
 
@@ -13,5 +13,8 @@ typedef struct {
 
 /// The files in the order in which they are reported, `*count` of them.
 const rg_shipped_file *rg_shipped_files(size_t *count);
+
+/// The catalogue of router specifications.
+const rg_shipped_file *rg_shipped_routers(void);
 
 #endif

@@ -41,9 +41,9 @@ import RoutingExpectations
 /// S (ill-conditioned).
 ///
 /// *Source*: derived for this library.
-public enum JitterExpectation {
+package enum JitterExpectation {
   /// About how many exponentials quasi-random integration may spend.
-  public static let standardEvaluations = 3e7
+  package static let standardEvaluations = 3e7
   /// The exponentials that points may spend: no more than they need where a tolerance is within their reach.
   private static func evaluations(for tolerance: Double) -> Double {
     min(standardEvaluations, max(0.01 * standardEvaluations, 10 / (tolerance * tolerance)))
@@ -51,9 +51,9 @@ public enum JitterExpectation {
 
   /// An evaluation of the products that takes more exponentials than this is not begun, nor one that takes a tenth of it
   /// if the expansion is coarse; there are at most four of them, and quasi-random points after that.
-  public static let largestEvaluations = 5e9
+  package static let largestEvaluations = 5e9
   /// The same where jitter spans much more than the few units in which experts compete.
-  public static let largestWideEvaluations = 5e8
+  package static let largestWideEvaluations = 5e8
   /// Where jitter spans more than this, points do not find the few units in which experts compete.
   static let largestSampledSlope = 1e4
 
@@ -65,7 +65,7 @@ public enum JitterExpectation {
   ///
   /// - Precondition: at least one logit, 0 ≤ r < 1.
   /// - Complexity: O(N³) for N experts within reach of the maximum.
-  public static func selectionProbabilities(logits: [Double], r: Double) -> [Double] {
+  package static func selectionProbabilities(logits: [Double], r: Double) -> [Double] {
     precondition(!logits.isEmpty, "a race needs at least one expert")
     precondition(r >= 0 && r < 1, "a jitter is in [0, 1), got \(r)")
     return JitteredLogits(logits: logits, support: Array(logits.indices), jitter: r).selectionProbabilities()
@@ -88,7 +88,7 @@ public enum JitterExpectation {
   ///
   /// *Edge cases*: with one expert everything is zero. A result that Float64 cannot hold is returned not
   /// finite, with infinite errors.
-  public static func moments(
+  package static func moments(
     of estimator: Switch, on problem: RoutedProblem, covariance: Bool = false,
     options: IntegrationOptions = IntegrationOptions(), continuing: (_ evaluations: Int) -> Bool = { _ in true }
   ) throws(IntegrationError) -> EstimatedMoments {
@@ -99,7 +99,7 @@ public enum JitterExpectation {
   ///
   /// - Throws: ``IntegrationError/unavailable(_:)`` as for the moments, and where the loss has no gradient:
   ///   without jitter (or among zero logits, which none of it moves) at a tie of the largest.
-  public static func targetGradient(
+  package static func targetGradient(
     of estimator: Switch, on problem: RoutedProblem, options: IntegrationOptions = IntegrationOptions()
   ) throws(IntegrationError) -> EstimatedGradient {
     guard let target = try solution(of: estimator, on: problem, covariance: false, options: options).target else {
@@ -112,7 +112,7 @@ public enum JitterExpectation {
   ///
   /// - Returns: the value and its error; `evaluations` is not counted (0).
   /// - Throws: as for the moments.
-  public static func expectedLoss(
+  package static func expectedLoss(
     of estimator: Switch, on problem: RoutedProblem, options: IntegrationOptions = IntegrationOptions()
   ) throws(IntegrationError) -> NumericalResult {
     let solution = try solution(of: estimator, on: problem, covariance: false, options: options)

@@ -44,7 +44,7 @@ public struct AnswerDifference: Sendable, Equatable, CustomStringConvertible {
 /// times the estimator's factor, an output's to `Σ_i m_i max_j |f_ij|`, an auxiliary loss's to the sum of its coefficients
 /// times N k. Multipliers are compared to 1, or strictly: to their own size.
 public struct AnswerComparison: Sendable {
-  let specification: RouterSpecification
+  package let specification: RouterSpecification
   /// What is forgiven, relative.
   public var tolerance: Double
   /// Whether multipliers are compared to their own size, times the spread of the logits.
@@ -90,8 +90,10 @@ public struct AnswerComparison: Sendable {
       return rows(part, found.output, expected.output, isOfExperts: false) { outputScale(expected, call, token: $0) }
     case .auxiliaryLoss:
       guard let a = found.auxiliaryLoss, let b = expected.auxiliaryLoss else { return nil }
-      return isClose(a, b, max(auxiliaryScale(call), b.magnitude)) ? nil : .init(
-        part: part, found: Words.number(a), expected: Words.number(b))
+      return isClose(a, b, max(auxiliaryScale(call), b.magnitude))
+        ? nil
+        : .init(
+          part: part, found: Words.number(a), expected: Words.number(b))
     case .auxiliaryGradient:
       let tokens = Double(call.globalTokens ?? call.tokens)
       return rows(part, found.auxiliaryGradient, expected.auxiliaryGradient) { _ in auxiliaryScale(call) / tokens }
@@ -121,7 +123,8 @@ public struct AnswerComparison: Sendable {
     for t in expected.choice.indices {
       let spread = isStrict ? 1 + (call.logits[t].filter(\.isFinite).map(\.magnitude).max() ?? 0) : 1
       for (place, expert) in expected.choice[t].enumerated() {
-        let other = found.choice[t].indices.contains(place) && found.choice[t][place] == expert
+        let other =
+          found.choice[t].indices.contains(place) && found.choice[t][place] == expert
           ? place : found.choice[t].firstIndex(of: expert)
         guard let other else { continue }
         let (a, b) = (found.multipliers[t][other], expected.multipliers[t][place])
@@ -145,7 +148,9 @@ public struct AnswerComparison: Sendable {
     guard let found, let expected else { return nil }
     for t in expected.indices {
       let size = scale(t)
-      guard let k = expected[t].indices.first(where: { !isClose(found[t][$0], expected[t][$0], size) }) else { continue }
+      guard let k = expected[t].indices.first(where: { !isClose(found[t][$0], expected[t][$0], size) }) else {
+        continue
+      }
       return .init(
         part: part, token: t, expert: isOfExperts ? k : nil, found: Words.number(found[t][k]),
         expected: Words.number(expected[t][k]))
@@ -182,7 +187,7 @@ extension AnswerComparison {
   }
 
   private func auxiliaryScale(_ call: RouterCall) -> Double {
-    let k = Double(specification.selection.isJoint ? 1 : specification.selection.most(of: specification.experts))
+    let k = Double(specification.selection.isJoint ? 1 : specification.mostChosen)
     let coefficients = specification.auxiliaryLosses.reduce(0) { $0 + $1.coefficient.magnitude }
     return coefficients * Double(specification.experts) * k
   }

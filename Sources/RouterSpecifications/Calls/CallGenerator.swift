@@ -82,7 +82,8 @@ public struct CallGenerator: Sendable {
   private mutating func giveFunctions(to call: inout RouterCall) {
     let functions = (0..<profile.experts).map { _ in
       RouterCall.ExpertFunction(
-        inner: (0..<Self.hidden).map { _ in reals(Self.width) }, outer: (0..<Self.width).map { _ in reals(Self.hidden) },
+        inner: (0..<Self.hidden).map { _ in reals(Self.width) },
+        outer: (0..<Self.width).map { _ in reals(Self.hidden) },
         offset: reals(Self.width))
     }
     let inputs = (0..<call.tokens).map { _ in reals(Self.width) }

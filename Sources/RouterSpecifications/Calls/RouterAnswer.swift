@@ -41,7 +41,11 @@ public struct RouterAnswer: Sendable, Equatable {
   }
 
   /// Throws unless every list has the length that the call asks for; what the numbers are is left to the checks.
-  package func requireFit(_ call: RouterCall, of profile: RouterProfile) throws(RouterFailure) {
+  ///
+  /// - Parameter gradientsToo: whether an answer in training mode has to have a gradient.
+  package func requireFit(
+    _ call: RouterCall, of profile: RouterProfile, gradientsToo: Bool = true
+  ) throws(RouterFailure) {
     func require(_ count: Int, _ expected: Int, _ path: String) throws(RouterFailure) {
       if count != expected { throw RouterFailure("\(path): expected \(expected) entries, got \(count)") }
     }
@@ -50,13 +54,15 @@ public struct RouterAnswer: Sendable, Equatable {
       try require(rows.count, call.tokens, path)
       for (t, row) in rows.enumerated() { try require(row.count, width(t), "\(path)[\(t)]") }
     }
-    let most = profile.topK
+    let most = profile.experts
     try require(choice.count, call.tokens, "choice")
     for (t, row) in choice.enumerated() where row.count > most {
       throw RouterFailure("choice[\(t)]: expected at most \(most) experts, got \(row.count)")
     }
     try require(multipliers, of: { choice[$0].count }, "multipliers")
-    if gradient == nil, call.mode == .train { throw RouterFailure("gradient: expected in training mode, got none") }
+    if gradient == nil, gradientsToo, call.mode == .train {
+      throw RouterFailure("gradient: expected in training mode, got none")
+    }
     try require(gradient, of: { _ in profile.experts }, "gradient")
     try require(output, of: { call.upstream[$0].count }, "output")
     try require(dispatch, of: { _ in profile.experts }, "dispatch")

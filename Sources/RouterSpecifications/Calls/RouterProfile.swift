@@ -15,6 +15,9 @@ public struct RouterProfile: Sendable, Equatable {
   public var takes: Source
   /// What it computes in; tolerances follow.
   public var precision: Precision
+  /// Whether it can answer with all that a specification asks for; one that speaks `routegrad.router/1` has no words for the
+  /// gradient of an auxiliary loss.
+  public var speaksOfAll = true
 
   /// What a router is given.
   public enum Source: String, Sendable, CaseIterable {
@@ -30,7 +33,7 @@ public struct RouterProfile: Sendable, Equatable {
     case float64
 
     /// The unit of rounding, relative.
-    public var epsilon: Double { self == .float32 ? 0x1p-23 : 0x1p-52 }
+    package var epsilon: Double { self == .float32 ? 0x1p-23 : 0x1p-52 }
   }
 
   /// A router of a specification.
@@ -58,16 +61,16 @@ public struct RouterProfile: Sendable, Equatable {
   /// N.
   public var experts: Int { specification.experts }
   /// The most experts that a token is sent to.
-  public var topK: Int { specification.selection.most(of: specification.experts) }
+  public var topK: Int { specification.mostChosen }
   /// Whether a call takes draws of any kind.
   public var draws: Bool { uniforms > 0 || normals > 0 }
 
   /// Rounding that is forgiven, relative to the quantities compared: 64 units of the declared precision. A softmax, a dot
   /// product and a Jacobian product take a handful each; the smallest planted fault is off by 10⁻².
-  public var tolerance: Double { 64 * precision.epsilon }
+  package var tolerance: Double { 64 * precision.epsilon }
 
   /// Throws if the numbers do not go together.
-  public func validate() throws(InvalidInput) {
+  package func validate() throws(InvalidInput) {
     try specification.validate()
     let draws = Limit<Int>("0 to 65536 draws") { (0...65536).contains($0) }
     try draws.require("uniforms", uniforms)
@@ -149,5 +152,6 @@ extension RouterProfile {
           : samples ? .sampled(topK) : .topK(topK),
         gate: gate, capacity: capacity.map { .init($0) }, auxiliaryLosses: auxiliaryLoss.map { [$0] } ?? []),
       uniforms: uniforms, takes: takes, precision: precision)
+    speaksOfAll = false
   }
 }

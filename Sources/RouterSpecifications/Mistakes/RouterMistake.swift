@@ -97,7 +97,8 @@ public enum RouterMistake: String, Sendable, CaseIterable {
     case .noiseInEvaluation: "with noise in evaluation"
     case .noiseWithoutChainRule: "whose gradient leaves out the noise's factor"
     case .noiseScaleFromLogits: "whose noise is scaled by the logits, not by the second projection"
-    case .gateFromOtherLogits: "whose gates are made of the logits with noise where they should be without, or the reverse"
+    case .gateFromOtherLogits:
+      "whose gates are made of the logits with noise where they should be without, or the reverse"
     case .softmaxForScore: "that takes a softmax for the score"
     case .sigmoidForScore: "that takes sigmoids for the score"
     case .temperatureMissing: "without the temperature"

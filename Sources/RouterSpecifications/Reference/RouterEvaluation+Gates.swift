@@ -29,8 +29,9 @@ extension RouterEvaluation {
     let counted = kept.map { $0 || gate.sumsOverKept == (mistake == .normalizationOverOthers) }
     let sum = zip(raw.values, counted).reduce(0) { $1.1 ? $0 + $1.0 : $0 } + gate.epsilon
     let floor = mistake == .floorMissing ? 0 : gate.floor
-    let divisor = isNormalized ? max(sum, floor) : 1
-    let movesDivisor = isNormalized && sum > floor && mistake != .normalizationDetached
+    // Where capacity keeps nobody there is nothing to divide, and nothing that is multiplied.
+    let divisor = isNormalized ? counted.contains(true) ? max(sum, floor) : 1 : 1
+    let movesDivisor = isNormalized && counted.contains(true) && sum > floor && mistake != .normalizationDetached
     return Differentiated(values: raw.values.indices.map { raw.values[$0] * factors[$0] / divisor }) { v in
       var gradient = v.indices.map { v[$0] * factors[$0] / divisor }
       if movesDivisor {
@@ -107,11 +108,8 @@ extension RouterEvaluation {
     let open = token.open
     let x = open.map { token.gateLogits[$0] / tau }
     let isSoftmax = score.function == .softmax
-    let top = x.max() ?? 0
-    let weights = x.map { exp($0 - top) }
-    // Σ_{l ≠ i} e^{x_l}, summed and not subtracted.
-    let others = isSoftmax ? SubsetMarginals.sumsWithoutOne(weights) : weights
-    let odds = isSoftmax ? x.indices.map { x[$0] - top - log(others[$0]) } : x
+    // log p − log(1 − p), where log(1 − p) is that of the sum of the others.
+    let odds = isSoftmax ? SubsetMarginals.logOdds(x) : x
     let marginals = SubsetMarginals(logits: odds, count: min(count, open.count)).marginals
     var values = [Double](repeating: 0, count: n)
     for (place, i) in open.enumerated() { values[i] = marginals.values[place] }
@@ -119,16 +117,17 @@ extension RouterEvaluation {
     return Differentiated(values: values) { v in
       let u = marginals.pullback(open.map { v[$0] })
       var gradient = [Double](repeating: 0, count: n)
-      let sum = u.reduce(0, +)
-      let scaled = isDetached ? 0 : zip(u, others).reduce(0) { $0 + $1.0 / $1.1 }
-      let total = weights.reduce(0, +)
+      let p = softmax(x, over: Array(x.indices)).values
       for (place, i) in open.enumerated() {
-        if isSoftmax {
-          let leaving =
-            isDetached ? weights[place] / total * sum : weights[place] * (scaled - u[place] / others[place])
-          gradient[i] = (u[place] - leaving) / tau
-        } else {
-          gradient[i] = u[place] * (isDetached ? sigmoid(-x[place]) : 1) / tau
+        gradient[i] = u[place] * (isSoftmax || !isDetached ? 1 : sigmoid(-x[place])) / tau
+        guard isSoftmax else { continue }
+        for (other, j) in open.enumerated() {
+          // ∂ℓ_j/∂x_i = δ_ij − e^{x_i}/Σ_{l ≠ j} e^{x_l}, i ≠ j; with log(1 − p) for a constant δ_ij − p_i.
+          if isDetached {
+            gradient[i] -= u[other] * p[place] / tau
+          } else if i != j {
+            gradient[i] -= u[other] * exp(x[place] - x[other] + odds[other]) / tau
+          }
         }
       }
       return gradient
@@ -181,20 +180,5 @@ extension RouterEvaluation {
           chosen.indices.map { chosen[$0].contains(i) ? tokens[$0].logits[i] : 0 }, limit))
     }
     return chosen.indices.map { t in chosen[t].map { best[$0].contains(t) } }
-  }
-}
-
-extension SubsetMarginals {
-  /// The sum of all entries but one, for each.
-  static func sumsWithoutOne(_ values: [Double]) -> [Double] {
-    var before = [0.0]
-    for value in values { before.append(before[before.count - 1] + value) }
-    var after = 0.0
-    var sums = [Double](repeating: 0, count: values.count)
-    for i in values.indices.reversed() {
-      sums[i] = before[i] + after
-      after += values[i]
-    }
-    return sums
   }
 }

@@ -12,7 +12,8 @@ extension RouterEvaluation {
     }
     for token in tokens {
       for (a, b) in groupDecisions(token) { decide(a, b) }
-      let sorted = token.keys.filter { $0 > -.infinity }.sorted(by: >)
+      let sorted = token.keys.prefix(specification.experts - specification.alwaysChosen).filter { $0 > -.infinity }
+        .sorted(by: >)
       switch specification.selection {
       case .topK(let k), .sampled(let k):
         if sorted.count > k { decide(sorted[k - 1], sorted[k]) }
@@ -26,7 +27,11 @@ extension RouterEvaluation {
           if sum >= mass { break }
         }
       case .threshold(let above, let k):
-        for key in sorted { least = min(least, (key - above).magnitude / max(key.magnitude, above.magnitude, 1e-3)) }
+        // A ReLU's 0 is exact, and not above 0 however it is rounded.
+        let isExact = specification.score.function == .relu && specification.key == .score && above == 0 && size == 0
+        for key in sorted where !(isExact && key == 0) {
+          least = min(least, (key - above).magnitude / max(key.magnitude, above.magnitude, 1e-3))
+        }
         if sorted.count > k { decide(sorted[k - 1], sorted[k]) }
       case .expertChoice, .forced, .unstated: break
       }

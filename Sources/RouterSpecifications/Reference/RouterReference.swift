@@ -230,7 +230,11 @@ extension RouterEvaluation {
   private func ownChoice() -> [[Int]]? {
     let change = mistake == .oneExpertFewer ? -1 : mistake == .oneExpertMore ? 1 : 0
     switch specification.selection {
-    case .topK(let k): return tokens.map { Self.largest($0.keys, k + change) }
+    case .topK(let k):
+      let optional = specification.experts - specification.alwaysChosen
+      return tokens.map { token in
+        Self.largest(Array(token.keys.prefix(optional)), k + change) + Array(optional..<specification.experts)
+      }
     case .sampled(let k): return isTraining ? nil : tokens.map { Self.largest($0.keys, k + change) }
     case .topP(let mass, let k): return tokens.map { reaching(mass, $0, atMost: k + change) }
     case .threshold(let above, let k):
@@ -266,5 +270,6 @@ extension RouterEvaluation {
   func isZeroed(_ t: Int, _ expert: Int) -> Bool {
     guard mistake == .replayOfOwnScores, call.choice != nil else { return false }
     return !Self.largest(tokens[t].keys, specification.selection.most(of: specification.experts)).contains(expert)
+      && expert < specification.experts - specification.alwaysChosen
   }
 }

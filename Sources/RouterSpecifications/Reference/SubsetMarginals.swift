@@ -5,7 +5,7 @@ import CStandardLibrary
 /// `μ_i = w_i e_{k−1}(w∖i) / e_k(w)` with `w = e^ℓ` and elementary symmetric polynomials e; the gradient is the covariance of the
 /// indicators, `∂μ_i/∂ℓ_j = P(i, j ∈ S) − μ_i μ_j`, applied to a vector by the same recursion on dual numbers.
 ///
-/// *Numerics*: weights are divided by the largest of them, and polynomials are sums of terms of one sign.
+/// *Numerics*: polynomials are sums of terms of one sign, kept as logarithms, so that no spread of ℓ overflows.
 ///
 /// *Complexity*: O(N k) for the values and for a gradient.
 ///
@@ -24,14 +24,10 @@ struct SubsetMarginals {
   /// μ, and its derivative in a direction.
   private func evaluate(along direction: [Double]) -> (value: [Double], derivative: [Double]) {
     let n = logits.count
-    let top = logits.max() ?? 0
-    let weights = zip(logits, direction).map { logit, d in
-      let w = exp(logit - top)
-      return Dual(value: w, derivative: w * d)
-    }
+    let weights = zip(logits, direction).map { LogDual(value: $0, derivative: $1) }
     // prefix[i][m] = e_m(w_0 … w_{i−1}), suffix[i][m] = e_m(w_i … w_{n−1}).
-    let one = [Dual(value: 1, derivative: 0)] + [Dual](repeating: Dual(value: 0, derivative: 0), count: count)
-    func adding(_ w: Dual, _ e: [Dual]) -> [Dual] {
+    let one = [LogDual(value: 0, derivative: 0)] + [LogDual](repeating: .zero, count: count)
+    func adding(_ w: LogDual, _ e: [LogDual]) -> [LogDual] {
       var sum = e
       for m in 1..<e.count { sum[m] = e[m] + w * e[m - 1] }
       return sum
@@ -44,26 +40,51 @@ struct SubsetMarginals {
     let total = prefix[n][count]
     var value = [Double](repeating: 0, count: n)
     var derivative = value
-    for i in 0..<n {
-      var without = Dual(value: 0, derivative: 0)
+    for i in 0..<n where count > 0 {
+      var without = LogDual.zero
       for m in 0..<count { without = without + prefix[i][m] * suffix[i + 1][count - 1 - m] }
       let part = weights[i] * without
-      value[i] = part.value / total.value
-      derivative[i] = (part.derivative - value[i] * total.derivative) / total.value
+      value[i] = exp(part.value - total.value)
+      derivative[i] = value[i] * (part.derivative - total.derivative)
     }
     return (value, derivative)
   }
 
-  /// A number and its derivative in one direction.
-  private struct Dual {
+  /// `log p_i − log(1 − p_i)` of `p = softmax(x)`: `x_i − log Σ_{l ≠ i} e^{x_l}`.
+  static func logOdds(_ x: [Double]) -> [Double] {
+    var before = [-Double.infinity]
+    for value in x { before.append(logSum(before[before.count - 1], value)) }
+    var after = -Double.infinity
+    var odds = x
+    for i in x.indices.reversed() {
+      odds[i] = x[i] - logSum(before[i], after)
+      after = logSum(after, x[i])
+    }
+    return odds
+  }
+
+  /// `log(e^a + e^b)`.
+  private static func logSum(_ a: Double, _ b: Double) -> Double {
+    let (low, high) = a < b ? (a, b) : (b, a)
+    return low == -.infinity ? high : high + log1p(exp(low - high))
+  }
+
+  /// The logarithm of a number that is not negative, and its derivative in one direction.
+  private struct LogDual {
     var value: Double
     var derivative: Double
 
-    static func + (a: Dual, b: Dual) -> Dual {
-      Dual(value: a.value + b.value, derivative: a.derivative + b.derivative)
+    static let zero = LogDual(value: -.infinity, derivative: 0)
+
+    static func + (a: LogDual, b: LogDual) -> LogDual {
+      if a.value == -.infinity { return b }
+      if b.value == -.infinity { return a }
+      let sum = logSum(a.value, b.value)
+      return LogDual(
+        value: sum, derivative: exp(a.value - sum) * a.derivative + exp(b.value - sum) * b.derivative)
     }
-    static func * (a: Dual, b: Dual) -> Dual {
-      Dual(value: a.value * b.value, derivative: a.derivative * b.value + a.value * b.derivative)
+    static func * (a: LogDual, b: LogDual) -> LogDual {
+      LogDual(value: a.value + b.value, derivative: a.derivative + b.derivative)
     }
   }
 }

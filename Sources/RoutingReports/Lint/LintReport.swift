@@ -14,7 +14,7 @@ public struct LintReport: Sendable {
   /// The report in the format `routegrad.lint/1`.
   public var json: String {
     JSONWriter.indented([
-      "schema": "routegrad.lint/1", "version": .string(routeGradVersion), "router": result.profile.json,
+      "schema": "routegrad.lint/1", "version": .string(routeGradVersion), "router": result.profile.summary,
       "seed": .string("\(result.seed)"), "verdict": .string(result.verdict.rawValue), "calls": JSONValue(result.calls),
       "tolerance": .number(result.profile.tolerance),
       "checks": .array(
@@ -64,5 +64,16 @@ public struct LintReport: Sendable {
     ]
     let counts = parts.filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }.joined(separator: ", ")
     return "Verdict: \(result.verdict.rawValue). Of \(result.findings.count) checks: \(counts); \(result.calls) calls."
+  }
+}
+
+extension RouterProfile {
+  /// The profile in a report.
+  fileprivate var summary: JSONValue {
+    [
+      "name": .string(name), "experts": JSONValue(experts), "topK": JSONValue(topK), "uniforms": JSONValue(uniforms),
+      "normals": JSONValue(normals), "takes": .string(takes.rawValue), "precision": .string(precision.rawValue),
+      "specification": specification.json,
+    ]
   }
 }

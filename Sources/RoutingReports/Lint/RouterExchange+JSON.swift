@@ -43,8 +43,8 @@ extension RouterProfile {
   init(_ value: JSONValue, asked: RouterSpecification? = nil) throws(InvalidInput) {
     let fields = try JSONFields(value, of: "a profile")
     if fields.has("schema") || fields.has("specification") {
-      try fields.requireOnly(["schema", "specification", "uniforms", "normals", "takes", "precision"])
       _ = try fields.word("schema", among: [RouterExchange.schemas[1]])
+      try fields.requireOnly(["schema", "specification", "uniforms", "normals", "takes", "precision"])
       let own = try fields.given("specification") { (fields, key) throws(InvalidInput) in
         try fields.part(key, "a router specification", RouterSpecification.init(_:))
       }
@@ -81,6 +81,8 @@ extension RouterProfile {
     guard !outputScales.isEmpty, outputScales.allSatisfy({ $0.isFinite && $0 > 0 }) else {
       throw InvalidInput("outputScales", "expected one or more finite numbers above 0")
     }
+    let capacity = try fields.givenInteger("capacity")
+    try RouterSpecification.Capacity.tokens.require("capacity", capacity)
     let gradientFactor = try fields.number("gradientFactor", else: 1)
     try Limit.positive.require("gradientFactor", gradientFactor)
     self.init(
@@ -96,7 +98,7 @@ extension RouterProfile {
       auxiliaryLoss: try fields.given("auxiliaryLoss") { (fields, key) throws(InvalidInput) in
         try fields.part(key, "a loss (an object)", RouterSpecification.AuxiliaryLoss.init(balance:))
       },
-      capacity: try fields.givenInteger("capacity"),
+      capacity: capacity,
       routesJointly: try fields.flag("routesJointly"), mayChooseFewer: try fields.flag("mayChooseFewer"),
       precision: try fields.word("precision", else: .float64))
   }

@@ -10,11 +10,11 @@ extension Report {
   ///   - options: what to report.
   ///   - onAdvance: called after each part of the work, from any thread, with how many problems that was; it adds up to
   ///     their number.
-  /// - Throws: ``ReportError``: of code `wrongUsage` if mask or target do not fit the problems, `wrongData`
+  /// - Throws: ``Refusal``: of code `wrongUsage` if mask or target do not fit the problems, `wrongData`
   ///   if a result overflows Float64 or a tolerance is out of reach.
   public init(
     on problems: [FiledProblem], options: Options = Options(), onAdvance: @Sendable (Double) -> Void = { _ in }
-  ) throws(ReportError) {
+  ) throws(Refusal) {
     let routed = try FiledProblem.route(problems, mask: options.mask)
     try Self.requireTarget(
       options, first: problems.first, areAllCategorical: problems.allSatisfy { $0.problem.kind == .categorical })
@@ -35,8 +35,8 @@ extension Report {
   ///   - onAdvance: as in ``init(on:options:onAdvance:)``.
   ///   - begin: told the number of problems and the report's ``note``, before the first.
   ///   - write: told each problem's report, in their order.
-  /// - Throws: ``ReportError`` as ``init(on:options:onAdvance:)``, what `source` throws, and what `begin` and `write` throw.
-  public static func stream(
+  /// - Throws: ``Refusal`` as ``init(on:options:onAdvance:)``, what `source` throws, and what `begin` and `write` throw.
+  package static func stream(
     _ source: ProblemSource, options: Options, onAdvance: @Sendable (Double) -> Void = { _ in },
     begin: (_ count: Int, _ note: String?) throws -> Void, write: (Problem) throws -> Void
   ) throws {
@@ -67,10 +67,10 @@ extension Report {
 
   private static func requireTarget(
     _ options: Options, first: FiledProblem?, areAllCategorical: Bool
-  ) throws(ReportError) {
+  ) throws(Refusal) {
     let target = options.assessment.target
     guard target != .expectedLoss, let first, areAllCategorical else { return }
-    throw ReportError(
+    throw Refusal(
       .wrongUsage,
       "\(first.location): a categorical problem has only the target expected-loss, got \(target.rawValue)")
   }
@@ -78,14 +78,14 @@ extension Report {
   /// The reports on some of `count` problems, in parallel.
   private static func problems(
     _ batch: [(FiledProblem, RoutedProblem)], of count: Int, options: Options, onAdvance: @Sendable (Double) -> Void
-  ) throws(ReportError) -> [Problem] {
+  ) throws(Refusal) -> [Problem] {
     // With fewer problems than threads it is the samples of each that are split.
     let outer = count < options.threads ? 1 : options.threads
     var inner = options
     inner.assessment.sampling?.threads = outer == 1 ? options.threads : 1
     inner.assessment.integration.threads = outer == 1 ? options.threads : 1
     let parts = parallelMap(0..<batch.count, threads: outer) { [inner] k in
-      Result { () throws(ReportError) in
+      Result { () throws(Refusal) in
         try Problem(batch[k].0, routed: batch[k].1, options: inner, onAdvance: onAdvance)
       }
     }
@@ -98,10 +98,10 @@ extension Report {
 extension Report.Problem {
   init(
     _ filed: FiledProblem, routed: RoutedProblem, options: Report.Options, onAdvance: (Double) -> Void
-  ) throws(ReportError) {
-    func requireFinite(_ values: [Double], _ quantity: String) throws(ReportError) {
+  ) throws(Refusal) {
+    func requireFinite(_ values: [Double], _ quantity: String) throws(Refusal) {
       guard values.allSatisfy(\.isFinite) else {
-        throw ReportError(.wrongData, "\(filed.location): \(quantity) overflows Float64")
+        throw Refusal(.wrongData, "\(filed.location): \(quantity) overflows Float64")
       }
     }
     let expectedLoss = try? routed.expectedLoss()
@@ -126,7 +126,7 @@ extension Report.Problem {
             if let sampling = options.assessment.sampling { advance(to: Double(samples) / Double(sampling.samples)) }
           })
       } catch {
-        throw ReportError(.wrongData, "\(filed.location): \(error)")
+        throw Refusal(.wrongData, "\(filed.location): \(error)")
       }
       advance(to: 1)
     }

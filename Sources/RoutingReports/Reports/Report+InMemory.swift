@@ -20,12 +20,12 @@ extension Report {
   ///   - assessment: against what they are held, and how.
   ///   - ownTargets: whether estimators that claim another target are held against that one as well.
   ///   - threads: the number of threads; it does not change the result.
-  /// - Throws: ``ReportError``: of code `wrongUsage` if mask or target do not fit the problems, `wrongData` if a result
+  /// - Throws: ``Refusal``: of code `wrongUsage` if mask or target do not fit the problems, `wrongData` if a result
   ///   overflows Float64 or a tolerance is out of reach.
   public init(
     _ problems: [RoutingProblem], estimators: [any GradientEstimator], mask: Mask? = nil,
     assessment: AssessmentOptions = AssessmentOptions(), ownTargets: Bool = false, threads: Int = 1
-  ) throws(ReportError) {
+  ) throws(Refusal) {
     try self.init(
       on: problems.enumerated().map { FiledProblem($1, file: "problems[\($0)]") },
       options: Options(

@@ -42,6 +42,14 @@ extension RouterSpecification {
         try fields.part(key, "a mask (an object)", Mask.init(_:))
       } ?? .none,
       selection: try fields.part("selection", "a selection (an object)", Selection.init(_:)),
+      alwaysChosen: try fields.object("selection", of: "a selection").given("always") {
+        (selection, key) throws(InvalidInput) in
+        do throws(InvalidInput) {
+          return try selection.integer(key)
+        } catch {
+          throw error.inside("selection")
+        }
+      } ?? 0,
       applied: try fields.word("applied", else: .output), takesFunctions: try fields.flag("functions"),
       nullExperts: try fields.given("nullExperts") { (fields, key) throws(InvalidInput) in
         try fields.part(key, "null experts (an object)", NullExperts.init(_:))
@@ -75,7 +83,7 @@ extension RouterSpecification {
     if hasSelectionBias { fields.append(("selectionBias", .bool(true))) }
     if let groups { fields.append(("groups", groups.json)) }
     if mask != .none { fields.append(("mask", mask.json)) }
-    fields.append(("selection", selection.json))
+    fields.append(("selection", selection.json(always: alwaysChosen)))
     if gate != Gate() { fields.append(("gate", gate.map(\.json) ?? .null)) }
     if applied != .output { fields.append(("applied", .string(applied.rawValue))) }
     if takesFunctions { fields.append(("functions", .bool(true))) }
@@ -164,7 +172,9 @@ extension RouterSpecification.Selection {
     let fields = try JSONFields(value, of: "a selection")
     let kind = try fields.word(
       "kind", among: ["top-k", "top-p", "threshold", "expert-choice", "sampled", "forced", "unstated"])
-    let more: [String: [String]] = ["top-p": ["mass"], "threshold": ["above"], "unstated": ["joint", "fewer"]]
+    let more: [String: [String]] = [
+      "top-k": ["always"], "top-p": ["mass"], "threshold": ["above"], "unstated": ["joint", "fewer"],
+    ]
     try fields.requireOnly(["kind"] + (more[kind] ?? []) + ["count"])
     let count = try fields.integer("count")
     switch kind {
@@ -191,10 +201,12 @@ extension RouterSpecification.Selection {
     }
   }
 
-  fileprivate var json: JSONValue {
+  fileprivate func json(always: Int) -> JSONValue {
     let name: (String, JSONValue) = ("kind", .string(kind))
     switch self {
-    case .topK(let k), .expertChoice(let k), .sampled(let k), .forced(let k):
+    case .topK(let k):
+      return JSONValue([name, ("count", JSONValue(k))] + (always == 0 ? [] : [("always", JSONValue(always))]))
+    case .expertChoice(let k), .sampled(let k), .forced(let k):
       return JSONValue([name, ("count", JSONValue(k))])
     case .topP(let mass, let k): return JSONValue([name, ("mass", .number(mass)), ("count", JSONValue(k))])
     case .threshold(let above, let k): return JSONValue([name, ("above", .number(above)), ("count", JSONValue(k))])

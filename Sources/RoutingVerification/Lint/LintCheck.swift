@@ -88,7 +88,8 @@ public enum LintCheck: String, Sendable, CaseIterable {
     case .capacityPriority: "tokens are dropped although there is room, which no loss curve shows"
     case .causality: "a route that depends on later tokens leaks the future and cannot be decoded"
     case .noiseGradient: "the noise's scale learns nothing, or from the wrong projection"
-    case .application: "a gate on the input is another function than a gate on the output, and biases want their gates, too"
+    case .application:
+      "a gate on the input is another function than a gate on the output, and biases want their gates, too"
     case .biasUpdate: "a bias that moves the wrong way collapses the router"
     }
   }

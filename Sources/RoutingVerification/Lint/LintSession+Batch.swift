@@ -62,17 +62,20 @@ extension LintSession {
         if !specification.selection.mayBeFewer { turnedAway += profile.topK - answer.choice[t].count }
         guard answer.choice[t].isEmpty else { continue }
         if let output = answer.output?[t], output.contains(where: { $0 != 0 }) {
-          throw .refuted("\(Words.call(call)): token \(t) is turned away, its output is \(Words.list(output))")
+          throw .refuted(
+            "\(Words.call(call)): token \(t) is turned away, its output is \(Words.list(output))\(resemblance(answer, call))"
+          )
         }
         if gradient(answer)[t].contains(where: { $0 != 0 }) {
           throw .refuted(
-            "\(Words.call(call)): token \(t) is turned away, its gradient is \(Words.list(gradient(answer)[t]))")
+            "\(Words.call(call)): token \(t) is turned away, its gradient is "
+              + "\(Words.list(gradient(answer)[t]))\(resemblance(answer, call))")
         }
       }
       if let crowded = load.firstIndex(where: { $0 > capacity }) {
         throw .refuted(
           "\(call.tokens) tokens, \(Words.call(call)): expert \(crowded) takes \(load[crowded]) tokens, its capacity "
-            + "is \(capacity)")
+            + "is \(capacity)\(resemblance(answer, call))")
       }
     }
     guard turnedAway > 0 else { throw .undecided("no batch filled an expert, so that nothing was turned away") }
@@ -139,8 +142,11 @@ extension LintSession {
         var other = call
         other.uniforms = [draws().map { draw ?? $0 }]
         if profile.normals > 0 { other.normals = [normals().map { n in draw.map { 8 * $0 - 4 } ?? n }] }
-        if let difference = difference(answer, try ask(other), to: call, gradientsToo: false) {
-          throw .refuted("\(Words.call(call)), with other draws: \(difference)")
+        let second = try ask(other)
+        if let difference = difference(answer, second, to: call, gradientsToo: false) {
+          let words = resemblance(second, other)
+          throw .refuted(
+            "\(Words.call(call)), with other draws: \(difference)\(words.isEmpty ? resemblance(answer, call) : words)")
         }
       }
       guard specification.gate != nil, reference.margin(of: call) > leastMargin, let own = reference.answer(to: call)
@@ -148,7 +154,7 @@ extension LintSession {
       guard Set(answer.choice[0]) == Set(own.choice[0]) else {
         throw .refuted(
           "\(Words.call(call)): chosen are \(Words.list(answer.choice[0])), the largest keys are those of "
-            + Words.list(own.choice[0]))
+            + "\(Words.list(own.choice[0]))\(resemblance(answer, call))")
       }
     }
     return "12 calls in evaluation mode did not depend on their draws"

@@ -124,8 +124,10 @@ extension LintSession {
       ("logits that are all equal", [Double](repeating: 0.5, count: count)),
       ("logits that are all 0", [Double](repeating: 0, count: count)),
     ]
-    // An identity matrix makes NaN, and no mask, of an input of −∞.
-    if count > profile.topK, profile.takes == .logits {
+    // An identity matrix makes NaN, and no mask, of an input of −∞; a forced choice knows of no mask.
+    var isForced = false
+    if case .forced = specification.selection { isForced = true }
+    if count > profile.topK, profile.takes == .logits, !isForced {
       let plain = randomCall().logits[0]
       for masked in [0, count - 1, plain.indices.max { plain[$0] < plain[$1] } ?? 0] {
         var logits = plain

@@ -44,7 +44,9 @@ extension LintSession {
   func gradientEntries() throws(Stop) -> String {
     // A router that samples may choose otherwise for permuted experts with the same draws: what is compared is the
     // gradient given choice and multipliers, over several draws.
-    guard !specification.selection.isJoint else { throw .notApplicable("the router declares that tokens compete for experts") }
+    guard !specification.selection.isJoint else {
+      throw .notApplicable("the router declares that tokens compete for experts")
+    }
     let attempts = profile.draws ? 12 : 1
     var compared = 0
     var isZero = true
@@ -81,11 +83,14 @@ extension LintSession {
     guard compared > 0 else {
       throw .undecided("in \(calls) calls no choice of the router came back with its experts in another order")
     }
-    if isZero { throw .undecided("all of \(compared) gradients compared were zero") }
+    guard !isZero || specification.gate?.source == .one else {
+      throw .undecided("all of \(compared) gradients compared were zero")
+    }
     return "\(compared) gradients moved with their experts"
   }
 
   func gradientSum() throws(Stop) -> String {
+    if specification.gate?.source == .one { throw .notApplicable("its gates are 1, which have no gradient") }
     if specification.hasShiftInvariantGates == false {
       throw .notApplicable("\(specification.gateWords) gates do see a constant in the logits")
     }

@@ -5,6 +5,9 @@ import RoutingCore
 
 extension LintSession {
   func auxiliaryGradient() throws(Stop) -> String {
+    guard profile.speaksOfAll || specification.auxiliaryLosses.isEmpty else {
+      throw .notApplicable("routegrad.router/1 has no word for the gradient of an auxiliary loss")
+    }
     for (pattern, call) in try auxiliaryCalls() {
       let answer: RouterAnswer
       do throws(Stop) {
@@ -44,9 +47,11 @@ extension LintSession {
       if let difference = comparison.difference(sum, from: together, to: whole, in: [.auxiliaryLoss]) {
         throw .refuted(
           "\(Words.call(whole)) in parts of 2 and 4: the losses sum to \(Words.number(losses[0] + losses[1])), "
-            + "that of the whole is \(Words.number(loss)) (\(difference))\(resemblance(parts[0], whole.selecting([0, 1])))")
+            + "that of the whole is \(Words.number(loss)) (\(difference))\(resemblance(parts[0], whole.selecting([0, 1])))"
+        )
       }
-      if let whole = together.auxiliaryGradient, let a = parts[0].auxiliaryGradient, let b = parts[1].auxiliaryGradient {
+      if let whole = together.auxiliaryGradient, let a = parts[0].auxiliaryGradient, let b = parts[1].auxiliaryGradient
+      {
         for (t, row) in (a + b).enumerated() {
           let scale = max(1e-3, whole[t].map(\.magnitude).max() ?? 0)
           if !agree(row, whole[t], scale: scale) {

@@ -97,7 +97,8 @@ extension LintSession {
       let answer = try ask(call)
       if let difference = comparison.difference(answer, from: own, to: call, in: [.choice]) {
         throw .refuted(
-          "equal logits, bias \(Words.list(call.bias ?? [])) in steps of 2⁻¹⁰: \(difference)\(resemblance(answer, call))")
+          "equal logits, bias \(Words.list(call.bias ?? [])) in steps of 2⁻¹⁰: \(difference)\(resemblance(answer, call))"
+        )
       }
     }
     guard compared > 0 else { throw .notApplicable("equal logits do not leave the choice to the bias") }
@@ -142,26 +143,29 @@ extension LintSession {
       var load = [Int](repeating: 0, count: profile.experts)
       for expert in answer.choice.joined() { load[expert] += 1 }
       for t in wanted.indices {
-        guard let expert = wanted[t].first(where: { !answer.choice[t].contains($0) && load[$0] < capacity.limit }) else {
+        guard let expert = wanted[t].first(where: { !answer.choice[t].contains($0) && load[$0] < capacity.limit })
+        else {
           continue
         }
         throw .refuted(
           "\(call.tokens) tokens, \(Words.call(call)): token \(t) is turned away by expert \(expert), which takes "
             + "\(load[expert]) of \(capacity.limit)\(resemblance(answer, call))")
       }
-      if let difference = comparison.difference(answer, from: own, to: call, in: [.choice]) {
+      if let difference = comparison.difference(answer, from: own, to: call) {
         throw .refuted(
           "\(call.tokens) tokens, \(Words.call(call)), served by \(capacity.priority.rawValue): "
             + "\(difference)\(resemblance(answer, call))")
       }
     }
     guard compared > 0 else { throw .undecided("no call was clear enough for rounding to leave it alone") }
-    return "served by \(capacity.priority.rawValue), and nobody turned away while there was room, in \(compared) batches"
+    return
+      "served by \(capacity.priority.rawValue), and nobody turned away while there was room, in \(compared) batches"
   }
 
   func causality() throws(Stop) -> String {
     if specification.selection.isJoint {
-      throw .notApplicable("tokens compete for experts: routes depend on later tokens by definition, and cannot be decoded")
+      throw .notApplicable(
+        "tokens compete for experts: routes depend on later tokens by definition, and cannot be decoded")
     }
     if let priority = specification.capacity?.priority, priority != .position {
       throw .notApplicable("served by \(priority.rawValue), a token may be turned away for a later one by definition")

@@ -49,6 +49,11 @@ final class LintSession {
       if let stranger = row.first(where: { !(0..<profile.experts).contains($0) }) {
         throw .refuted("\(Words.call(call)): token \(t) goes to expert \(stranger), of 0 to \(profile.experts - 1)")
       }
+      if row.count > profile.topK {
+        throw .refuted(
+          "\(Words.call(call)): token \(t) goes to \(row.count) experts \(Words.list(row)), expected at most "
+            + "\(profile.topK)\(resemblance(answer, call))")
+      }
     }
     return answer
   }
@@ -71,7 +76,9 @@ extension LintSession {
   }
 
   /// A random call.
-  func randomCall(tokens: Int = 1, mode: RouterCall.Mode = .train) -> RouterCall { source.call(tokens: tokens, mode: mode) }
+  func randomCall(tokens: Int = 1, mode: RouterCall.Mode = .train) -> RouterCall {
+    source.call(tokens: tokens, mode: mode)
+  }
 
   /// A call on a batch, or on one token where tokens do not meet.
   func randomBatch() -> RouterCall { randomCall(tokens: specification.selection.isJoint ? 8 : 1) }
@@ -134,8 +141,9 @@ extension LintSession {
         || comparison.difference(own, from: sound, to: call) != nil
     }
     guard !changing.isEmpty else { return "" }
-    let names = changing.prefix(2).map { "\($0.words) (\($0.rawValue))" }.joined(separator: ", or ")
-    return "; it is the answer of a router \(names)"
+    let words = changing.prefix(2).map { "\($0.words) (\($0.rawValue))" }.joined(separator: ", or ")
+    let others = changing.dropFirst(2).map { "(\($0.rawValue))" }.joined(separator: ", ")
+    return "; it is the answer of a router \(words)\(others.isEmpty ? "" : ", or \(others)")"
   }
 
   /// What an answer is times the expected one, if it is a multiple; as the end of a clause.

@@ -35,18 +35,37 @@ struct LintCommand: ParsableCommand {
     help: ArgumentHelp("The seconds that any one answer may take, above 0.", valueName: "s"))
   var timeout = 60.0
 
+  @Option(
+    help: ArgumentHelp(
+      "Judge these answers to golden vectors (JSON lines; '-' is standard input) instead of starting a command.",
+      valueName: "file"), completion: .file())
+  var answers: String?
+
+  @Option(
+    help: ArgumentHelp("The vectors that --answers answers, of 'routegrad vectors'.", valueName: "file"),
+    completion: .file())
+  var vectors: String?
+
   @Option(help: "The format of the result.")
   var format: VerdictFormat = .text
 
   @OptionGroup var runOptions: RunOptions
 
   func validate() throws {
+    guard (answers == nil) == (vectors == nil) else {
+      throw ValidationError("expected both --answers and --vectors, or neither")
+    }
+    if answers != nil {
+      guard command.isEmpty else { throw ValidationError("expected no command with --answers, got '\(command[0])'") }
+      guard answers != "-" || vectors != "-" else {
+        throw ValidationError("standard input ('-') can be read only once")
+      }
+      return
+    }
     guard !command.isEmpty, command[0] != "" else {
       throw ValidationError("expected a command after '--', as in 'routegrad lint -- python3 router.py'")
     }
-    guard (2...1024).contains(experts) else {
-      throw ValidationError("'--experts': expected 2 to 1024, got \(experts)")
-    }
+    try RouterSpecification.expertsLimit.validate("--experts", experts)
     if let topK, !(1...experts).contains(topK) {
       throw ValidationError("'--top-k': expected 1 to \(experts), got \(topK)")
     }
@@ -56,8 +75,23 @@ struct LintCommand: ParsableCommand {
   }
 
   func run() throws {
+    if let answers, let vectors { try judge(answers, vectors) }
     let result = try lint()
     let report = LintReport(result)
+    switch format {
+    case .text: try Output.standard.write(report.text(style: Terminal.style))
+    case .json: try Output.standard.write(report.json)
+    }
+    CStandardLibrary.exit(ExitStatus(result.verdict).rawValue)
+  }
+
+  /// Judges answers to golden vectors, and ends the program with the verdict.
+  private func judge(_ answers: String, _ vectors: String) throws -> Never {
+    let file = try VectorFile(Input.bytes(of: vectors), file: Input.name(of: vectors))
+    let found = try file.answers(Input.bytes(of: answers), file: Input.name(of: answers))
+    let result = AnswersVerdict(
+      of: found, to: file.vectors, of: file.specification, tolerance: file.tolerance)
+    let report = AnswersReport(result)
     switch format {
     case .text: try Output.standard.write(report.text(style: Terminal.style))
     case .json: try Output.standard.write(report.json)
@@ -69,17 +103,16 @@ struct LintCommand: ParsableCommand {
     let child = try ChildProcess(command, timeout: timeout)
     var hasAnswered = false
     defer { child.stop(hasAnswered: hasAnswered) }
-    let isShown = !runOptions.quiet && isatty(STDERR_FILENO) == 1
+    let progress = ProgressLine(isShown: !runOptions.quiet)
+    defer { progress.clear() }
     do throws(RouterFailure) {
       let router = try ExchangedRouter(child, greeting: .init(experts: experts, topK: topK, seed: seed))
       let result = try RouterLint(seed: seed).run(on: router) { check in
-        if isShown { Terminal.show("\r\u{1B}[K\(check.rawValue)") }
+        progress.show(check.rawValue)
       }
-      if isShown { Terminal.show("\r\u{1B}[K") }
       hasAnswered = true
       return result
     } catch {
-      if isShown { Terminal.show("\r\u{1B}[K") }
       throw Refusal(.wrongData, "\(command[0]): \(error)")
     }
   }

@@ -8,4 +8,7 @@ enum Completion {
 
   /// The ids of the routers that can be trained.
   static var routers: [String] { TrainingRouter.standardList.split(separator: ",").map(String.init) }
+
+  /// The names of the routers in the catalogue.
+  static var specifications: [String] { (try? RouterCatalogue.shipped())?.entries.map(\.name) ?? [] }
 }

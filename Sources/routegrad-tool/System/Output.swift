@@ -31,6 +31,19 @@ struct Output {
     }
   }
 
+  /// Writes bytes and closes; a file stands under its name from now on.
+  ///
+  /// - Throws: `Refusal` if it could not be completed; nothing is left then.
+  func finish(_ bytes: [UInt8]) throws(Refusal) {
+    if let file {
+      try file.write(bytes)
+      return try file.finish()
+    }
+    do { try FileDescriptor.standardOutput.writeAll(bytes) } catch {
+      throw AtomicFile.unwritable("standard output", error)
+    }
+  }
+
   /// Writes text and closes; a file stands under its name from now on.
   ///
   /// - Throws: `Refusal` if it could not be completed; nothing is left then.

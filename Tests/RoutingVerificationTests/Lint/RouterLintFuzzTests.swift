@@ -1,3 +1,4 @@
+import RouterSpecifications
 import RoutingCore
 import RoutingVerification
 import Testing

@@ -44,7 +44,7 @@ struct RouterLintTests {
     let result = try RouterLint(seed: TestSeed.value).run(on: ReferenceRouter(profile, flaws: [.sigmoidGates]))
     #expect(result.verdict == .undecided)
     let undecided = result.findings.filter { $0.verdict == .undecided }.map(\.check)
-    #expect(undecided == [.gradientSum, .gateOrder, .gateGradient, .shiftInvariance])
+    #expect(undecided == [.gradientSum, .gateOrder, .gateGradient, .shiftInvariance, .selection])
   }
 
   /// A router that reports the least it may is not passed on what it does not report.
@@ -58,7 +58,7 @@ struct RouterLintTests {
     }
     let result = try RouterLint(seed: TestSeed.value).run(on: terse)
     let undecided = result.findings.filter { $0.verdict == .undecided }.map(\.check)
-    #expect(undecided == [.forward, .expertInput, .inputsUnchanged, .auxiliaryLoss])
+    #expect(undecided == [.forward, .expertInput, .inputsUnchanged, .auxiliaryLoss, .auxiliaryGradient])
     #expect(result.verdict == .undecided)
   }
 
