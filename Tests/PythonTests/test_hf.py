@@ -160,6 +160,42 @@ def test_experts_are_combined_as_told(kind):
             assert close(found[t], wanted)
 
 
+def test_experts_of_switch_are_combined_as_told():
+    made = hf.block("switch_transformers", experts=4, top_k=1, expert_capacity=2).eval()
+    states = torch.randn(1, 12, 4)
+    with torch.no_grad():
+        mask, gates, _ = made.router(states)
+        assert 0 < mask.sum() < 12  # some are turned away
+        wanted = sum(mask[0, :, i:i + 1] * gates[0] * made.experts[f"expert_{i}"](states[0]) for i in range(4))
+        assert close(made(states)[0], wanted)
+
+
+def test_experts_of_llama_4_are_combined_as_told():
+    made = hf.block("llama4", experts=4, top_k=2).eval()
+    states = torch.randn(5, 5)
+    with torch.no_grad():
+        gates, _ = made.router(states)
+        wanted = made.shared_expert(states)
+        for i in range(4):
+            alone = torch.zeros(4, 5, 5)
+            alone[i] = states * gates[:, i:i + 1]
+            wanted = wanted + made.experts(alone.reshape(20, 5)).reshape(4, 5, 5)[i]
+        assert close(made(states[None])[0], wanted)
+
+
+def test_experts_of_jetmoe_are_combined_as_told():
+    made = hf.block("jetmoe", experts=4).eval()
+    states = torch.randn(6, 4)
+    with torch.no_grad():
+        _, tokens, gates, sizes, _ = made.router(states)
+        experts = torch.repeat_interleave(torch.arange(4), torch.as_tensor(sizes)).tolist()
+        wanted = made.bias.repeat(6, 1)
+        for t, gate, i in zip(tokens.tolist(), gates, experts):
+            left, right = (made.input_linear.weight[i] @ states[t]).chunk(2)
+            wanted[t] += gate * (made.output_linear.weight[i] @ (made.activation(left) * right))
+        assert close(made(states[None])[0], wanted)
+
+
 def test_lint_of_blocks():
     """The whole battery: a block by its configuration, and by a family's name; what deviates is refuted."""
     lint = pytest.importorskip("routegrad", reason="without the C library").__dict__.get("lint")
@@ -415,18 +451,22 @@ LATENT = {"q_lora_rank": 8, "kv_lora_rank": 8, "qk_rope_head_dim": 8, "qk_nope_h
 
 
 @pytest.mark.parametrize("folder, name, given, dtype", [
-    ("deepseek_v3", "DeepseekV3", {"n_routed_experts": 8, "n_group": 2, "topk_group": 1, "first_k_dense_replace": 1, "moe_intermediate_size": 8,
-                    **LATENT}, torch.float32),
-    ("lfm2_moe", "Lfm2Moe", {"num_experts": 8, "num_dense_layers": 1, "layer_types": ["full_attention"] * 2, "moe_intermediate_size": 8}, torch.float32),
+    ("deepseek_v3", "DeepseekV3", {
+        "n_routed_experts": 8, "n_group": 2, "topk_group": 1, "first_k_dense_replace": 1, "moe_intermediate_size": 8, **LATENT}, torch.float32),
+    ("lfm2_moe", "Lfm2Moe", {
+        "num_experts": 8, "num_dense_layers": 1, "layer_types": ["full_attention"] * 2, "moe_intermediate_size": 8}, torch.float32),
     ("minimax_m2", "MiniMaxM2", {"num_local_experts": 8}, torch.bfloat16),
-    ("minimax_m3_vl", "MiniMaxM3VL", {"num_local_experts": 8, "dense_intermediate_size": 16, "shared_intermediate_size": 16}, torch.bfloat16),
+    ("minimax_m3_vl", "MiniMaxM3VL", {
+        "num_local_experts": 8, "dense_intermediate_size": 16, "shared_intermediate_size": 16}, torch.bfloat16),
     ("laguna", "Laguna", {"num_experts": 8, "moe_intermediate_size": 8, "shared_expert_intermediate_size": 8}, torch.bfloat16),
-    ("longcat_flash", "LongcatFlash", {"n_routed_experts": 6, "zero_expert_num": 2, "moe_topk": 2, "ffn_hidden_size": 16, "expert_ffn_hidden_size": 8,
-                      "num_layers": 1, **LATENT}, torch.bfloat16),
+    ("longcat_flash", "LongcatFlash", {
+        "n_routed_experts": 6, "zero_expert_num": 2, "moe_topk": 2, "ffn_hidden_size": 16, "expert_ffn_hidden_size": 8, "num_layers": 1,
+        **LATENT}, torch.bfloat16),
 ])
 def test_selection_biases_loaded_in_half_precision(folder, name, given, dtype, tmp_path):
     """In BF16 a bias of 0.301 is 0.30078125, and a step of 0.001 is less than its rounding."""
-    configuration, models = (importlib.import_module(f"transformers.models.{folder}.{part}_{folder}") for part in ("configuration", "modeling"))
+    configuration, models = (
+        importlib.import_module(f"transformers.models.{folder}.{part}_{folder}") for part in ("configuration", "modeling"))
     config = getattr(configuration, name + ("TextConfig" if name == "MiniMaxM3VL" else "Config"))(**({
         "vocab_size": 64, "hidden_size": 32, "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16, "num_hidden_layers": 2,
         "max_position_embeddings": 64, "intermediate_size": 16, "num_experts_per_tok": 2} | given))

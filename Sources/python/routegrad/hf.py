@@ -25,7 +25,9 @@ from ._hf_adapter import BlockAdapter
 from ._hf_blocks import block, configuration, specification
 from ._hf_families import FAMILIES, SCHEMA, TEMPLATES, Family
 
-__all__ = ["FAMILIES", "SCHEMA", "TEMPLATES", "BlockAdapter", "Family", "RouteGradError", "adapter", "block", "configuration", "specification"]
+__all__ = [
+    "FAMILIES", "SCHEMA", "TEMPLATES", "BlockAdapter", "Family", "RouteGradError", "adapter", "block", "configuration", "specification",
+]
 
 
 def adapter(made: torch.nn.Module | str, *, spec: Mapping[str, Any] | str | None = None, dtype: torch.dtype = torch.float32,
