@@ -38,7 +38,10 @@ def block(name: str, *, experts: int = 8, top_k: int = 2, **given: Any) -> torch
     with torch.no_grad():
         for parameter in made.parameters():
             if parameter.is_floating_point():
-                torch.nn.init.normal_(parameter, std=0.5)
+                if parameter.numel() == 1:
+                    torch.nn.init.uniform_(parameter, 0.5, 2)  # a scale
+                else:
+                    torch.nn.init.normal_(parameter, std=0.5)
         for key, buffer in _named(made, _BIAS):
             buffer.zero_()
     return made
