@@ -206,7 +206,7 @@ struct ReportTests {
     let sampling = AssessmentOptions.Sampling(samples: 1_000_000, seed: 0)
     for assessment in [AssessmentOptions(), AssessmentOptions(sampling: sampling)] {
       left.store(answers, ordering: .relaxed)
-      let error = #expect(throws: ReportError.self) {
+      let error = #expect(throws: Refusal.self) {
         try Report(
           on: [Self.shipped("mixture-8-log-cosh")],
           options: .init(estimators: .listed([Switch(), GumbelRao(), ReinMax()]), assessment: assessment),
