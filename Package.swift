@@ -201,6 +201,9 @@ let package = Package(
     .testTarget(name: "BenchTests", dependencies: ["routegrad-bench", "RouteGrad", "FileFormats"]),
     .testTarget(
       name: "ToolTests",
-      dependencies: ["CStandardLibrary", "routegrad-tool", "lint-test-router", "RoutingReports", "_TestSupport"]),
+      dependencies: [
+        "CStandardLibrary", "routegrad-tool", "lint-test-router", "RouterSpecifications", "RoutingReports",
+        "_TestSupport",
+      ]),
   ]
 )

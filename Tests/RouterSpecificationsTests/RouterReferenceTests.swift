@@ -1,7 +1,8 @@
-import RouterSpecifications
 import RoutingCore
 import Testing
 import _TestSupport
+
+@testable import RouterSpecifications
 
 private let errors = WorstError("router reference against autograd")
 
@@ -34,5 +35,41 @@ private let errors = WorstError("router reference against autograd")
       fixture.specification.auxiliaryLosses.reduce(0) { $0 + $1.coefficient }
     }
     compare(answer.biasAfter.map { [$0] }, expected.biasAfter.map { [$0] }, "bias")
+  }
+}
+
+/// What the fixture has no case for.
+@Suite struct RouterReferenceCaseTests {
+  private func call(_ logits: [Double], bias: [Double]? = nil) -> RouterCall {
+    var call = RouterCall(
+      logits: [logits], expertOutputs: [logits.map { [$0 + 1] }], upstream: [[1]], uniforms: [[]])
+    call.bias = bias
+    return call
+  }
+
+  @Test func someExpertsAreAlwaysChosen() throws {
+    let specification = RouterSpecification(
+      name: "always", experts: 5, score: .init(.sigmoid), hasSelectionBias: true, selection: .topK(1), alwaysChosen: 2,
+      gate: .init(.score, isNormalized: true))
+    try specification.validate()
+    let answer = try #require(
+      RouterReference(specification).answer(to: call([0, 1, 2, -3, 9], bias: [0, 4, 0, 8, -8])))
+    #expect(answer.choice == [[1, 3, 4]])
+    let scores = [1.0, -3, 9].map { sigmoid($0) }
+    expectClose(answer.multipliers[0], scores.map { $0 / scores.reduce(0, +) }, relative: 1e-15)
+    var wrong = specification
+    wrong.selection = .sampled(1)
+    #expect(throws: InvalidInput("selection.always", "expected none but with top-k")) { try wrong.validate() }
+  }
+
+  @Test func sumsBelowZeroAreDividedByWhereThereIsNoFloor() throws {
+    var specification = RouterSpecification(
+      name: "negative", experts: 3, score: .init(.identity), selection: .topK(2),
+      gate: .init(.score, isNormalized: true))
+    let negative = call([-1, -3, -4])
+    let answer = try #require(RouterReference(specification).answer(to: negative))
+    #expect(answer.multipliers == [[0.25, 0.75]])
+    specification.gate?.floor = 0.5
+    #expect(RouterReference(specification).answer(to: negative)?.multipliers == [[-2, -6]])
   }
 }

@@ -55,3 +55,8 @@ extension RouterAnswer {
     return .object(fields)
   }
 }
+
+extension RouterAnswer {
+  /// The answer to the call of a number, as a line of the exchange without its line feed.
+  public func line(number: Int) -> String { JSONWriter.line(json(number: number)) }
+}

@@ -8,7 +8,8 @@ struct LintCommand: ParsableCommand {
     abstract: "Hold a router in any language to a battery of deterministic checks.",
     discussion: """
       The command is started and driven over JSON lines on its standard input and output, with its random draws \
-      forced; docs/lint-protocol.md describes the exchange, docs/examples has an adapter for PyTorch.
+      forced; docs/lint-protocol.md describes the exchange, docs/examples has an adapter for PyTorch. With \
+      --answers and --vectors nothing is started: answers to golden vectors are judged (docs/router-vectors.md).
 
       Exit status: 0 proved on all calls made, 1 refuted, 2 undecided, 65 an answer that cannot be read or none \
       at all, 66 a command that cannot be started.
