@@ -57,8 +57,8 @@ import _TestSupport
       covariance: k % 3 == 0, integration: IntegrationOptions(tolerance: 0.01, samples: 500))
     for (place, specification) in Self.estimators.enumerated() {
       let estimator = try EstimatorRegistry.estimator(specification)
-      // Integrals take seconds without optimisation: each problem meets a sixth of them.
-      guard estimator.isEnumerable || place % 6 == k % 6 else { continue }
+      // Integrals take seconds without optimisation: each problem meets a twelfth of them.
+      guard estimator.isEnumerable || place % 12 == k % 12 else { continue }
       for sampling in [nil, AssessmentOptions.Sampling(samples: 100, seed: 1)] {
         options.sampling = sampling
         var told = 0

@@ -71,7 +71,7 @@ RG_API const char *rg_last_error(void);
 typedef int (*rg_interruption)(void *context);
 
 /* Has the calling thread's computations ask now and then, on this thread, whether to go on: while samples are drawn (rg_sample,
- * RG_METHOD_MONTE_CARLO), and before every call of the caller's function or router. A computation that was told to end asks no more.
+ * RG_METHOD_MONTE_CARLO), while integrals are done, and before every call of the caller's function or router. A computation that was told to end asks no more.
  * NULL, as at first: none asks. The function must stay valid until it is replaced, or the thread makes no more calls. */
 RG_API void rg_set_interruption(rg_interruption function, void *context);
 
