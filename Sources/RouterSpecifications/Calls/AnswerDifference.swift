@@ -159,7 +159,7 @@ public struct AnswerComparison: Sendable {
   }
 
   private func isClose(_ a: Double, _ b: Double, _ scale: Double) -> Bool {
-    a == b || (a - b).magnitude <= tolerance * scale
+    a == b || a.isNaN && b.isNaN || (a - b).magnitude <= tolerance * scale
   }
 }
 

@@ -54,6 +54,11 @@ public enum LintCheck: String, Sendable, CaseIterable {
   case application
   /// The selection bias moves by its rule.
   case biasUpdate = "bias-update"
+  /// Another router gives the same answers; only where there is one to compare with.
+  case sameAs = "same-as"
+
+  /// The checks of one router by itself.
+  public static let battery = allCases.filter { $0 != .sameAs }
 
   /// What goes wrong for users when it fails, and where that happened.
   public var reason: String {
@@ -91,6 +96,7 @@ public enum LintCheck: String, Sendable, CaseIterable {
     case .application:
       "a gate on the input is another function than a gate on the output, and biases want their gates, too"
     case .biasUpdate: "a bias that moves the wrong way collapses the router"
+    case .sameAs: "a rewrite that is meant to be the same function is not"
     }
   }
 }

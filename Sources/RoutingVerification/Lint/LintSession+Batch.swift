@@ -135,7 +135,7 @@ extension LintSession {
 
   func evaluationMode() throws(Stop) -> String {
     guard profile.draws else { throw .notApplicable("the router draws no numbers") }
-    for _ in 0..<3 {
+    for _ in 0..<12 {
       let call = randomCall(mode: .eval)
       let answer = try ask(call)
       for draw in [nil, 0.03125, 0.96875] {
@@ -157,6 +157,6 @@ extension LintSession {
             + "\(Words.list(own.choice[0]))\(resemblance(answer, call))")
       }
     }
-    return "12 calls in evaluation mode did not depend on their draws"
+    return "48 calls in evaluation mode did not depend on their draws"
   }
 }

@@ -143,9 +143,10 @@ extension LintSession {
 // MARK: - Experts in another order
 
 extension LintSession {
-  /// The experts in another order: groups change places as a whole and within, null experts stay.
+  /// The experts in another order: groups change places as a whole and within; null experts, and those that every token has,
+  /// stay.
   private func randomOrder() -> [Int] {
-    let real = profile.experts - (specification.nullExperts?.count ?? 0)
+    let real = profile.experts - max(specification.nullExperts?.count ?? 0, specification.alwaysChosen)
     let size = specification.groups.map { profile.experts / $0.count } ?? real
     var generator = self.generator
     defer { self.generator = generator }

@@ -181,6 +181,7 @@ extension LintSession {
         changed.expertOutputs[t] = other.expertOutputs[t]
         changed.upstream[t] = other.upstream[t]
       }
+      guard reference.margin(of: call) > leastMargin, reference.margin(of: changed) > leastMargin else { continue }
       let answers = (try ask(call), try ask(changed))
       for t in 0..<half {
         let single = call.selecting([t])
@@ -190,7 +191,8 @@ extension LintSession {
         }
         if let difference = difference(row(answers.0), row(answers.1), to: single) {
           throw .refuted(
-            "\(Words.call(call)), and with other tokens from \(half) on: of token \(t), \(difference)")
+            "\(Words.call(call)), and with other tokens from \(half) on: of token \(t), \(difference)"
+              + resemblance(answers.1, changed))
         }
       }
     }

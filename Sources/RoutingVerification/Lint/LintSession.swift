@@ -4,6 +4,8 @@ import RoutingCore
 /// One check's dealings with the router: it makes calls, counts them, and has every answer looked at.
 final class LintSession {
   let router: any ForeignRouter
+  /// The router that it is compared with, if there is one.
+  let other: (any ForeignRouter)?
   let profile: RouterProfile
   /// The router that the profile describes.
   let reference: RouterReference
@@ -11,8 +13,9 @@ final class LintSession {
   private var source: CallGenerator
 
   /// Random calls depend on seed and check alone.
-  init(_ router: any ForeignRouter, check: LintCheck, seed: UInt64) {
+  init(_ router: any ForeignRouter, sameAs other: (any ForeignRouter)?, check: LintCheck, seed: UInt64) {
     self.router = router
+    self.other = other
     profile = router.profile
     reference = RouterReference(profile.specification)
     let stream = LintCheck.allCases.firstIndex(of: check) ?? 0
@@ -33,11 +36,11 @@ final class LintSession {
   ///
   /// - Throws: `failure` if there is none of the right shape, `refuted` if an expert does not exist or a number is not
   ///   finite.
-  func ask(_ call: RouterCall) throws(Stop) -> RouterAnswer {
+  func ask(_ call: RouterCall, of asked: (any ForeignRouter)? = nil) throws(Stop) -> RouterAnswer {
     calls += 1
     let answer: RouterAnswer
     do throws(RouterFailure) {
-      answer = try router.route(call)
+      answer = try (asked ?? router).route(call)
       try answer.requireFit(call, of: profile)
     } catch {
       throw .failure(error)

@@ -15,7 +15,7 @@ public struct RouterLint: Sendable {
   public var checks: [LintCheck]
 
   /// A battery.
-  public init(seed: UInt64 = 0, checks: [LintCheck] = LintCheck.allCases) {
+  public init(seed: UInt64 = 0, checks: [LintCheck] = LintCheck.battery) {
     self.seed = seed
     self.checks = LintCheck.allCases.filter { checks.contains($0) || $0 == .repeatability }
   }
@@ -24,11 +24,12 @@ public struct RouterLint: Sendable {
   ///
   /// - Parameters:
   ///   - router: the router.
+  ///   - other: a router that ``LintCheck/sameAs`` compares it with; it is asked nothing else.
   ///   - onCheck: told of every check before it begins.
   /// - Throws: ``RouterFailure`` if the profile contradicts itself, or the router gives no answer, or one of another shape
   ///   than asked for.
   public func run(
-    on router: some ForeignRouter, onCheck: (LintCheck) -> Void = { _ in }
+    on router: some ForeignRouter, sameAs other: (any ForeignRouter)? = nil, onCheck: (LintCheck) -> Void = { _ in }
   ) throws(RouterFailure) -> LintResult {
     do throws(InvalidInput) {
       try router.profile.validate()
@@ -43,13 +44,15 @@ public struct RouterLint: Sendable {
           LintFinding(check: check, verdict: .undecided, detail: "the router's answers are not repeatable", calls: 0))
         continue
       }
-      findings.append(try finding(of: check, router))
+      findings.append(try finding(of: check, router, other))
     }
     return LintResult(profile: router.profile, seed: seed, findings: findings)
   }
 
-  private func finding(of check: LintCheck, _ router: some ForeignRouter) throws(RouterFailure) -> LintFinding {
-    let session = LintSession(router, check: check, seed: seed)
+  private func finding(
+    of check: LintCheck, _ router: some ForeignRouter, _ other: (any ForeignRouter)?
+  ) throws(RouterFailure) -> LintFinding {
+    let session = LintSession(router, sameAs: other, check: check, seed: seed)
     let verdict: Verdict?
     let detail: String
     do throws(LintSession.Stop) {
@@ -108,6 +111,7 @@ extension LintSession {
     case .noiseGradient: try noiseGradient()
     case .application: try application()
     case .biasUpdate: try biasUpdate()
+    case .sameAs: try sameAs()
     }
   }
 

@@ -20,13 +20,29 @@ struct LintCommand: ParsableCommand {
     help: ArgumentHelp("The command that is the router, after '--', with its arguments.", valueName: "command"))
   var command: [String] = []
 
-  @Option(parsing: .unconditional, help: ArgumentHelp("The number of experts, from 2 to 1024.", valueName: "n"))
-  var experts = 8
+  @Option(
+    name: .customLong("spec"),
+    help: ArgumentHelp(
+      "What the router is to be, and is held to: a router of the catalogue ('routegrad routers'), or a file with a specification.",
+      valueName: "router"), completion: .list(Completion.specifications))
+  var specification: String?
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "The number of experts, from 2 to 1024. (default: the specification's, else 8)", valueName: "n"))
+  var experts: Int?
 
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp("The experts per token. (default: what the router says)", valueName: "k"))
   var topK: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Another router, as a shell command: are both the same function? The other checks are left out.",
+      valueName: "command"))
+  var sameAs: String?
 
   @Option(parsing: .unconditional, help: ArgumentHelp("The seed, from 0 to 2^64 - 1.", valueName: "n"))
   var seed: UInt64 = 0
@@ -52,6 +68,9 @@ struct LintCommand: ParsableCommand {
 
   @OptionGroup var runOptions: RunOptions
 
+  /// N where neither option nor specification says it.
+  private static let standardExperts = 8
+
   func validate() throws {
     guard (answers == nil) == (vectors == nil) else {
       throw ValidationError("expected both --answers and --vectors, or neither")
@@ -66,10 +85,13 @@ struct LintCommand: ParsableCommand {
     guard !command.isEmpty, command[0] != "" else {
       throw ValidationError("expected a command after '--', as in 'routegrad lint -- python3 router.py'")
     }
-    try RouterSpecification.expertsLimit.validate("--experts", experts)
-    if let topK, !(1...experts).contains(topK) {
-      throw ValidationError("'--top-k': expected 1 to \(experts), got \(topK)")
+    let count = experts ?? Self.standardExperts
+    try RouterSpecification.expertsLimit.validate("--experts", count)
+    if let topK {
+      guard specification == nil else { throw ValidationError("'--top-k': expected none with --spec, which says it") }
+      guard (1...count).contains(topK) else { throw ValidationError("'--top-k': expected 1 to \(count), got \(topK)") }
     }
+    if sameAs == "" { throw ValidationError("'--same-as': expected a command, got none") }
     guard timeout > 0, timeout <= 1e6 else {
       throw ValidationError("'--timeout': expected a number above 0 and up to 1000000, got \(timeout)")
     }
@@ -101,20 +123,38 @@ struct LintCommand: ParsableCommand {
   }
 
   private func lint() throws -> LintResult {
+    let greeting = RouterExchange.Greeting(
+      experts: experts ?? Self.standardExperts, topK: topK, seed: seed,
+      specification: try specification.map { try RouterArgument.specification($0, experts: experts) })
     let child = try ChildProcess(command, timeout: timeout)
     var hasAnswered = false
     defer { child.stop(hasAnswered: hasAnswered) }
+    let other = try sameAs.map { try ChildProcess(["sh", "-c", $0], timeout: timeout) }
+    defer { other?.stop(hasAnswered: hasAnswered) }
     let progress = ProgressLine(isShown: !runOptions.quiet)
     defer { progress.clear() }
+    let router = try greet(child, greeting, command[0])
+    let second = try other.map { try greet($0, greeting, sameAs ?? "") }
     do throws(RouterFailure) {
-      let router = try ExchangedRouter(child, greeting: .init(experts: experts, topK: topK, seed: seed))
-      let result = try RouterLint(seed: seed).run(on: router) { check in
+      let lint = RouterLint(seed: seed, checks: second == nil ? LintCheck.battery : [.sameAs])
+      let result = try lint.run(on: router, sameAs: second) { check in
         progress.show(check.rawValue)
       }
       hasAnswered = true
       return result
     } catch {
       throw Refusal(.wrongData, "\(command[0]): \(error)")
+    }
+  }
+
+  /// The router at the other end; what is wrong with its profile is named as the command's.
+  private func greet(
+    _ child: ChildProcess, _ greeting: RouterExchange.Greeting, _ name: String
+  ) throws -> ExchangedRouter {
+    do throws(RouterFailure) {
+      return try ExchangedRouter(child, greeting: greeting)
+    } catch {
+      throw Refusal(.wrongData, "\(name): \(error)")
     }
   }
 }
