@@ -1,6 +1,7 @@
 // A router for the tests of `routegrad lint`: a planted router by name, or one that misbehaves.
 //
 //   lint-test-router FAMILY [FLAW]
+//   lint-test-router specified [MISTAKE]    what it is asked to be, of version 2
 //   lint-test-router hang | die | silent-exit | flood | endless-line | garbage | nan | short | wrong-call | close-input
 
 import CStandardLibrary
@@ -36,7 +37,12 @@ var calls = 0
 do {
   try RouterExchange.serve(
     { (greeting) throws(RouterFailure) in
-      ReferenceRouter(profile ?? PlantedRouter.families[0], flaws: flaw.map { [$0] } ?? [])
+      if kind == "specified", let specification = greeting.specification {
+        return SpecifiedRouter(
+          RouterProfile(specification),
+          mistake: arguments.count > 2 ? RouterMistake(rawValue: arguments[2]) : nil)
+      }
+      return ReferenceRouter(profile ?? PlantedRouter.families[0], flaws: flaw.map { [$0] } ?? [])
     },
     readLine: { readLine() },
     write: { line in

@@ -50,6 +50,34 @@ import _TestSupport
     #expect(report["checks"].items.count == 26)
   }
 
+  /// What a router is asked to be it is held to, and a mistake is named.
+  @Test(arguments: ["deepseek-v3", "gpt-oss", "llama-4", "longcat-flash"])
+  func routersOfTheCatalogue(name: String) throws {
+    let sound = try lint(["--spec", name, "--experts", name == "longcat-flash" ? "384" : "32"], "specified")
+    #expect(sound.status == 0, "\(sound.output)\(sound.error)")
+    #expect(sound.lines.allSatisfy { $0.count <= 80 })
+    let faulty = try lint(
+      ["--spec", name, "--experts", name == "longcat-flash" ? "384" : "32", "--format", "json"], "specified",
+      "one-expert-fewer")
+    #expect(faulty.status == 1)
+    #expect(faulty.output.contains("(one-expert-fewer)"))
+  }
+
+  /// Softmax, top-k, normalised, and top-k, then softmax, are the same function; without the sum they are not.
+  @Test func twoRoutersAgainstEachOther() throws {
+    let program = URL(filePath: try Tool.executable()).deletingLastPathComponent().appending(path: "lint-test-router").path
+    func compare(_ mine: [String], _ other: String, _ name: String) throws -> Tool.Run {
+      try Tool.run(["lint", "--spec", name, "--same-as", "'\(program)' \(other)", "--", program] + mine)
+    }
+    let same = try compare(["specified", "softmax-over-chosen"], "specified", "mixtral")
+    #expect(same.status == 0, "\(same.output)\(same.error)")
+    #expect(same.output.contains("same-as"))
+    let other = try compare(["specified", "softmax-over-chosen"], "specified", "olmoe")
+    #expect(other.status == 1)
+    #expect(other.output.contains("softmax-over-chosen"))
+    expectRefusal(try compare(["specified"], "exit 3", "mixtral"), status: 65, "exit 3: ", "ended with status 3")
+  }
+
   @Test func theSameSeedGivesTheSameBytes() throws {
     let one = try lint(["--seed", "7"], "sparsemixer-v2")
     let other = try lint(["--seed", "7"], "sparsemixer-v2")
@@ -85,7 +113,10 @@ import _TestSupport
     (["--top-k", "9", "--", "cat"], "'--top-k': expected 1 to 8, got 9"),
     (["--timeout", "0", "--", "cat"], "'--timeout': expected a number above 0"),
     (["--timeout", "nan", "--", "cat"], "'--timeout': expected a number above 0"),
-    (["cat"], "expected a command after '--'"),
+    (["cat"], "expected a command after '--'"), (["--same-as", "", "--", "cat"], "'--same-as': expected a command"),
+    (["--spec", "mixtral", "--top-k", "2", "--", "cat"], "'--top-k': expected none with --spec"),
+    (["--spec", "mixtrall", "--", "cat"], "unknown router 'mixtrall'"),
+    (["--spec", "deepseek-v3", "--experts", "9", "--", "cat"], "groups.count: expected a divisor of 9"),
   ])
   func wrongUsage(arguments: [String], words: String) throws {
     expectRefusal(try Tool.run(["lint"] + arguments), status: 64, words)

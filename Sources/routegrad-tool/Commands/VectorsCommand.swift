@@ -43,15 +43,7 @@ struct VectorsCommand: ParsableCommand {
   }
 
   func run() throws {
-    var (specification, _) = try router.specification()
-    if let experts {
-      specification.experts = experts
-      do throws(InvalidInput) {
-        try specification.validate()
-      } catch {
-        throw Refusal(.wrongUsage, "'--experts': \(specification.name) with \(experts) experts: \(error)")
-      }
-    }
+    let specification = try RouterArgument.specification(router.router, experts: experts)
     let destination = try Output(path: output)
     let vectors: GoldenVectors
     do throws(InvalidInput) {

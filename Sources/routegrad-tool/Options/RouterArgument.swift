@@ -11,16 +11,33 @@ struct RouterArgument: ParsableArguments {
 
   /// The specification, and its entry in the catalogue if it has one.
   ///
-  /// - Throws: `Failure` if there is neither an entry nor a file of the name, else as reading the file does.
-  func specification() throws -> (RouterSpecification, RouterCatalogue.Entry?) {
-    let catalogue = try RouterCatalogue.shipped()
-    if let entry = catalogue.entry(named: router) { return (entry.specification, entry) }
-    guard router == "-" || router.contains("/") || router.contains(".") else {
-      let names = catalogue.entries.map(\.name).joined(separator: ", ")
-      throw Refusal(.wrongUsage, "unknown router '\(router.clipped)'; expected a file or one of \(names)")
+  /// - Throws: `Refusal` if there is neither an entry nor a file of the name, else as reading the file does.
+  func specification() throws -> (RouterSpecification, RouterCatalogue.Entry?) { try Self.find(router) }
+
+  /// The specification of a name or file, with another number of experts if one is given.
+  ///
+  /// - Throws: as ``specification()``, and `Refusal` if it cannot have that many experts.
+  static func specification(_ name: String, experts: Int?) throws -> RouterSpecification {
+    var (specification, _) = try find(name)
+    guard let experts else { return specification }
+    specification.experts = experts
+    do throws(InvalidInput) {
+      try specification.validate()
+    } catch {
+      throw Refusal(.wrongUsage, "'--experts': \(specification.name) with \(experts) experts: \(error)")
     }
-    let bytes = try Input.bytes(of: router)
-    return (try RouterSpecificationFile.specification(of: bytes, file: Input.name(of: router)), nil)
+    return specification
+  }
+
+  private static func find(_ name: String) throws -> (RouterSpecification, RouterCatalogue.Entry?) {
+    let catalogue = try RouterCatalogue.shipped()
+    if let entry = catalogue.entry(named: name) { return (entry.specification, entry) }
+    guard name == "-" || name.contains("/") || name.contains(".") else {
+      let names = catalogue.entries.map(\.name).joined(separator: ", ")
+      throw Refusal(.wrongUsage, "unknown router '\(name.clipped)'; expected a file or one of \(names)")
+    }
+    let bytes = try Input.bytes(of: name)
+    return (try RouterSpecificationFile.specification(of: bytes, file: Input.name(of: name)), nil)
   }
 }
 
