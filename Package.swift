@@ -180,7 +180,7 @@ let package = Package(
         "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "RouterSpecifications",
         "RoutingVerification", "RoutingReports", "FileFormats", "_TestSupport", "_PlantedRouters",
       ]),
-    .testTarget(name: "RouteGradTests", dependencies: ["RouteGrad", "RouteGradTraining"]),
+    .testTarget(name: "RouteGradTests", dependencies: ["RouteGrad"]),
     .testTarget(
       name: "MixtureOfExpertsTests",
       dependencies: [

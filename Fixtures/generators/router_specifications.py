@@ -89,6 +89,8 @@ CASES = [
     ("forced-sigmoid-of-logit", 6, {"score": "softplus-sqrt", "selection": {"kind": "forced", "count": 2}, "gate": normalized(of="sigmoid-of-logit")}, {"choose": 2}),
     ("unstated", 6, {"selection": {"kind": "unstated", "count": 1, "joint": True}, "gate": {"of": "sigmoid-of-logit"}, "replays": True}, {"choose": 1}),
     ("replay", 6, {"score": "sigmoid", "selectionBias": True, "selection": top_k(2), "gate": normalized(), "replays": True}, {"choose": 2, "bias": 1.0}),
+    ("always", 8, {"score": "sigmoid", "selectionBias": True, "selection": {"kind": "top-k", "count": 2, "always": 2},
+                   "gate": normalized(scale=8)}, {"bias": 3.0}),
     # Gates.
     ("softmax-over-chosen", 6, {"key": "logits", "selection": top_k(3), "gate": {"of": "softmax-over-chosen"}}, {}),
     ("softmax-over-chosen-scales", 6, {"key": "logits", "selection": top_k(2), "gate": {"of": "softmax-over-chosen", "scale": 0.5, "perExpertScale": True}}, {}),

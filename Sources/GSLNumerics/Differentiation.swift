@@ -9,7 +9,7 @@ internal import CGSL
 /// - Throws: ``GSLError`` if GSL fails.
 ///
 /// *Source*: GSL manual, "Numerical Differentiation", `gsl_deriv_central`.
-public func derivative(
+package func derivative(
   of f: @escaping (Double) -> Double, at x: Double, step: Double = 1e-3
 ) throws(GSLError) -> NumericalResult {
   GSLRuntime.prepare()

@@ -1,16 +1,16 @@
 internal import CGSL
 
 /// A failure inside GSL, or input that it does not take.
-public struct GSLError: Error, Sendable, Equatable, CustomStringConvertible {
+package struct GSLError: Error, Sendable, Equatable, CustomStringConvertible {
   /// GSL's status code.
-  public let code: Int
+  package let code: Int
   /// What was asked.
-  public let operation: String
+  package let operation: String
   /// GSL's own words for the code.
-  public let reason: String
+  package let reason: String
 
   /// What is thrown where the caller no longer wants a result.
-  public init(calledOff operation: String) {
+  package init(calledOff operation: String) {
     self.init(code: Int(GSL_EMAXITER), operation: operation, reason: "called off")
   }
 
@@ -20,7 +20,7 @@ public struct GSLError: Error, Sendable, Equatable, CustomStringConvertible {
     self.reason = reason
   }
 
-  public var description: String { "GSL: \(operation): \(reason) (status \(code))" }
+  package var description: String { "GSL: \(operation): \(reason) (status \(code))" }
 }
 
 /// GSL's default error handler aborts the process. It is switched off once, before the first call, and every status
@@ -40,19 +40,19 @@ enum GSLRuntime {
 }
 
 /// The version of the GSL that is linked.
-public var gslVersion: String { String(cString: rg_gsl_version()) }
+package var gslVersion: String { String(cString: rg_gsl_version()) }
 
 /// A number that was computed numerically, with what is known about its error.
-public struct NumericalResult: Sendable, Equatable {
+package struct NumericalResult: Sendable, Equatable {
   /// The value.
-  public var value: Double
+  package var value: Double
   /// An estimate of its absolute error.
-  public var error: Double
+  package var error: Double
   /// The number of function evaluations.
-  public var evaluations: Int
+  package var evaluations: Int
 
   /// States a result.
-  public init(value: Double, error: Double, evaluations: Int) {
+  package init(value: Double, error: Double, evaluations: Int) {
     self.value = value
     self.error = error
     self.evaluations = evaluations

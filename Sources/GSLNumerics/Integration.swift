@@ -4,9 +4,9 @@ internal import CGSL
 ///
 /// No integral takes more evaluations than it is allowed, and one that is called off ends at once: GSL's own limits do not
 /// see to that, its `cquad` goes on for ever where an integrand overflows.
-public enum Integration {
+package enum Integration {
   /// GSL's adaptive methods for a finite interval.
-  public enum Method: Sendable {
+  package enum Method: Sendable {
     /// 21-point Gauss–Kronrod with bisection and extrapolation, for end-point singularities too (`gsl_integration_qags`).
     case qags
     /// Doubly adaptive Clenshaw–Curtis (`gsl_integration_cquad`): robust and conservative about its error.
@@ -14,7 +14,7 @@ public enum Integration {
   }
 
   /// The evaluations that an integral may take where no other number is given.
-  public static let standardEvaluations = 4_000_000
+  package static let standardEvaluations = 4_000_000
 
   /// `∫_a^b f`.
   ///
@@ -30,7 +30,7 @@ public enum Integration {
   ///   the integral was called off.
   ///
   /// *Source*: GSL manual, "Numerical Integration".
-  public static func integrate(
+  package static func integrate(
     _ f: (Double) -> Double, over interval: ClosedRange<Double>, method: Method = .qags,
     absoluteTolerance: Double = 0, relativeTolerance: Double = 1e-10, limit: Int = 1000,
     evaluations: Int = standardEvaluations, continuing: (_ evaluations: Int) -> Bool = { _ in true }
@@ -57,7 +57,7 @@ public enum Integration {
   ///
   /// - Parameters: as in ``integrate(_:over:method:absoluteTolerance:relativeTolerance:limit:evaluations:continuing:)``.
   /// - Throws: ``GSLError`` if the tolerance is out of reach or below what GSL takes, or if the integral was called off.
-  public static func integrate(
+  package static func integrate(
     _ f: (Double) -> Double, from a: Double, absoluteTolerance: Double = 0,
     relativeTolerance: Double = 1e-10, limit: Int = 1000, evaluations: Int = standardEvaluations,
     continuing: (_ evaluations: Int) -> Bool = { _ in true }

@@ -6,11 +6,11 @@ internal import CGSL
 /// moderate coefficients and a small residual; the coefficients themselves are then not unique.
 ///
 /// *Source*: GSL manual, "Linear Algebra", `gsl_linalg_SV_decomp` (Golub–Reinsch).
-public struct LeastSquares: Sendable {
+package struct LeastSquares: Sendable {
   /// The number of columns of X.
-  public let columns: Int
+  package let columns: Int
   /// The number of singular values kept.
-  public let rank: Int
+  package let rank: Int
   private let observations: Int
   private let left: [Double]  // U, row-major [observations][columns]
   private let values: [Double]
@@ -23,7 +23,7 @@ public struct LeastSquares: Sendable {
   ///   - cutoff: singular values below this times the largest are left out; 1e-14 keeps what Float64
   ///     resolves.
   /// - Throws: ``GSLError`` if there are fewer rows than columns, or GSL fails.
-  public init(rows: [[Double]], cutoff: Double = 1e-14) throws(GSLError) {
+  package init(rows: [[Double]], cutoff: Double = 1e-14) throws(GSLError) {
     GSLRuntime.prepare()
     let n = rows.count
     let p = rows.first?.count ?? 0
@@ -57,7 +57,7 @@ public struct LeastSquares: Sendable {
   /// c, `[columns]`: `Σ_k v_k (u_k·y)/s_k` over the singular values kept.
   ///
   /// - Precondition: as many observations as X has rows.
-  public func coefficients(for y: [Double]) -> [Double] {
+  package func coefficients(for y: [Double]) -> [Double] {
     precondition(y.count == observations, "\(y.count) observations for \(observations) rows")
     var result = [Double](repeating: 0, count: columns)
     for k in 0..<rank {

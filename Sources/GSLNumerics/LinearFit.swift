@@ -1,13 +1,13 @@
 internal import CGSL
 
 /// A least-squares fit of `y ≈ X c`.
-public struct LinearFit: Sendable, Equatable {
+package struct LinearFit: Sendable, Equatable {
   /// c, one for each column.
-  public let coefficients: [Double]
+  package let coefficients: [Double]
   /// Their standard errors; zero if there are as many columns as rows.
-  public let standardErrors: [Double]
+  package let standardErrors: [Double]
   /// The sum of squared residuals.
-  public let residualSumOfSquares: Double
+  package let residualSumOfSquares: Double
 
   /// Fits by singular value decomposition (`gsl_multifit_linear`).
   ///
@@ -17,7 +17,7 @@ public struct LinearFit: Sendable, Equatable {
   /// - Throws: ``GSLError`` if there are fewer rows than columns, or GSL fails.
   ///
   /// *Source*: GSL manual, "Linear Least-Squares Fitting".
-  public init(rows: [[Double]], observations: [Double]) throws(GSLError) {
+  package init(rows: [[Double]], observations: [Double]) throws(GSLError) {
     GSLRuntime.prepare()
     let n = rows.count
     let p = rows.first?.count ?? 0

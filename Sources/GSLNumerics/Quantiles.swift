@@ -5,7 +5,7 @@ internal import CGSL
 /// - Precondition: 0 < p < 1.
 ///
 /// *Source*: GSL manual, "Random Number Distributions", `gsl_cdf_ugaussian_Pinv`.
-public func standardNormalQuantile(_ p: Double) -> Double {
+package func standardNormalQuantile(_ p: Double) -> Double {
   precondition(p > 0 && p < 1, "a quantile belongs to a probability between 0 and 1, got \(p)")
   GSLRuntime.prepare()
   // From the nearer end, where p itself is exact.
@@ -23,7 +23,7 @@ public func standardNormalQuantile(_ p: Double) -> Double {
 /// - Precondition: `0 ≤ successes ≤ trials`, `trials ≥ 1`, confidence between 0 and 1.
 ///
 /// *Source*: C. J. Clopper, E. S. Pearson, Biometrika 26 (1934), 404–413; `gsl_cdf_beta_P`.
-public func binomialLimits(successes k: Int, of trials: Int, confidence: Double = 0.95) -> ClosedRange<Double> {
+package func binomialLimits(successes k: Int, of trials: Int, confidence: Double = 0.95) -> ClosedRange<Double> {
   precondition(trials >= 1 && (0...trials).contains(k), "\(k) successes in \(trials) trials")
   precondition(confidence > 0 && confidence < 1, "a confidence lies between 0 and 1, got \(confidence)")
   GSLRuntime.prepare()
@@ -48,7 +48,7 @@ public func binomialLimits(successes k: Int, of trials: Int, confidence: Double 
 /// - Precondition: 0 < p < 1, ν > 0.
 ///
 /// *Source*: GSL manual, "Random Number Distributions", `gsl_cdf_tdist_Pinv`.
-public func studentQuantile(_ p: Double, degrees: Double) -> Double {
+package func studentQuantile(_ p: Double, degrees: Double) -> Double {
   precondition(p > 0 && p < 1 && degrees > 0, "a quantile belongs to 0 < p < 1 and ν > 0, got \(p) and \(degrees)")
   GSLRuntime.prepare()
   return p < 0.5 ? gsl_cdf_tdist_Pinv(p, degrees) : gsl_cdf_tdist_Qinv(1 - p, degrees)
@@ -59,7 +59,7 @@ public func studentQuantile(_ p: Double, degrees: Double) -> Double {
 /// - Precondition: ν > 0.
 ///
 /// *Source*: GSL manual, "Random Number Distributions", `gsl_cdf_tdist_Q`.
-public func studentTwoSidedTail(_ t: Double, degrees: Double) -> Double {
+package func studentTwoSidedTail(_ t: Double, degrees: Double) -> Double {
   precondition(degrees > 0, "a distribution of Student's has ν > 0, got \(degrees)")
   GSLRuntime.prepare()
   return 2 * gsl_cdf_tdist_Q(t.magnitude, degrees)

@@ -5,18 +5,18 @@ internal import CGSL
 /// The points are always the same; what uses them shifts them at random, modulo 1, to learn the error.
 ///
 /// *Source*: GSL manual, "Quasi-Random Sequences", `gsl_qrng_sobol` (Bratley and Fox, TOMS 14 (1988)).
-public final class SobolSequence {
+package final class SobolSequence {
   /// The largest dimension that GSL has.
-  public static let largestDimension = 40
+  package static let largestDimension = 40
   /// d.
-  public let dimension: Int
+  package let dimension: Int
   private let generator: UnsafeMutablePointer<gsl_qrng>
   private var point: [Double]
 
   /// The sequence in a dimension, at its beginning.
   ///
   /// - Throws: ``GSLError`` if the dimension is not from 1 to ``largestDimension``, or GSL has no memory.
-  public init(dimension: Int) throws(GSLError) {
+  package init(dimension: Int) throws(GSLError) {
     GSLRuntime.prepare()
     guard (1...Self.largestDimension).contains(dimension),
       let generator = gsl_qrng_alloc(rg_gsl_qrng_sobol(), UInt32(dimension))
@@ -35,7 +35,7 @@ public final class SobolSequence {
   /// The next point, `[dimension]`.
   ///
   /// - Throws: ``GSLError`` past 2³⁰ points.
-  public func next() throws(GSLError) -> [Double] {
+  package func next() throws(GSLError) -> [Double] {
     try GSLRuntime.check(gsl_qrng_get(generator, &point), "Sobol's sequence")
     return point
   }

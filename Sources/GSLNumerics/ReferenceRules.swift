@@ -1,7 +1,7 @@
 internal import CGSL
 
 /// Quadrature rules as GSL has them, to hold other tables against.
-public enum ReferenceRules {
+package enum ReferenceRules {
   /// The n-point Gauss–Legendre rule on [0, 1], nodes in increasing order.
   ///
   /// *Numerics*: GSL has tables for 1 to 20, 32 and 64 points (and some beyond); others it computes to about 1e-10.
@@ -9,7 +9,7 @@ public enum ReferenceRules {
   /// - Throws: ``GSLError`` if n is 0 or GSL has no memory.
   ///
   /// *Source*: GSL manual, "Fixed-point Gauss–Legendre integration".
-  public static func gaussLegendre(_ n: Int) throws(GSLError) -> [(node: Double, weight: Double)] {
+  package static func gaussLegendre(_ n: Int) throws(GSLError) -> [(node: Double, weight: Double)] {
     GSLRuntime.prepare()
     guard n > 0, let table = gsl_integration_glfixed_table_alloc(n) else {
       throw GSLError(
@@ -28,7 +28,7 @@ public enum ReferenceRules {
   }
 
   /// GSL's explicit Runge–Kutta steppers.
-  public enum Stepper: Sendable {
+  package enum Stepper: Sendable {
     /// The classical fourth-order method, which GSL takes as two half steps for the sake of its error estimate.
     case rk4
     /// Fehlberg's 4(5) pair: the result is of fifth order, the error estimate its difference from the fourth.
@@ -40,7 +40,7 @@ public enum ReferenceRules {
   /// - Throws: ``GSLError`` if GSL fails.
   ///
   /// *Source*: GSL manual, "Ordinary Differential Equations", `gsl_odeiv2_step_apply`.
-  public static func step(
+  package static func step(
     _ stepper: Stepper, _ φ: @escaping (Double) -> Double
   ) throws(GSLError) -> NumericalResult {
     GSLRuntime.prepare()

@@ -9,18 +9,18 @@ import RoutingCore
 /// *Source*: docs/formats.md, "Layer".
 public struct DumpedLayer: Sendable {
   /// Sizes and parts.
-  public let shape: LayerShape
+  package let shape: LayerShape
   /// Whether x_t is added to the output before the loss sees it.
-  public let residual: Bool
+  package let residual: Bool
   /// Router, experts and scale.
-  public let parameters: LayerParameters<Double>
+  package let parameters: LayerParameters<Double>
   /// x, `[tokens, inputs]`.
-  public let input: Tensor<Double>
+  package let input: Tensor<Double>
   /// What the tokens' losses are made of.
-  public let loss: Loss
+  package let loss: Loss
 
   /// The losses.
-  public enum Loss: Sendable {
+  package enum Loss: Sendable {
     /// `½‖y_t − target_t‖²`, the targets `[tokens, outputs]`.
     case squaredError(targets: Tensor<Double>)
     /// `−log softmax(U y_t)[label_t]`, U `[classes, outputs]`.
@@ -31,7 +31,7 @@ public struct DumpedLayer: Sendable {
   public var tokens: Int { input.rows }
 
   /// A layer that is there already.
-  public init(
+  package init(
     shape: LayerShape, residual: Bool, parameters: LayerParameters<Double>, input: Tensor<Double>, loss: Loss
   ) {
     self.shape = shape
@@ -44,7 +44,7 @@ public struct DumpedLayer: Sendable {
 
 extension DumpedLayer {
   /// The schema's name in a file's metadata.
-  public static let schema = "routegrad.layer/1"
+  package static let schema = "routegrad.layer/1"
   private static let names = [
     "input", "router.weight", "router.bias", "experts.w1", "experts.b1", "experts.w2", "experts.b2", "scale",
     "target", "unembedding", "labels",
@@ -59,7 +59,7 @@ extension DumpedLayer {
   }
 
   /// Reads a layer.
-  public init(_ file: SafeTensors) throws(InvalidInput) {
+  package init(_ file: SafeTensors) throws(InvalidInput) {
     let metadata = file.metadata
     guard metadata["schema"] == Self.schema else {
       let found = metadata["schema"].map { "'\($0.clipped(to: 40))'" } ?? "none"

@@ -34,7 +34,7 @@ extension LayerAudit {
   }
 
   /// The tensors that `onMean` is told, with their shapes.
-  public static func meanTensors(
+  package static func meanTensors(
     of layer: DumpedLayer, _ estimators: [any GradientEstimator]
   ) -> [(name: String, shape: [Int])] {
     let shape = layer.shape

@@ -41,56 +41,17 @@ struct PairGradients {
     }
     for draw in draws {
       guard let follow = pairs.second[draw.first] else { continue }
-      moments.add(moments(after: draw.first, draw.events, events, pairs.first, follow))
+      let weight = draw.events.reduce(0) { $0 + events.events[$1].probability }
+      // Where it is 0, nothing is drawn.
+      guard weight > 0 else { continue }
+      let given = PairMoments(
+        after: draw.first, of: pairs.first, then: follow,
+        draw.events.lazy.map { [first, second] k in
+          let event = events.events[k]
+          return (events.slots[event.slots.lowerBound + 1].expert, event.probability, first[k], second[k])
+        })
+      moments.add(WeightedMoments(weight: weight, mean: given.mean, variance: given.variance.reduce(0, +)))
     }
-  }
-
-  /// The moments given the first draw i. With `A = I_i − π` and `Y = t (I_j − π')` the variance is
-  /// `Var(s) ‖A‖² + 2 Σ w (s − s̄) t A·(I_j − π') + tr Cov Y`.
-  private func moments(
-    after i: Int, _ range: Range<Int>, _ events: ForwardEvents, _ distribution: RoutingDistribution,
-    _ follow: RoutingDistribution
-  ) -> WeightedMoments {
-    let (p, n) = (distribution.probabilities, distribution.experts)
-    var share = [Double](repeating: 0, count: n)
-    var means = share
-    var spreads = share
-    func follower(_ k: Int) -> Int { events.slots[events.events[k].slots.lowerBound + 1].expert }
-    // Probabilities relative to the first draw's: where that is 0, nothing is drawn.
-    var total = 0.0
-    for k in range { total += events.events[k].probability }
-    guard total > 0 else {
-      return WeightedMoments(weight: 0, mean: [Double](repeating: 0, count: n), variance: 0)
-    }
-    var mean = 0.0
-    for k in range {
-      let w = events.events[k].probability / total
-      mean += w * first[k]
-      share[follower(k)] += w
-      means[follower(k)] += w * second[k]
-    }
-    for j in follow.support where share[j] > 0 { means[j] /= share[j] }
-    var (variance, cross) = (0.0, 0.0)
-    var drift = 0.0
-    for k in follow.support { drift -= follow.probabilities[k] * p[k] }
-    for k in range {
-      let (w, j) = (events.events[k].probability / total, follower(k))
-      let deviation = first[k] - mean
-      variance += w * deviation * deviation
-      cross += w * deviation * second[k] * (-p[j] - drift)
-      let own = second[k] - means[j]
-      if share[j] > 0 { spreads[j] += w / share[j] * own * own }
-    }
-    let later = follow.scoreMoments(weights: means, spread: spreads)
-    var square = distribution.complements[i] * distribution.complements[i]
-    var gradient = later.mean
-    for k in distribution.support where k != i {
-      square += p[k] * p[k]
-      gradient[k] -= mean * p[k]
-    }
-    gradient[i] += mean * distribution.complements[i]
-    return WeightedMoments(
-      weight: total, mean: gradient, variance: max(0, variance * square + 2 * cross + later.totalVariance))
   }
 
   /// Adds every event's path through the router, `Wᵀ ĝ`, to rows, `[events, inputs]`.

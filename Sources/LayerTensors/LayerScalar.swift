@@ -5,7 +5,7 @@ internal import CKernels
 ///
 /// Its requirements are whole passes over memory, so that generic code calls them a few times for each tile of tokens
 /// and costs nothing where it is not specialised. All matrices are row-major.
-public protocol LayerScalar: BinaryFloatingPoint, Sendable {
+package protocol LayerScalar: BinaryFloatingPoint, Sendable {
   /// `c = alpha op(a) op(b) + beta c` on the calling thread; op(a) is `[rows, depth]`, op(b) `[depth, columns]`.
   static func multiply(
     _ a: MatrixView<Self>, _ b: MatrixView<Self>, rows: Int, columns: Int, depth: Int, alpha: Self, beta: Self,
@@ -45,13 +45,13 @@ public protocol LayerScalar: BinaryFloatingPoint, Sendable {
 
 /// A matrix in memory as a factor of a product: where it begins, how far apart its rows are, and whether it is taken
 /// transposed.
-public struct MatrixView<Scalar: LayerScalar> {
+package struct MatrixView<Scalar: LayerScalar> {
   package var elements: UnsafePointer<Scalar>
   package var stride: Int
   package var isTransposed: Bool
 
   /// A factor.
-  public init(@_nonEphemeral _ elements: UnsafePointer<Scalar>, stride: Int, transposed: Bool = false) {
+  package init(@_nonEphemeral _ elements: UnsafePointer<Scalar>, stride: Int, transposed: Bool = false) {
     self.elements = elements
     self.stride = stride
     self.isTransposed = transposed
@@ -59,7 +59,7 @@ public struct MatrixView<Scalar: LayerScalar> {
 }
 
 /// The activation between an expert's two linear maps.
-public enum Activation: String, Sendable, CaseIterable {
+package enum Activation: String, Sendable, CaseIterable {
   /// `max(x, 0)`, of slope 0 at 0.
   case relu
   /// `x Φ(x)`, by the error function.
@@ -77,9 +77,9 @@ public enum Activation: String, Sendable, CaseIterable {
 }
 
 /// The libraries that multiply matrices, and the kernels that they use; docs/dependencies.md says how they are found.
-public enum MatrixLibrary {
+package enum MatrixLibrary {
   /// Of Float: `oneDNN 2.6 (AVX-512 kernels)`, `OpenBLAS 0.3.21 (NEOVERSEN1 kernels)`, or `built in`.
-  public static var float: String { String(cString: rg_float_blas()) }
+  package static var float: String { String(cString: rg_float_blas()) }
   /// Of Double.
-  public static var double: String { String(cString: rg_double_blas()) }
+  package static var double: String { String(cString: rg_double_blas()) }
 }

@@ -3,18 +3,18 @@
 ///
 /// It is a reference, so that parameters can be shared by a layer and its optimiser, and it hands out its memory: whoever
 /// runs layers on several threads sees to it that no two of them write to one tensor at once.
-public final class Tensor<Scalar: LayerScalar>: @unchecked Sendable {
+package final class Tensor<Scalar: LayerScalar>: @unchecked Sendable {
   /// The number of rows.
-  public let rows: Int
+  package let rows: Int
   /// The number of columns.
-  public let columns: Int
+  package let columns: Int
   /// The entries, row by row.
-  public let elements: UnsafeMutablePointer<Scalar>
+  package let elements: UnsafeMutablePointer<Scalar>
 
   private static var alignment: Int { 64 }
 
   /// A tensor of zeros.
-  public init(rows: Int, columns: Int) {
+  package init(rows: Int, columns: Int) {
     precondition(rows >= 0 && columns >= 0, "a tensor has no negative extent, got \(rows)×\(columns)")
     self.rows = rows
     self.columns = columns
@@ -25,7 +25,7 @@ public final class Tensor<Scalar: LayerScalar>: @unchecked Sendable {
   }
 
   /// A tensor of the entries given, row by row.
-  public convenience init(rows: Int, columns: Int, _ values: some Collection<Scalar>) {
+  package convenience init(rows: Int, columns: Int, _ values: some Collection<Scalar>) {
     precondition(values.count == rows * columns, "\(values.count) entries are not \(rows)×\(columns)")
     self.init(rows: rows, columns: columns)
     _ = UnsafeMutableBufferPointer(start: elements, count: count).update(fromContentsOf: values)
@@ -34,10 +34,10 @@ public final class Tensor<Scalar: LayerScalar>: @unchecked Sendable {
   deinit { UnsafeMutableRawPointer(elements).deallocate() }
 
   /// The number of entries.
-  public var count: Int { rows * columns }
+  package var count: Int { rows * columns }
 
   /// The entry in row `i` and column `j`.
-  public subscript(i: Int, j: Int) -> Scalar {
+  package subscript(i: Int, j: Int) -> Scalar {
     get { elements[i * columns + j] }
     set { elements[i * columns + j] = newValue }
   }
@@ -46,13 +46,13 @@ public final class Tensor<Scalar: LayerScalar>: @unchecked Sendable {
   package func row(_ i: Int) -> UnsafeMutablePointer<Scalar> { elements + i * columns }
 
   /// All entries, row by row.
-  public var values: [Scalar] { Array(UnsafeBufferPointer(start: elements, count: count)) }
+  package var values: [Scalar] { Array(UnsafeBufferPointer(start: elements, count: count)) }
 
   /// Makes every entry zero.
-  public func clear() { elements.update(repeating: 0, count: count) }
+  package func clear() { elements.update(repeating: 0, count: count) }
 
   /// The same entries in another tensor, of another precision if asked for.
-  public func copy<Other: LayerScalar>(as type: Other.Type = Scalar.self) -> Tensor<Other> {
+  package func copy<Other: LayerScalar>(as type: Other.Type = Scalar.self) -> Tensor<Other> {
     let copy = Tensor<Other>(rows: rows, columns: columns)
     for i in 0..<count { copy.elements[i] = Other(elements[i]) }
     return copy

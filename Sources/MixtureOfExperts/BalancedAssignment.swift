@@ -1,3 +1,5 @@
+import RoutingCore
+
 #if BASE
   internal import CGLPK
 #endif
@@ -12,11 +14,11 @@
 /// (`--disable-default-traits`); without it ``solve(_:tokens:experts:)`` throws.
 ///
 /// *Source*: arXiv 2103.16716, section 3; D. R. Fulkerson, J. SIAM 9 (1961), 18–27.
-public enum BalancedAssignment {
+package enum BalancedAssignment {
   /// The expert of each token.
   ///
   /// - Parameter logits: finite, row-major `[tokens, experts]`.
-  public static func solve(_ logits: [Double], tokens: Int, experts: Int) throws(LayerError) -> [Int] {
+  package static func solve(_ logits: [Double], tokens: Int, experts: Int) throws(Refusal) -> [Int] {
     precondition(logits.count == tokens * experts, "\(logits.count) logits are not \(tokens)×\(experts)")
     var choices = [Int32](repeating: 0, count: tokens)
     try solve(logits, tokens: tokens, experts: experts, choices: &choices)
@@ -26,7 +28,7 @@ public enum BalancedAssignment {
   #if BASE
     static func solve(
       _ logits: UnsafePointer<Double>, tokens: Int, experts: Int, choices: UnsafeMutablePointer<Int32>
-    ) throws(LayerError) {
+    ) throws(Refusal) {
       guard tokens > 0 else { return }
       var (smallest, largest) = (Double.infinity, -Double.infinity)
       for k in 0..<tokens * experts {
@@ -36,7 +38,7 @@ public enum BalancedAssignment {
       let unit = largest > smallest ? resolution / (largest - smallest) : 0
       guard
         let graph = glp_create_graph(Int32(MemoryLayout<rg_glpk_vertex>.size), Int32(MemoryLayout<rg_glpk_arc>.size))
-      else { throw LayerError("GLPK cannot make a graph of \(tokens) tokens and \(experts) experts") }
+      else { throw Refusal(.wrongData, "GLPK cannot make a graph of \(tokens) tokens and \(experts) experts") }
       defer { glp_delete_graph(graph) }
       // Vertices: tokens, experts, and where everything ends.
       let end = tokens + experts + 1
@@ -62,7 +64,8 @@ public enum BalancedAssignment {
       }
       let status = rg_glpk_minimum_cost_flow(graph)
       guard status == 0 else {
-        throw LayerError(
+        throw Refusal(
+          .wrongData,
           "GLPK found no balanced assignment of \(tokens) tokens to \(experts) experts (status \(status))")
       }
       for t in 0..<tokens {
@@ -75,8 +78,8 @@ public enum BalancedAssignment {
   #else
     static func solve(
       _ logits: UnsafePointer<Double>, tokens: Int, experts: Int, choices: UnsafeMutablePointer<Int32>
-    ) throws(LayerError) {
-      throw LayerError("balanced routing needs GLPK, and this build is without it (package trait BASE)")
+    ) throws(Refusal) {
+      throw Refusal(.wrongData, "balanced routing needs GLPK, and this build is without it (package trait BASE)")
     }
   #endif
 }

@@ -3,13 +3,13 @@ import LayerTensors
 import RoutingCore
 
 /// The memory of one layer's forward and backward pass over up to so many tokens: made once, used at every step.
-public final class LayerWorkspace<Scalar: LayerScalar>: @unchecked Sendable {
+package final class LayerWorkspace<Scalar: LayerScalar>: @unchecked Sendable {
   /// The most tokens that there is room for.
-  public let maximumTokens: Int
+  package let maximumTokens: Int
   /// The number of tokens of the last forward pass.
-  public internal(set) var tokens = 0
+  package internal(set) var tokens = 0
   /// What the layer puts out, `[tokens · candidates, outputs]`.
-  public let output: Tensor<Scalar>
+  package let output: Tensor<Scalar>
 
   /// θ, p, 1 − p, `∂L/∂θ`, the stand-ins' slopes, `[tokens, experts]`.
   let logits, probabilities, complements, logitGradients, standInSlopes: UnsafeMutablePointer<Double>
@@ -40,7 +40,7 @@ public final class LayerWorkspace<Scalar: LayerScalar>: @unchecked Sendable {
   let slots, candidates, memoryCount, lossCount: Int
 
   /// Room for a layer's passes.
-  public init(_ layer: MixtureLayer<Scalar>, maximumTokens: Int) {
+  package init(_ layer: MixtureLayer<Scalar>, maximumTokens: Int) {
     precondition(maximumTokens >= 0, "a batch has no negative number of tokens, got \(maximumTokens)")
     let (shape, n) = (layer.shape, layer.shape.experts)
     self.maximumTokens = maximumTokens
@@ -102,39 +102,39 @@ public final class LayerWorkspace<Scalar: LayerScalar>: @unchecked Sendable {
   // MARK: - What a pass has left
 
   /// The expert of each slot or −1 (none, or dropped), `[tokens, slots]`.
-  public var choice: [Int] { (0..<tokens * slots).map { Int(choices[$0]) } }
+  package var choice: [Int] { (0..<tokens * slots).map { Int(choices[$0]) } }
   /// What each slot's output was multiplied by, `[tokens, slots]`.
-  public var multiplier: [Double] { (0..<tokens * slots).map { multipliers[$0] } }
+  package var multiplier: [Double] { (0..<tokens * slots).map { multipliers[$0] } }
   /// p, `[tokens, experts]`; of token 0 first.
-  public var routingProbabilities: [Double] { (0..<tokens * meanProbabilities.count).map { probabilities[$0] } }
+  package var routingProbabilities: [Double] { (0..<tokens * meanProbabilities.count).map { probabilities[$0] } }
   /// θ, `[tokens, experts]`.
-  public var routerLogits: [Double] { (0..<tokens * meanProbabilities.count).map { logits[$0] } }
+  package var routerLogits: [Double] { (0..<tokens * meanProbabilities.count).map { logits[$0] } }
   /// `∂L/∂θ`, `[tokens, experts]`, after a backward pass.
-  public var routerLogitGradients: [Double] { (0..<tokens * meanProbabilities.count).map { logitGradients[$0] } }
+  package var routerLogitGradients: [Double] { (0..<tokens * meanProbabilities.count).map { logitGradients[$0] } }
   /// The number of tokens that each expert computes, `[experts]`.
-  public var loads: [Int] { meanProbabilities.indices.map { dispatch.range(of: $0).count } }
+  package var loads: [Int] { meanProbabilities.indices.map { dispatch.range(of: $0).count } }
   /// The expert in a slot, or −1.
-  public func expert(token: Int, slot: Int) -> Int { Int(choices[token * slots + slot]) }
+  package func expert(token: Int, slot: Int) -> Int { Int(choices[token * slots + slot]) }
   /// The expert that the load-balancing loss counts.
-  public func chosenExpert(_ token: Int) -> Int { Int(primary[token]) }
+  package func chosenExpert(_ token: Int) -> Int { Int(primary[token]) }
   /// p of one expert.
-  public func probability(token: Int, expert: Int) -> Double {
+  package func probability(token: Int, expert: Int) -> Double {
     probabilities[token * meanProbabilities.count + expert]
   }
   /// The number of slots of a token.
-  public var slotCount: Int { slots }
+  package var slotCount: Int { slots }
   /// The output of the expert in a slot, `[outputs]`, as it is after a forward pass and until the backward pass; nil if the slot
   /// has no expert.
-  public func expertOutput(token: Int, slot: Int) -> UnsafePointer<Scalar>? {
+  package func expertOutput(token: Int, slot: Int) -> UnsafePointer<Scalar>? {
     let position = Int(dispatch.positions[token * slots + slot])
     return position >= 0 ? UnsafePointer(sortedOutput.row(position)) : nil
   }
 
   /// The number of slots that were dropped for lack of capacity.
-  public var dropped: Int { dispatch.dropped }
+  package var dropped: Int { dispatch.dropped }
 
   /// What the router did, in figures.
-  public var routingFigures: RoutingFigures {
+  package var routingFigures: RoutingFigures {
     var entropy = 0.0
     for i in 0..<tokens * meanProbabilities.count where probabilities[i] > 0 {
       entropy -= probabilities[i] * log(probabilities[i])
@@ -144,13 +144,13 @@ public final class LayerWorkspace<Scalar: LayerScalar>: @unchecked Sendable {
 }
 
 /// What a router did with a batch.
-public struct RoutingFigures: Sendable, Equatable {
+package struct RoutingFigures: Sendable, Equatable {
   /// The mean over the tokens of `−Σ p log p`.
-  public var entropy: Double
+  package var entropy: Double
   /// The number of tokens that each expert computed, `[experts]`.
-  public var load: [Int]
+  package var load: [Int]
   /// The number of slots that were dropped for lack of capacity.
-  public var dropped: Int
+  package var dropped: Int
 }
 
 /// Tokens that are worked on at a time.

@@ -18,7 +18,7 @@ extension MixtureLayer {
   ///   - threads: changes nothing but the time.
   @specialized(where Scalar == Float)
   @specialized(where Scalar == Double)
-  public func backward(
+  package func backward(
     _ outputGradient: UnsafePointer<Scalar>, losses: UnsafePointer<Double>? = nil, input: UnsafePointer<Scalar>,
     parameters: LayerParameters<Scalar>, workspace: LayerWorkspace<Scalar>, gradients: LayerParameters<Scalar>,
     inputGradient: UnsafeMutablePointer<Scalar>, threads: Int = 1

@@ -11,14 +11,14 @@ extension MixtureLayer {
   ///   - randomness: where random numbers come from; nil as at evaluation: no noise, the most probable expert in full.
   ///   - threads: changes nothing but the time.
   /// - Returns: the auxiliary losses.
-  /// - Throws: ``LayerError`` if a balanced assignment cannot be found.
+  /// - Throws: ``Refusal`` if a balanced assignment cannot be found.
   @specialized(where Scalar == Float)
   @specialized(where Scalar == Double)
   @discardableResult
-  public func forward(
+  package func forward(
     _ input: UnsafePointer<Scalar>, tokens: Int, parameters: LayerParameters<Scalar>,
     workspace: LayerWorkspace<Scalar>, randomness: LayerRandomness?, threads: Int = 1
-  ) throws(LayerError) -> AuxiliaryLosses {
+  ) throws(Refusal) -> AuxiliaryLosses {
     precondition(tokens <= workspace.maximumTokens, "\(tokens) tokens are more than \(workspace.maximumTokens)")
     precondition(parameters.shape == shape, "the parameters are not this layer's")
     workspace.tokens = tokens

@@ -5,21 +5,21 @@ import RoutingCore
 ///
 /// Forward and backward use memory of the caller's (``LayerWorkspace``), random numbers that are a function of seed, stream
 /// and token, and the same matrix products for any number of threads; so the same seed gives the same bytes.
-public final class MixtureLayer<Scalar: LayerScalar>: @unchecked Sendable {
+package final class MixtureLayer<Scalar: LayerScalar>: @unchecked Sendable {
   /// Sizes and parts.
-  public let shape: LayerShape
+  package let shape: LayerShape
   /// How tokens are routed.
-  public let router: any TokenRouter
+  package let router: any TokenRouter
   /// What is there besides.
-  public let options: LayerOptions
+  package let options: LayerOptions
   /// The stand-ins of `default-moe`: running means of the experts' outputs, `[experts, outputs]`.
-  public let standIns: Tensor<Scalar>?
+  package let standIns: Tensor<Scalar>?
 
   /// A layer.
   ///
   /// - Precondition: with a residual, inputs and outputs have one length; capacity factor and loss weights are not
   ///   negative.
-  public init(_ shape: LayerShape, router: any TokenRouter, options: LayerOptions = LayerOptions()) {
+  package init(_ shape: LayerShape, router: any TokenRouter, options: LayerOptions = LayerOptions()) {
     precondition(
       !options.residual || shape.inputs == shape.outputs,
       "a residual needs inputs and outputs of one length, got \(shape.inputs) and \(shape.outputs)")
@@ -40,20 +40,20 @@ public final class MixtureLayer<Scalar: LayerScalar>: @unchecked Sendable {
 }
 
 /// What a layer has besides experts and router.
-public struct LayerOptions: Sendable, Equatable {
+package struct LayerOptions: Sendable, Equatable {
   /// Whether the input is added to the output.
-  public var residual: Bool
+  package var residual: Bool
   /// An expert takes at most this many times an even share of the tokens (for top-2: of the choices), rounded up; the rest
   /// is dropped and passes through the residual only. Nil: no limit.
-  public var capacityFactor: Double?
+  package var capacityFactor: Double?
   /// α of the load-balancing loss `α N Σ_i F_i P_i`: F_i the share of tokens whose (first) choice is i before any is dropped,
   /// P_i the mean of p_i.
-  public var loadBalance: Double
+  package var loadBalance: Double
   /// β of the router z-loss `β mean_t (log Σ_i e^{θ_ti})²`.
-  public var zLoss: Double
+  package var zLoss: Double
 
   /// Nothing besides, unless asked for.
-  public init(residual: Bool = false, capacityFactor: Double? = nil, loadBalance: Double = 0, zLoss: Double = 0) {
+  package init(residual: Bool = false, capacityFactor: Double? = nil, loadBalance: Double = 0, zLoss: Double = 0) {
     precondition(
       (capacityFactor ?? 1) > 0 && loadBalance >= 0 && zLoss >= 0,
       "capacity and loss weights are not negative, got \(capacityFactor ?? 1), \(loadBalance), \(zLoss)")
@@ -65,14 +65,14 @@ public struct LayerOptions: Sendable, Equatable {
 }
 
 /// Where a pass's random numbers come from: token t reads stream `stream + t` of the seed.
-public struct LayerRandomness: Sendable, Equatable {
+package struct LayerRandomness: Sendable, Equatable {
   /// The seed.
-  public var seed: UInt64
+  package var seed: UInt64
   /// The stream of the first token; steps of a training run are a batch's length apart.
-  public var stream: UInt64
+  package var stream: UInt64
 
   /// Names a place in a seed's numbers.
-  public init(seed: UInt64, stream: UInt64 = 0) {
+  package init(seed: UInt64, stream: UInt64 = 0) {
     self.seed = seed
     self.stream = stream
   }
@@ -81,11 +81,11 @@ public struct LayerRandomness: Sendable, Equatable {
 }
 
 /// The auxiliary losses of a pass, each times its weight.
-public struct AuxiliaryLosses: Sendable, Equatable {
+package struct AuxiliaryLosses: Sendable, Equatable {
   /// `α N Σ_i F_i P_i`.
-  public var loadBalance = 0.0
+  package var loadBalance = 0.0
   /// `β mean_t (log Σ_i e^{θ_ti})²`.
-  public var zLoss = 0.0
+  package var zLoss = 0.0
   /// Their sum.
-  public var sum: Double { loadBalance + zLoss }
+  package var sum: Double { loadBalance + zLoss }
 }

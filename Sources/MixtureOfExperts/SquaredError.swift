@@ -3,7 +3,7 @@ import LayerTensors
 import RoutingCore
 
 /// The mean squared error over all entries, `(1/count) Σ (y − t)²`.
-public enum SquaredError {
+package enum SquaredError {
   /// The loss; `gradient` gets `2 (y − t)/count`.
   ///
   /// *Numerics*: summed in Float64, by parts that do not depend on the number of threads.
@@ -13,7 +13,7 @@ public enum SquaredError {
   ///   - target: t.
   ///   - gradient: room for the gradient.
   ///   - threads: changes nothing but the time.
-  public static func mean(
+  package static func mean(
     _ output: Tensor<Float>, _ target: Tensor<Float>, gradient: Tensor<Float>, threads: Int = 1
   ) -> Double {
     precondition(

@@ -8,43 +8,43 @@ import RoutingCore
 ///
 /// Routing is done in Double whatever the layer computes in: it costs next to nothing, and both precisions take the same
 /// decisions but for logits that differ by rounding.
-public struct TokenRoute {
+package struct TokenRoute {
   /// N.
-  public let experts: Int
+  package let experts: Int
   /// The number of slots.
-  public let slots: Int
+  package let slots: Int
   /// θ, `[experts]`.
-  public let logits: UnsafePointer<Double>
+  package let logits: UnsafePointer<Double>
   /// p, `[experts]`: what the load-balancing loss averages.
-  public let probabilities: UnsafeMutablePointer<Double>
+  package let probabilities: UnsafeMutablePointer<Double>
   /// `1 − p`, `[experts]`.
-  public let complements: UnsafeMutablePointer<Double>
+  package let complements: UnsafeMutablePointer<Double>
   /// The expert of each slot, or −1: none, `[slots]`.
-  public let choice: UnsafeMutablePointer<Int32>
+  package let choice: UnsafeMutablePointer<Int32>
   /// What the experts' outputs are multiplied by, `[slots]`.
-  public let multiplier: UnsafeMutablePointer<Double>
+  package let multiplier: UnsafeMutablePointer<Double>
   /// What the gradients are multiplied by that go back to the experts, `[slots]`.
-  public let backwardMultiplier: UnsafeMutablePointer<Double>
+  package let backwardMultiplier: UnsafeMutablePointer<Double>
   /// The expert that the load-balancing loss counts.
-  public let primary: UnsafeMutablePointer<Int32>
+  package let primary: UnsafeMutablePointer<Int32>
   /// Numbers that the router keeps for the way back, `[memory(experts:)]`.
-  public let memory: UnsafeMutablePointer<Double>
+  package let memory: UnsafeMutablePointer<Double>
   /// Numbers that anybody may use and nobody keeps, `[4 experts]`.
-  public let scratch: UnsafeMutablePointer<Double>
+  package let scratch: UnsafeMutablePointer<Double>
 
   // What is known on the way back.
 
   /// `∂L/∂multiplier`, `[slots]`; 0 where the slot was dropped.
-  public let slopes: UnsafeMutablePointer<Double>
+  package let slopes: UnsafeMutablePointer<Double>
   /// Likewise of the stand-ins' multipliers, `[experts]`; all zero for routers without stand-ins.
-  public let standInSlopes: UnsafeMutablePointer<Double>
+  package let standInSlopes: UnsafeMutablePointer<Double>
   /// The token's loss, or what else the router asks for, in the units of its gradient, `[lossCount(experts:)]`; zeros where it
   /// was not given.
-  public let losses: UnsafePointer<Double>
+  package let losses: UnsafePointer<Double>
   /// The gradient by the probabilities themselves (load balancing), `[experts]`.
-  public let probabilityGradient: UnsafePointer<Double>
+  package let probabilityGradient: UnsafePointer<Double>
   /// The result, `∂L/∂θ`, `[experts]`; zeros to begin with.
-  public let gradient: UnsafeMutablePointer<Double>
+  package let gradient: UnsafeMutablePointer<Double>
 }
 
 // MARK: - Softmax

@@ -5,7 +5,7 @@ import RoutingCore
 ///
 /// A router is a value and keeps nothing between calls but what it writes into the ``TokenRoute``. Its gradient is a
 /// sample of one of the estimators of `RoutingEstimators`, where there is one.
-public protocol TokenRouter: Sendable {
+package protocol TokenRouter: Sendable {
   /// The name in settings and files.
   static var id: String { get }
   /// The number of expert evaluations of a token.
@@ -22,7 +22,7 @@ public protocol TokenRouter: Sendable {
   var standInDecay: Double? { get }
   /// Decides over all tokens together, before ``route(_:_:)``; only balanced assignment does.
   func assign(_ logits: UnsafePointer<Double>, tokens: Int, experts: Int, to choices: UnsafeMutablePointer<Int32>)
-    throws(LayerError)
+    throws(Refusal)
   /// Whether ``assign(_:tokens:experts:to:)`` decides.
   var decidesJointly: Bool { get }
   /// Routes a token. Without random numbers: as at evaluation, the most probable expert in full.
@@ -32,23 +32,14 @@ public protocol TokenRouter: Sendable {
 }
 
 extension TokenRouter {
-  public func slots(experts: Int) -> Int { 1 }
-  public func memory(experts: Int) -> Int { 0 }
-  public func candidates(experts: Int) -> Int { 1 }
-  public func lossCount(experts: Int) -> Int { candidates(experts: experts) }
-  public var inputJitter: Double { 0 }
-  public var standInDecay: Double? { nil }
-  public var decidesJointly: Bool { false }
-  public func assign(
+  package func slots(experts: Int) -> Int { 1 }
+  package func memory(experts: Int) -> Int { 0 }
+  package func candidates(experts: Int) -> Int { 1 }
+  package func lossCount(experts: Int) -> Int { candidates(experts: experts) }
+  package var inputJitter: Double { 0 }
+  package var standInDecay: Double? { nil }
+  package var decidesJointly: Bool { false }
+  package func assign(
     _ logits: UnsafePointer<Double>, tokens: Int, experts: Int, to choices: UnsafeMutablePointer<Int32>
-  ) throws(LayerError) {}
-}
-
-/// What can go wrong with a layer that is not the caller's mistake.
-public struct LayerError: Error, Sendable, Equatable, CustomStringConvertible {
-  /// One line.
-  public let description: String
-
-  /// Says what went wrong.
-  public init(_ description: String) { self.description = description }
+  ) throws(Refusal) {}
 }

@@ -27,11 +27,9 @@ extension AssessmentOptions {
   }
 }
 
-/// A number of threads from 1 to 1024.
+/// A number of threads, if it is within the limit.
 func checkedThreads(_ threads: Int, _ name: String) throws(Failure) -> Int {
-  guard (1...1024).contains(threads) else {
-    throw .argument("\(name): expected a whole number from 1 to 1024, got \(threads)")
-  }
+  try Limit.whole(1...Limit.mostThreads).check(name, threads)
   return threads
 }
 

@@ -25,7 +25,7 @@ extension Failure {
     case .unavailable(let reason): self.init(reason, subject)
     case .overflow(let overflow): self.init(RG_OVERFLOW, overflow.description)
     case .tolerance(let failure): self.init(RG_TOLERANCE_NOT_REACHED, failure.description)
-    case .interrupted: self.init(RG_TOLERANCE_NOT_REACHED, "\(subject): \(error)")
+    case .interrupted: self.init(RG_INTERRUPTED, "interrupted")
     }
   }
 }

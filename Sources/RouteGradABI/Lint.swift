@@ -40,7 +40,7 @@ public func rg_lint(
 ) -> rg_status {
   reporting { () throws(Failure) in
     let caller = CallerRouter(try required(router, "router"), context: context)
-    guard (2...1024).contains(experts) else { throw .argument("experts: expected 2 to 1024, got \(experts)") }
+    try RouterSpecification.expertsLimit.check("experts", experts)
     guard (0...experts).contains(topK) else { throw .argument("top_k: expected 0 to \(experts), got \(topK)") }
     let result: LintResult
     do throws(RouterFailure) {

@@ -63,10 +63,10 @@ public func rg_problems_from_json(
 
 private func filedProblems(_ json: UnsafePointer<CChar>?, _ length: Int) throws(Failure) -> [FiledProblem] {
   let bytes = try bytes(json, length, "json")
-  do throws(InvalidFile) {
+  do throws(Refusal) {
     return try ProblemFile.problems(of: bytes, file: "")
   } catch {
-    throw Failure(error.reason)
+    throw Failure(RG_INVALID_DATA, error.description)
   }
 }
 

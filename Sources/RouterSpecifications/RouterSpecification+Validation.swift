@@ -2,10 +2,10 @@ import RoutingCore
 
 extension RouterSpecification {
   /// N.
-  public static let expertsLimit = Limit<Int>.whole(2...1024)
+  package static let expertsLimit = Limit("2 to 1024 experts") { (2...1024).contains($0) }
 
   /// Throws, with the field's path, if the parts do not go together.
-  public func validate() throws(InvalidInput) {
+  package func validate() throws(InvalidInput) {
     func require(_ condition: Bool, _ path: String, _ expectation: String) throws(InvalidInput) {
       if !condition { throw InvalidInput(path, expectation) }
     }

@@ -302,7 +302,7 @@ extension RouterSpecification {
   /// How many tokens of a batch an expert takes; nobody is turned away while there is room.
   public struct Capacity: Sendable, Equatable {
     /// What a limit may be.
-    public static let tokens = Limit<Int>.whole(1...4096)
+    package static let tokens = Limit<Int>.whole(1...4096)
 
     public var limit: Int
     public var priority: Priority

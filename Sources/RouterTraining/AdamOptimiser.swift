@@ -7,15 +7,15 @@ import RoutingCore
 /// `θ ← θ − η (m/(1−β₁ᵗ))/(√(v/(1−β₂ᵗ)) + ε)`, g times `min(1, bound/‖g‖)`.
 ///
 /// *Source*: arXiv 1412.6980; clipping by the norm of all gradients together, as fairseq and PyTorch do it.
-public final class AdamOptimiser {
+package final class AdamOptimiser {
   /// β₁, β₂ and ε.
-  public let beta1, beta2, epsilon: Double
+  package let beta1, beta2, epsilon: Double
   /// The largest norm that all gradients together keep; nil: any.
-  public let clip: Double?
+  package let clip: Double?
   /// The number of updates made.
-  public private(set) var step = 0
+  package private(set) var step = 0
   /// The moments, for checkpoints: in the order of the parameters, first and second of each.
-  public let moments: [(first: Tensor<Float>, second: Tensor<Float>)]
+  package let moments: [(first: Tensor<Float>, second: Tensor<Float>)]
   private let parameters: [TrainableParameter]
   private let parts: [Part]
 
@@ -27,7 +27,7 @@ public final class AdamOptimiser {
   private static let partSize = 1 << 16
 
   /// - Precondition: 0 ≤ β < 1.
-  public init(
+  package init(
     _ parameters: [TrainableParameter], beta1: Double = 0.9, beta2: Double = 0.98, epsilon: Double = 1e-8,
     clip: Double? = nil
   ) {
@@ -49,10 +49,10 @@ public final class AdamOptimiser {
   }
 
   /// Goes on after so many updates; ``moments`` have been filled by the caller.
-  public func resume(after step: Int) { self.step = step }
+  package func resume(after step: Int) { self.step = step }
 
   /// The norm of all gradients together, summed in Float64 by parts that do not depend on the number of threads.
-  public func gradientNorm(threads: Int) -> Double {
+  package func gradientNorm(threads: Int) -> Double {
     withUnsafeTemporaryAllocation(of: Double.self, capacity: max(parts.count, 1)) { sums in
       nonisolated(unsafe) let sums = sums
       concurrently(parts.count, threads: threads) { k in
@@ -67,7 +67,7 @@ public final class AdamOptimiser {
   ///
   /// - Returns: the norm of the gradients before clipping, if they are clipped.
   @discardableResult
-  public func update(rate: Double, threads: Int = 1) -> Double? {
+  package func update(rate: Double, threads: Int = 1) -> Double? {
     step += 1
     let norm = clip.map { _ in gradientNorm(threads: threads) }
     let scale = clip.flatMap { bound in norm.map { $0 > bound ? bound / $0 : 1 } } ?? 1

@@ -1,27 +1,28 @@
 import LayerTensors
 import MixtureOfExperts
+import RoutingCore
 
 /// A model that a run can train: what a step does is a function of seed and step alone, so that a run goes on from parameters,
 /// optimiser state, ``state`` and the number of the next step.
-public protocol TrainableModel: AnyObject {
+package protocol TrainableModel: AnyObject {
   /// The parameters in an order that stays, each with its gradient.
   var parameters: [TrainableParameter] { get }
   /// What else has to be kept from step to step: the stand-ins of `default-moe`.
   var state: [(name: String, tensor: Tensor<Float>)] { get }
   /// Writes the gradients of step `index` (from 0) into ``parameters`` and returns the loss; updates no parameter.
-  func step(_ index: Int, threads: Int) throws(LayerError) -> StepResult
+  func step(_ index: Int, threads: Int) throws(Refusal) -> StepResult
   /// Figures on held-out data, without noise; `loss` is among them if anything is held out.
-  func evaluate(threads: Int) throws(LayerError) -> [String: Double]
+  func evaluate(threads: Int) throws(Refusal) -> [String: Double]
   /// What the routers did in the last evaluation (its last batch), one entry for each layer of experts.
   var routing: [RoutingFigures] { get }
   /// Bias and variance of the router's gradient as it would be in training now, on held-out tokens; nil where its law is not known.
-  func auditRouter(threads: Int) throws(LayerError) -> RouterAudit?
+  func auditRouter(threads: Int) throws(Refusal) -> RouterAudit?
 }
 
 extension TrainableModel {
-  public var state: [(name: String, tensor: Tensor<Float>)] { [] }
-  public var routing: [RoutingFigures] { [] }
-  public func auditRouter(threads: Int) throws(LayerError) -> RouterAudit? { nil }
+  package var state: [(name: String, tensor: Tensor<Float>)] { [] }
+  package var routing: [RoutingFigures] { [] }
+  package func auditRouter(threads: Int) throws(Refusal) -> RouterAudit? { nil }
 }
 
 /// The exact moments of a router's gradient, over all its weights together, against the exact gradient of the expected loss.
@@ -37,18 +38,18 @@ public struct RouterAudit: Sendable, Equatable {
 }
 
 /// A parameter of a model.
-public struct TrainableParameter: Sendable {
+package struct TrainableParameter: Sendable {
   /// The name in checkpoints.
-  public var name: String
+  package var name: String
   /// Its value.
-  public var value: Tensor<Float>
+  package var value: Tensor<Float>
   /// Room for its gradient.
-  public var gradient: Tensor<Float>
+  package var gradient: Tensor<Float>
   /// What its learning rate is multiplied by.
-  public var rate: Double
+  package var rate: Double
 
   /// Names a parameter.
-  public init(name: String, value: Tensor<Float>, gradient: Tensor<Float>, rate: Double = 1) {
+  package init(name: String, value: Tensor<Float>, gradient: Tensor<Float>, rate: Double = 1) {
     self.name = name
     self.value = value
     self.gradient = gradient
@@ -57,15 +58,15 @@ public struct TrainableParameter: Sendable {
 }
 
 /// What a training step reports.
-public struct StepResult: Sendable, Equatable {
+package struct StepResult: Sendable, Equatable {
   /// The loss that is minimised, without the auxiliary losses.
-  public var loss: Double
+  package var loss: Double
   /// The auxiliary losses.
-  public var auxiliary: Double
+  package var auxiliary: Double
   /// The number of things that the loss is the mean of.
-  public var count: Int
+  package var count: Int
 
-  public init(loss: Double, auxiliary: Double, count: Int) {
+  package init(loss: Double, auxiliary: Double, count: Int) {
     self.loss = loss
     self.auxiliary = auxiliary
     self.count = count

@@ -6,13 +6,13 @@ import RoutingEstimators
 /// whether ω is learned.
 public struct TrainingRouter: Sendable {
   /// The name.
-  public let id: String
+  package let id: String
   /// The parameters in effect.
-  public let values: ParameterValues
+  package let values: ParameterValues
   /// Whether the layer's scale ω is learned.
-  public let scale: Bool
+  package let scale: Bool
   /// What the layer does.
-  public let tokenRouter: any TokenRouter
+  package let tokenRouter: any TokenRouter
   /// What the layer is told of the experts that were not chosen; nil for routers that need nothing.
   let contrast: Contrast?
   /// The rank of the students, if there are any.
@@ -60,12 +60,12 @@ extension TrainingRouter {
     var law = GradientLaw.unknown
   }
 
-  private static let jitter = ParameterDeclaration("r", .number, standard: .number(0.1))
+  private static let jitter = ParameterDeclaration("r", .number(0..<1), standard: .number(0.1))
   private static let jitterKind = ParameterDeclaration(
     "jitter", .word(["logits", "input", "none"]), standard: .word("logits"))
   private static let mask = ParameterDeclaration(
     "mask", .word(Mask.rules), standard: .word("reference-code"))
-  private static let threshold = ParameterDeclaration("threshold", .number, standard: .number(0.1))
+  private static let threshold = ParameterDeclaration("threshold", .notNegative, standard: .number(0.1))
   private static let argmaxRule = ParameterDeclaration("argmax-rule", .flag, standard: .flag(true))
   private static let omega = ParameterDeclaration("scale", .flag, standard: .flag(true))
 
@@ -146,7 +146,7 @@ extension TrainingRouter {
       id: "surrogate-experts",
       parameters: [
         jitter, ParameterDeclaration("rank", .integer(1...4096), standard: .integer(8)),
-        ParameterDeclaration("extra", .number, standard: .number(0.125)),
+        ParameterDeclaration("extra", .number(0...1), standard: .number(0.125)),
         ParameterDeclaration("top", .integer(0...1), standard: .integer(0)),
       ]
     ) {
@@ -181,7 +181,7 @@ extension TrainingRouter {
       id: "default-moe",
       parameters: [
         ParameterDeclaration("k", .integer(1...4096), standard: .integer(1)),
-        ParameterDeclaration("decay", .number, standard: .number(0.999)),
+        ParameterDeclaration("decay", .number(0..<1), standard: .number(0.999)),
       ]
     ) { Parts(tokenRouter: DefaultMoERouter(k: $0.integer("k"), decay: $0.number("decay"))) },
     Kind(id: "gshard", parameters: []) { _ in Parts(tokenRouter: GShardRouter()) },
@@ -192,7 +192,7 @@ extension TrainingRouter {
   public static var ids: [String] { kinds.map(\.id) }
 
   /// A router's parameters.
-  public static func declarations(of id: String) -> [ParameterDeclaration] {
+  package static func declarations(of id: String) -> [ParameterDeclaration] {
     kinds.first { $0.id == id }.map { $0.parameters + [omega] } ?? []
   }
 
@@ -202,14 +202,6 @@ extension TrainingRouter {
   public init(_ text: String) throws(InvalidEstimator) {
     let chosen = try Specification(text, kind: "router", among: Self.ids)
     let values = try chosen.values(Self.declarations(of: chosen.id))
-    func require(_ name: String, _ expectation: String, _ holds: (Double) -> Bool) throws(InvalidEstimator) {
-      guard case .number(let x)? = values[name], !holds(x) else { return }
-      throw InvalidEstimator("router '\(chosen.id)': parameter '\(name)': expected \(expectation), got \(x)")
-    }
-    try require("r", "a number in [0, 1)") { $0 >= 0 && $0 < 1 }
-    try require("threshold", "a number of at least 0") { $0 >= 0 }
-    try require("extra", "a number in [0, 1]") { $0 >= 0 && $0 <= 1 }
-    try require("decay", "a number in [0, 1)") { $0 >= 0 && $0 < 1 }
     guard let kind = Self.kinds.first(where: { $0.id == chosen.id }) else {
       preconditionFailure("\(chosen.id) is one of the ids and has no kind")
     }
@@ -224,7 +216,7 @@ extension TrainingRouter {
   }
 
   /// The routers of a comma-separated list, in which a comma followed by `key=` continues the parameters.
-  public static func routers(list: String) throws(InvalidEstimator) -> [TrainingRouter] {
+  package static func routers(list: String) throws(InvalidEstimator) -> [TrainingRouter] {
     var routers: [TrainingRouter] = []
     for text in Specification.split(list) { routers.append(try TrainingRouter(text)) }
     return routers

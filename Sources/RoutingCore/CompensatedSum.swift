@@ -6,25 +6,26 @@
 /// *Edge cases*: an infinite or NaN term makes the value non-finite, as plain summation would.
 ///
 /// *Source*: A. Neumaier, ZAMM 54 (1974), 39–51.
-public struct CompensatedSum: Sendable {
+@usableFromInline
+package struct CompensatedSum: Sendable {
   @usableFromInline var total = 0.0
   @usableFromInline var correction = 0.0
 
   /// An empty sum, of value 0.
   @inlinable
-  public init() {}
+  package init() {}
 
   /// The sum of the terms added so far.
   @inlinable
-  public var value: Double { total + correction }
+  package var value: Double { total + correction }
 
   /// Adds one term.
   @inlinable
-  public static func += (sum: inout CompensatedSum, term: Double) { sum.add(term) }
+  package static func += (sum: inout CompensatedSum, term: Double) { sum.add(term) }
 
   /// Adds one term.
   @inlinable
-  public mutating func add(_ term: Double) {
+  package mutating func add(_ term: Double) {
     let next = total + term
     if total.magnitude >= term.magnitude {
       correction += (total - next) + term
@@ -43,7 +44,7 @@ public struct CompensatedSum: Sendable {
 ///
 /// - Precondition: `a` and `b` have the same length.
 @inlinable
-public func dot(_ a: some Collection<Double>, _ b: some Collection<Double>) -> Double {
+package func dot(_ a: some Collection<Double>, _ b: some Collection<Double>) -> Double {
   precondition(a.count == b.count, "dot needs vectors of one length, got \(a.count) and \(b.count)")
   var sum = CompensatedSum()
   for (x, y) in zip(a, b) { sum += x * y }
@@ -51,7 +52,7 @@ public func dot(_ a: some Collection<Double>, _ b: some Collection<Double>) -> D
 }
 
 /// The Euclidean norm `‖v‖`, scaled by the largest magnitude so that squares neither overflow nor underflow.
-public func norm(_ v: [Double]) -> Double {
+package func norm(_ v: [Double]) -> Double {
   let largest = v.reduce(0) { Swift.max($0, $1.magnitude) }
   guard largest > 0, largest.isFinite else { return largest }
   var sum = CompensatedSum()

@@ -18,7 +18,7 @@ public struct InvalidInput: Error, Sendable, Equatable, CustomStringConvertible 
   public var description: String { path.isEmpty ? expectation : "\(path): \(expectation)" }
 
   /// The same complaint about a field inside `container`.
-  public func inside(_ container: String) -> InvalidInput {
+  package func inside(_ container: String) -> InvalidInput {
     InvalidInput(path.isEmpty ? container : "\(container).\(path)", expectation)
   }
 }

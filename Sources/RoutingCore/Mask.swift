@@ -20,10 +20,10 @@ public enum Mask: Sendable, Equatable {
   /// The threshold used where none is given.
   public static let defaultThreshold = 0.1
   /// What a threshold may be.
-  public static let thresholdLimit = Limit<Double>.notNegative
+  package static let thresholdLimit = Limit<Double>.notNegative
 
   /// The rule's name in files and on the command line.
-  public var rule: String {
+  package var rule: String {
     switch self {
     case .none: "none"
     case .paper: "paper"
@@ -32,7 +32,7 @@ public enum Mask: Sendable, Equatable {
   }
 
   /// The threshold r, or nil where the rule has none.
-  public var threshold: Double? {
+  package var threshold: Double? {
     switch self {
     case .none: nil
     case .paper(let r), .referenceCode(let r): r
@@ -40,12 +40,12 @@ public enum Mask: Sendable, Equatable {
   }
 
   /// The names of all rules, in the order in which they are documented.
-  public static let rules = ["none", "paper", "reference-code"]
+  package static let rules = ["none", "paper", "reference-code"]
 
   /// The mask with a rule's name, or nil if no rule has it.
   ///
   /// - Precondition: `threshold` is finite and not negative.
-  public init?(rule: String, threshold: Double) {
+  package init?(rule: String, threshold: Double) {
     precondition(threshold >= 0 && threshold.isFinite, "a mask threshold is finite and ≥ 0, got \(threshold)")
     switch rule {
     case "none": self = .none
@@ -79,7 +79,7 @@ public enum Mask: Sendable, Equatable {
   /// Whether the expert with this logit is kept where `largest` is the largest that may be drawn; both finite, and their
   /// difference too.
   @inlinable
-  public func keeps(_ logit: Double, largest: Double) -> Bool {
+  package func keeps(_ logit: Double, largest: Double) -> Bool {
     switch self {
     case .none: true
     case .paper(let r): largest - logit <= r * (largest.magnitude + logit.magnitude)

@@ -31,5 +31,5 @@ public struct Matrix: Sendable, Equatable {
   public func row(_ i: Int) -> ArraySlice<Double> { elements[i * columns..<(i + 1) * columns] }
 
   /// The rows as arrays.
-  public var asRows: [[Double]] { (0..<rows).map { Array(row($0)) } }
+  package var asRows: [[Double]] { (0..<rows).map { Array(row($0)) } }
 }

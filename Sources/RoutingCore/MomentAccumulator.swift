@@ -6,13 +6,13 @@
 ///
 /// *Numerics*: the pivot should lie within a few standard deviations of the mean; then nothing cancels. Sums are kept of
 /// deviations over a power of two near their size, so that fourth powers neither overflow nor underflow.
-public struct MomentAccumulator: Sendable {
+package struct MomentAccumulator: Sendable {
   /// What deviations are taken from, `[experts]`.
-  public let pivot: [Double]
+  package let pivot: [Double]
   /// What deviations are divided by: a power of two.
-  public let scale: Double
+  package let scale: Double
   /// The number of samples.
-  public private(set) var count = 0
+  package private(set) var count = 0
   /// Sums, d being deviations over the scale, of d, d², d³, d⁴, `[4][experts]`.
   var powers: [Double]
   var products: Products?
@@ -30,7 +30,7 @@ public struct MomentAccumulator: Sendable {
   /// An empty accumulator; with `covariance`, one that keeps products as well.
   ///
   /// - Parameter size: about how large deviations are; where their fourth powers are safe in Float64 they are not scaled.
-  public init(pivot: [Double], covariance: Bool, size: Double = 1) {
+  package init(pivot: [Double], covariance: Bool, size: Double = 1) {
     self.pivot = pivot
     let isSafe = size == 0 || !size.isFinite || (0x1p-200...0x1p200).contains(size)
     scale = isSafe ? 1 : min(max(size.binade, 0x1p-1020), 0x1p1020)
@@ -42,7 +42,7 @@ public struct MomentAccumulator: Sendable {
   /// Adds a sample, or as many equal ones as `multiplicity` says.
   ///
   /// - Complexity: O(experts), with covariance O(experts²).
-  public mutating func add(_ sample: [Double], multiplicity: Int = 1) {
+  package mutating func add(_ sample: [Double], multiplicity: Int = 1) {
     let n = pivot.count
     precondition(sample.count == n, "a sample has \(n) coordinates, got \(sample.count)")
     count += multiplicity
@@ -61,7 +61,7 @@ public struct MomentAccumulator: Sendable {
   /// Adds another accumulator's samples.
   ///
   /// - Precondition: both have the same pivot and scale.
-  public mutating func merge(_ other: MomentAccumulator) {
+  package mutating func merge(_ other: MomentAccumulator) {
     precondition(pivot == other.pivot && scale == other.scale, "accumulators merge only with a common pivot")
     count += other.count
     for e in powers.indices { powers[e] += other.powers[e] }
@@ -71,7 +71,7 @@ public struct MomentAccumulator: Sendable {
   /// Sample mean and unbiased sample covariance, with the largest standard errors of a coordinate.
   ///
   /// - Precondition: at least two samples.
-  public func estimate() -> (moments: Moments, meanError: Double, varianceError: Double) {
+  package func estimate() -> (moments: Moments, meanError: Double, varianceError: Double) {
     let errors = standardErrors()
     let (n, samples) = (pivot.count, Double(count))
     let mean = (0..<n).map { pivot[$0] + powers[$0] / samples * scale }

@@ -20,7 +20,7 @@ public struct Moments: Sendable, Equatable {
   }
 
   /// Whether every number is finite: false if the result overflows Float64.
-  public var isFinite: Bool {
+  package var isFinite: Bool {
     totalVariance.isFinite && mean.allSatisfy(\.isFinite)
       && (covariance?.elements.allSatisfy(\.isFinite) ?? true)
   }
@@ -47,7 +47,7 @@ extension RoutingDistribution {
   ///   - weights: a, `[experts]`.
   ///   - spread: v, `[experts]`, or nil if s is a function of D.
   /// - Complexity: O(experts).
-  public func scoreMoments(weights a: [Double], spread v: [Double]? = nil) -> Moments {
+  package func scoreMoments(weights a: [Double], spread v: [Double]? = nil) -> Moments {
     if roots != nil { return distantScoreMoments(weights: a, spread: v) }
     var moments = Moments(
       mean: [Double](repeating: 0, count: experts), variance: [Double](repeating: 0, count: experts))

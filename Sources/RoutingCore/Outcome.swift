@@ -30,15 +30,6 @@ public struct Outcome: Sendable, Equatable {
     outcome.root = root
     return outcome
   }
-
-  /// Whether it can happen, however rarely.
-  var isPossible: Bool { probability > 0 || root ?? 0 > 0 }
-
-  /// `probability · x`.
-  func share(of x: Double) -> Double { root.map { ($0 * x) * $0 } ?? probability * x }
-
-  /// `probability · x y`.
-  func share(of x: Double, _ y: Double) -> Double { root.map { ($0 * x) * ($0 * y) } ?? probability * x * y }
 }
 
 /// A gradient sample, kept compact where it is a multiple of `∂ log π_D = I_D − π`.

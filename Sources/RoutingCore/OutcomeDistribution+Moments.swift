@@ -1,7 +1,8 @@
 extension OutcomeDistribution {
   /// The exact mean and variance of the estimator, and its covariance if asked for.
   ///
-  /// Samples that are multiples of the score `I_D − π` need O(outcomes); the rest O(outcomes · experts), and a covariance
+  /// Samples that are multiples of the score `I_D − π` need O(outcomes), a covariance O(experts²) on top, and so do pairs of
+  /// such terms, whose covariance takes O(experts³); the rest needs O(outcomes · experts), and a covariance
   /// O(outcomes · experts²).
   ///
   /// For an average over the pairs of K draws, `Cov = 2/(K(K−1)) [2(K−2) ζ₁ + ζ₂]` with `ζ₂ = Cov h(i, j)` and
@@ -12,10 +13,17 @@ extension OutcomeDistribution {
   /// *Source*: W. Hoeffding, Ann. Math. Statist. 19 (1948), 293–325, for the pairs.
   public func moments(covariance: Bool = false) -> Moments {
     if samples >= 2 { return pairMoments(covariance: covariance) }
-    if !covariance, let (weights, spread) = conditionalScores() {
-      return distribution.scoreMoments(weights: weights, spread: spread)
+    if let pairs = outcomes.pairs, let found = pairs.moments(covariance: covariance) { return found.pair }
+    if !covariance || distribution.roots == nil, let (weights, spread) = conditionalScores() {
+      var moments = distribution.scoreMoments(weights: weights, spread: spread)
+      guard covariance else { return moments }
+      var matrix = Matrix(rows: experts, columns: experts)
+      distribution.addScoreProducts(weights: weights, spread: spread, times: 1, to: &matrix)
+      for k in 0..<experts { matrix[k, k] = moments.variance[k] }
+      moments.covariance = matrix
+      if moments.isFinite { return moments }
     }
-    return Self.moments(outcomes, experts: experts, covariance: covariance) { gradient(of: outcomes[$0]) }
+    return listedMoments(covariance: covariance)
   }
 
   /// Mean and variance of the score's factor given the expert drawn, if every outcome is a multiple of the score.
@@ -66,22 +74,30 @@ extension OutcomeDistribution {
   }
 
   private func pairMoments(covariance: Bool) -> Moments {
+    if let found = outcomes.pairs?.moments(covariance: covariance) { return combined(found.first, found.pair) }
     let width = distribution.support.count
-    let pair = Self.moments(outcomes, experts: experts, covariance: covariance) { gradient(of: outcomes[$0]) }
+    let pair = listedMoments(covariance: covariance)
     guard samples > 2 else { return pair }
-    let draws = distribution.support.map {
-      Outcome(choice: [$0], probability: distribution.probabilities[$0], gradient: .dense([])).rooted(
-        distribution.root($0))
-    }
-    let first = Self.moments(draws, experts: experts, covariance: covariance) { place in
-      var sums = [CompensatedSum](repeating: CompensatedSum(), count: experts)
-      for (j, expert) in distribution.support.enumerated() {
-        for (k, value) in gradient(of: outcomes[place * width + j]).enumerated() {
-          sums[k] += distribution.share(expert, of: value)
+    let support = distribution.support
+    let first = Self.moments(
+      support.count, experts: experts, covariance: covariance,
+      law: { (distribution.probabilities[support[$0]], distribution.root(support[$0])) },
+      vector: { place, vector in
+        var sums = [CompensatedSum](repeating: CompensatedSum(), count: experts)
+        var sample = vector
+        for (j, expert) in support.enumerated() {
+          for k in sample.indices { sample[k] = 0 }
+          addGradient(at: place * width + j, to: &sample)
+          for (k, value) in sample.enumerated() { sums[k] += distribution.share(expert, of: value) }
         }
-      }
-      return sums.map(\.value)
-    }
+        for k in vector.indices { vector[k] = sums[k].value }
+      })
+    return combined(first, pair)
+  }
+
+  /// What the average over all pairs of draws has, from ζ₁ and ζ₂.
+  private func combined(_ first: Moments, _ pair: Moments) -> Moments {
+    guard samples > 2 else { return pair }
     let pairs = Double(samples) * Double(samples - 1)
     func combined(_ one: Double, _ two: Double) -> Double {
       2 / pairs * (2 * Double(samples - 2) * one + two)
@@ -95,24 +111,42 @@ extension OutcomeDistribution {
       mean: pair.mean, variance: zip(first.variance, pair.variance).map(combined), covariance: matrix)
   }
 
-  /// Moments of a vector that takes the value `vector(o)` where `outcomes[o]` happens.
+  /// The moments of the outcomes as they are listed.
+  private func listedMoments(covariance: Bool) -> Moments {
+    Self.moments(
+      outcomes.count, experts: experts, covariance: covariance, law: outcomes.law(at:),
+      vector: { place, vector in
+        for k in vector.indices { vector[k] = 0 }
+        addGradient(at: place, to: &vector)
+      })
+  }
+
+  /// Moments of a vector that takes the value `vector(o)` with the probability `law(o)`, given by its root where there is one.
   private static func moments(
-    _ outcomes: [Outcome], experts: Int, covariance: Bool, vector: (Int) -> [Double]
+    _ count: Int, experts: Int, covariance: Bool, law: (Int) -> (probability: Double, root: Double?),
+    vector: (Int, inout [Double]) -> Void
   ) -> Moments {
     var sums = [CompensatedSum](repeating: CompensatedSum(), count: experts)
-    for (o, outcome) in outcomes.enumerated() where outcome.isPossible {
-      for (k, value) in vector(o).enumerated() { sums[k] += outcome.share(of: value) }
+    var sample = [Double](repeating: 0, count: experts)
+    for o in 0..<count {
+      let (p, root) = law(o)
+      guard p > 0 || root ?? 0 > 0 else { continue }
+      vector(o, &sample)
+      for (k, value) in sample.enumerated() { sums[k] += root.map { ($0 * value) * $0 } ?? p * value }
     }
     let mean = sums.map(\.value)
     var variance = [Double](repeating: 0, count: experts)
-    var matrix = covariance ? Matrix(rows: experts, columns: experts) : nil
-    for (o, outcome) in outcomes.enumerated() where outcome.isPossible {
-      let deviation = zip(vector(o), mean).map { $0 - $1 }
+    var products = covariance ? DeviationProducts(experts: experts) : nil
+    for o in 0..<count {
+      let (p, root) = law(o)
+      guard p > 0 || root ?? 0 > 0 else { continue }
+      vector(o, &sample)
       for k in 0..<experts {
-        variance[k] += outcome.share(of: deviation[k], deviation[k])
-        if matrix != nil { for l in 0..<experts { matrix?[k, l] += outcome.share(of: deviation[k], deviation[l]) } }
+        sample[k] -= mean[k]
+        variance[k] += root.map { ($0 * sample[k]) * ($0 * sample[k]) } ?? p * sample[k] * sample[k]
       }
+      products?.add(sample, probability: p, root: root)
     }
-    return Moments(mean: mean, variance: variance, covariance: matrix)
+    return Moments(mean: mean, variance: variance, covariance: products?.matrix)
   }
 }

@@ -7,7 +7,7 @@
 /// - Complexity: O(outcomes) once, then O(1) a draw on average.
 public struct OutcomeSampler: Sendable {
   /// What is sampled.
-  public let outcomes: OutcomeDistribution
+  package let outcomes: OutcomeDistribution
   private let cumulative: [Double]
   private let starts: [Int32]
 
@@ -66,8 +66,7 @@ public struct OutcomeSampler: Sendable {
     places.removeAll(keepingCapacity: true)
     if outcomes.samples == 1 {
       for k in gradient.indices { gradient[k] = 0 }
-      let outcome = outcomes.outcomes[place(using: &generator)]
-      outcomes.add(outcome.gradient, choice: outcome.choice.first, to: &gradient)
+      outcomes.addGradient(at: place(using: &generator), to: &gradient)
     } else {
       for _ in 0..<outcomes.samples { places.append(place(using: &generator)) }
       outcomes.average(ofPairs: places, into: &gradient)

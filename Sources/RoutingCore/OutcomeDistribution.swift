@@ -6,7 +6,7 @@ public struct OutcomeDistribution: Sendable {
   /// π' of a second draw, by the first draw; empty for estimators that draw once.
   public let followUps: [Int: RoutingDistribution]
   /// The outcomes; with ``samples`` above 1, the pairs (i, j) in row-major order over the support.
-  public let outcomes: [Outcome]
+  public let outcomes: OutcomeList
   /// K. With K = 1 each outcome is a sample. With K ≥ 2 the estimator draws K independent experts, and its
   /// sample is the average of the pairs' gradients h(i, j) over the ordered pairs of distinct draws (a
   /// U-statistic).
@@ -14,12 +14,20 @@ public struct OutcomeDistribution: Sendable {
 
   /// A list of outcomes whose probabilities sum to one.
   public init(
-    distribution: RoutingDistribution, followUps: [Int: RoutingDistribution] = [:], outcomes: [Outcome]
+    distribution: RoutingDistribution, followUps: [Int: RoutingDistribution] = [:], outcomes: some Sequence<Outcome>
   ) {
     self.distribution = distribution
     self.followUps = followUps
-    self.outcomes = outcomes
+    self.outcomes = OutcomeList(storage: .listed(Array(outcomes)))
     self.samples = 1
+  }
+
+  /// Outcomes of two draws; with `samples` the average over the pairs of so many independent ones, of a symmetric kernel.
+  package init(_ pairs: PairOutcomes, samples: Int = 1) {
+    self.distribution = pairs.first
+    self.followUps = pairs.followUps
+    self.outcomes = OutcomeList(storage: .pairs(pairs))
+    self.samples = samples
   }
 
   /// The average over the pairs of K independent draws, given by its symmetric kernel.
@@ -37,7 +45,7 @@ public struct OutcomeDistribution: Sendable {
     self.distribution = distribution
     self.followUps = [:]
     self.samples = samples
-    self.outcomes = distribution.support.flatMap { i in
+    let pairs = distribution.support.flatMap { i in
       distribution.support.map { j in
         Outcome(
           choice: [i, j], probability: p[i] * p[j], multiplier: multiplier.map { [$0(i), $0(j)] },
@@ -45,6 +53,7 @@ public struct OutcomeDistribution: Sendable {
         ).rooted(distribution.root(i, j))
       }
     }
+    self.outcomes = OutcomeList(storage: .listed(pairs))
   }
 
   /// The number of experts.
@@ -69,6 +78,24 @@ public struct OutcomeDistribution: Sendable {
     return vector
   }
 
+  /// The gradient sample of the outcome at a place of the list, `[experts]`.
+  package func gradient(at place: Int) -> [Double] {
+    var vector = [Double](repeating: 0, count: experts)
+    addGradient(at: place, to: &vector)
+    return vector
+  }
+
+  /// Adds the gradient sample of the outcome at a place of the list to a vector, without writing it out.
+  package func addGradient(at place: Int, to vector: inout [Double]) {
+    switch outcomes.storage {
+    case .listed(let outcomes): add(outcomes[place].gradient, choice: outcomes[place].choice.first, to: &vector)
+    case .pairs(let pairs):
+      let terms = pairs.terms(at: place)
+      add(terms.0, to: &vector)
+      add(terms.1, to: &vector)
+    }
+  }
+
   /// Adds a gradient sample to a vector.
   func add(_ gradient: OutcomeGradient, choice: Int?, to vector: inout [Double]) {
     switch gradient {
@@ -91,13 +118,13 @@ public struct OutcomeDistribution: Sendable {
 
 extension OutcomeDistribution {
   /// The largest number of outcomes that ``enumerated()`` writes out.
-  public static let enumerationLimit = 1 << 20
+  package static let enumerationLimit = 1 << 20
 
   /// Every outcome of one run; for more than two draws, all the K-tuples.
   ///
   /// - Throws: ``Unavailable`` if there are more than ``enumerationLimit`` of them.
   public func enumerated() throws(Unavailable) -> [Outcome] {
-    guard samples > 2 else { return outcomes }
+    guard samples > 2 else { return Array(outcomes) }
     guard let count, count <= Self.enumerationLimit else {
       throw Unavailable(
         "has \(distribution.support.count)^\(samples) outcomes, more than the \(Self.enumerationLimit) written out"
@@ -132,8 +159,7 @@ extension OutcomeDistribution {
     for k in vector.indices { vector[k] = 0 }
     for (a, i) in places.enumerated() {
       for j in places[..<a] {
-        let pair = outcomes[i * distribution.support.count + j]  // h(i, j) = h(j, i)
-        add(pair.gradient, choice: pair.choice.first, to: &vector)
+        addGradient(at: i * distribution.support.count + j, to: &vector)  // h(i, j) = h(j, i)
       }
     }
     let pairs = Double(samples * (samples - 1) / 2)

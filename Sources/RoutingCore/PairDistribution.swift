@@ -4,16 +4,16 @@
 /// draw's mask, as the published code does.
 ///
 /// *Source*: arXiv 2409.12136 (GRIN); transformers' Phi-MoE `sparsemixer`.
-public struct PairDistribution: Sendable {
+package struct PairDistribution: Sendable {
   /// π.
-  public let first: RoutingDistribution
+  package let first: RoutingDistribution
   /// π', by the first draw.
-  public let second: [Int: RoutingDistribution]
+  package let second: [Int: RoutingDistribution]
 
   /// The two draws of a problem.
   ///
   /// - Throws: ``Unavailable`` with fewer than two experts.
-  public init(_ problem: RoutedProblem) throws(Unavailable) {
+  package init(_ problem: RoutedProblem) throws(Unavailable) {
     guard problem.experts >= 2 else { throw Unavailable("needs two experts") }
     let logits = problem.problem.logits
     first = problem.distribution
@@ -25,7 +25,7 @@ public struct PairDistribution: Sendable {
   }
 
   /// `π_i π'_j`.
-  public func probability(_ i: Int, _ j: Int) -> Double {
+  package func probability(_ i: Int, _ j: Int) -> Double {
     first.probabilities[i] * (second[i]?.probabilities[j] ?? 0)
   }
 }

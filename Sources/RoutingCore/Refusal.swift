@@ -27,4 +27,8 @@ public struct Refusal: Error, Sendable, Equatable, CustomStringConvertible {
     self.code = code
     self.description = description
   }
+  /// What is wrong with a field of a file; a text without a name has none in front.
+  package init(file: String, _ error: InvalidInput) {
+    self.init(.wrongData, file.isEmpty ? error.description : "\(file): \(error)")
+  }
 }

@@ -1,11 +1,11 @@
 /// The standard errors of sampled moments: estimates of the standard deviations that their errors have.
-public struct StandardErrors: Sendable, Equatable {
+package struct StandardErrors: Sendable, Equatable {
   /// Of the mean, `[experts]`.
-  public var mean: [Double]
+  package var mean: [Double]
   /// Of the variance, `[experts]`.
-  public var variance: [Double]
+  package var variance: [Double]
   /// Of the covariance, if it was asked for.
-  public var covariance: Matrix?
+  package var covariance: Matrix?
 }
 
 extension MomentAccumulator {
@@ -21,7 +21,7 @@ extension MomentAccumulator {
   /// *Edge cases*: heavy tails are seen only once they have been sampled; before that, errors are too small.
   ///
   /// - Precondition: at least two samples.
-  public func standardErrors() -> StandardErrors {
+  package func standardErrors() -> StandardErrors {
     precondition(count >= 2, "a variance needs two samples, got \(count)")
     let (n, samples) = (pivot.count, Double(count))
     func root(_ square: Double) -> Double { square.isNaN ? .nan : max(square, 0).squareRoot() }

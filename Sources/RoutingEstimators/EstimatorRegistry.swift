@@ -1,7 +1,7 @@
 /// Every estimator of the library, by id.
 public enum EstimatorRegistry {
   /// The estimators, in the order in which they are reported. One line each.
-  public static let types: [any GradientEstimator.Type] = [
+  package static let types: [any GradientEstimator.Type] = [
     Reinforce.self,
     StraightThrough.self,
     ReinMax.self,

@@ -46,7 +46,7 @@ extension GradientEstimator {
   public var specification: String { values.isEmpty ? Self.id : "\(Self.id):\(values)" }
 
   /// Whether its outcomes can be listed.
-  public var isEnumerable: Bool { if case .finite = randomness { true } else { false } }
+  package var isEnumerable: Bool { if case .finite = randomness { true } else { false } }
 
   /// The outcomes on a problem.
   ///
@@ -144,7 +144,7 @@ public enum ExpertEvaluations: Sendable, Equatable {
   case gradientAtChoice
 
   /// The number of evaluations on a problem.
-  public func count(on problem: RoutedProblem) -> Double {
+  package func count(on problem: RoutedProblem) -> Double {
     switch self {
     case .constant(let count): count
     case .gradientAtChoice where problem.kind == .categorical: 1

@@ -6,17 +6,11 @@ import RoutingCore
 /// With Γ iid Gumbel, `D = argmax(θ + Γ)` and `p = softmax((θ + Γ)/τ)` a sample is `(1/τ) J(p) ∂F/∂D(I_D)`; on a mixture,
 /// where `F(D) = G(Σ_i D_i π_i f_i)`, the gating sample `c_D (I_D − π)` comes on top, so that the target is the expected loss.
 /// What is known about its moments (`RoutingExpectations`) holds for every conforming type.
-public protocol StraightThroughGumbel: SamplingEstimator {
+package protocol StraightThroughGumbel: SamplingEstimator {
   /// τ.
   var temperature: Double { get }
   /// K; 1 for the plain estimator.
   var conditionalSamples: Int { get }
-}
-
-extension StraightThroughGumbel {
-  public func bounds(on problem: RoutedProblem) throws(Unavailable) -> SampleBounds {
-    try SampleBounds(of: self, on: problem)
-  }
 }
 
 extension RandomNumberGenerator {

@@ -47,6 +47,10 @@ public struct GumbelRao: StraightThroughGumbel {
       draws: conditionalSamples, backward: try GumbelBackward(problem: problem, temperature: temperature))
   }
 
+  public func bounds(on problem: RoutedProblem) throws(Unavailable) -> SampleBounds {
+    try SampleBounds(of: self, on: problem)
+  }
+
   /// Draws samples on one problem.
   public struct Sampler: GradientSampler {
     let logits: [Double]

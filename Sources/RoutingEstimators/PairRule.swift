@@ -42,42 +42,37 @@ public struct PairRule: Sendable, Equatable {
   public func outcomes(of problem: RoutedProblem) throws(Unavailable) -> OutcomeDistribution {
     let (_, loss, directions) = try problem.computableMixture()
     let pairs = try PairDistribution(problem)
-    var outcomes: [Outcome] = []
-    for i in pairs.first.support {
-      guard let second = pairs.second[i] else { continue }
-      // All of the first choice's outcomes, then the loss at all of them together.
-      var events: [(j: Int, one: Side, two: Side, a: Double, b: Double)] = []
-      var points: [Double] = []
-      for j in second.support {
-        for one in coin(isArgmax: i == pairs.first.argmax) {
-          for two in coin(isArgmax: j == second.argmax) {
-            let a = one.output * pairs.first.probabilities[i]
-            let b = two.output * second.probabilities[j]
-            events.append((j, one, two, a, b))
-            let isPlain = pairs.first.roots == nil && second.roots == nil
-            points += zip(directions.row(i), directions.row(j)).map {
+    let d = loss.dimension
+    var points: [Double] = []
+    func sides(_ sides: [Side]) -> [PairOutcomes.Side] {
+      sides.map { PairOutcomes.Side(label: $0.label, probability: $0.probability, output: $0.output) }
+    }
+    return OutcomeDistribution(
+      PairOutcomes(
+        first: pairs.first, followUps: pairs.second, argmax: sides(argmax), others: sides(others), hasMultiplier: true
+      ) { i, second, events in
+        // All of the first choice's outcomes, then the loss at all of them together.
+        points.removeAll(keepingCapacity: true)
+        let isPlain = pairs.first.roots == nil && second.roots == nil
+        for event in events {
+          let j = Int(event.second)
+          let one = coin(isArgmax: i == pairs.first.argmax)[Int(event.sides.one)]
+          let two = coin(isArgmax: j == second.argmax)[Int(event.sides.two)]
+          let (a, b) = (one.output * pairs.first.probabilities[i], two.output * second.probabilities[j])
+          for e in 0..<d {
+            let (x, y) = (directions[i, e], directions[j, e])
+            points.append(
               isPlain
-                ? a * $0 + b * $1 : pairs.first.share(i, of: one.output * $0) + second.share(j, of: two.output * $1)
-            }
+                ? a * x + b * y : pairs.first.share(i, of: one.output * x) + second.share(j, of: two.output * y))
           }
         }
-      }
-      let gradients = loss.evaluate(points, count: events.count).gradients
-      for (k, (j, one, two, a, b)) in events.enumerated() {
-        let gradient = gradients[k * loss.dimension..<(k + 1) * loss.dimension]
-        outcomes.append(
-          Outcome(
-            choice: [i, j], coins: [one.label, two.label],
-            probability: pairs.probability(i, j) * one.probability * two.probability, multiplier: [a, b],
-            gradient: .scores([
-              ScoreTerm(choice: i, weight: pairs.first.share(i, of: dot(gradient, directions.row(i)))),
-              ScoreTerm(
-                choice: j, weight: second.share(j, of: dot(gradient, directions.row(j))), after: i),
-            ])
-          ).rooted(pairs.first.pairRoot(i, second, j, times: one.probability * two.probability)))
-      }
-    }
-    return OutcomeDistribution(distribution: pairs.first, followUps: pairs.second, outcomes: outcomes)
+        let gradients = loss.evaluate(points, count: events.count).gradients
+        for k in events.indices {
+          let (j, gradient) = (Int(events[k].second), gradients[k * d..<(k + 1) * d])
+          events[k].weights.first = pairs.first.share(i, of: dot(gradient, directions.row(i)))
+          events[k].weights.second = second.share(j, of: dot(gradient, directions.row(j)))
+        }
+      })
   }
 }
 

@@ -1,3 +1,5 @@
+import RoutingCore
+
 /// One parameter of an estimator: its name, what it may be, and what it is if nothing is said.
 public struct ParameterDeclaration: Sendable {
   /// The key on the command line and in files.
@@ -8,17 +10,52 @@ public struct ParameterDeclaration: Sendable {
   public var standard: ParameterValue?
 
   /// What a parameter may be.
-  public enum Range: Sendable {
+  public struct Range: Sendable {
+    /// What is expected, for people.
+    let expectation: String
+    /// A value, or nil if the text is none of the range.
+    let read: @Sendable (String) -> ParameterValue?
+
     /// A finite number.
-    case number
+    public static let number = Range(.finite)
     /// A finite number above 0.
-    case positive
-    /// A whole number from `minimum` to `maximum`.
-    case integer(ClosedRange<Int>)
-    /// One of these words.
-    case word([String])
+    public static let positive = Range(.positive)
+    /// A finite number of at least 0.
+    public static let notNegative = Range(.notNegative)
     /// `true` or `false`.
-    case flag
+    public static let flag = Range(expectation: "true or false") { Bool($0).map { .flag($0) } }
+
+    /// A number of a range.
+    public static func number(_ range: ClosedRange<Double>) -> Range { Range(.number(range)) }
+
+    /// A number of a range without its upper end.
+    public static func number(_ range: Swift.Range<Double>) -> Range { Range(.number(range)) }
+
+    /// A whole number of a range.
+    public static func integer(_ range: ClosedRange<Int>) -> Range {
+      let limit =
+        range.upperBound == .max
+        ? Limit("a whole number of at least \(range.lowerBound)") { range.contains($0) } : .whole(range)
+      return Range(expectation: limit.expectation) { text in
+        Int(text).flatMap { limit.contains($0) ? .integer($0) : nil }
+      }
+    }
+
+    /// One of these words.
+    public static func word(_ words: [String]) -> Range {
+      Range(expectation: words.joined(separator: ", ")) { words.contains($0) ? .word($0) : nil }
+    }
+
+    private init(expectation: String, read: @escaping @Sendable (String) -> ParameterValue?) {
+      self.expectation = expectation
+      self.read = read
+    }
+
+    private init(_ limit: Limit<Double>) {
+      self.init(expectation: limit.expectation) { text in
+        Double(text).flatMap { limit.contains($0) ? .number($0) : nil }
+      }
+    }
   }
 
   /// Declares a parameter.
@@ -29,29 +66,10 @@ public struct ParameterDeclaration: Sendable {
   }
 
   /// What is expected, for people.
-  public var expectation: String {
-    switch range {
-    case .number: "a finite number"
-    case .positive: "a finite number above 0"
-    case .integer(let bounds):
-      bounds.upperBound == .max
-        ? "a whole number of at least \(bounds.lowerBound)"
-        : "a whole number from \(bounds.lowerBound) to \(bounds.upperBound)"
-    case .word(let words): words.joined(separator: ", ")
-    case .flag: "true or false"
-    }
-  }
+  package var expectation: String { range.expectation }
 
   /// Reads a value, or nil if it is not within the range.
-  func read(_ text: String) -> ParameterValue? {
-    switch range {
-    case .number: Double(text).flatMap { $0.isFinite ? .number($0) : nil }
-    case .positive: Double(text).flatMap { $0.isFinite && $0 > 0 ? .number($0) : nil }
-    case .integer(let bounds): Int(text).flatMap { bounds.contains($0) ? .integer($0) : nil }
-    case .word(let words): words.contains(text) ? .word(text) : nil
-    case .flag: Bool(text).map { .flag($0) }
-    }
-  }
+  func read(_ text: String) -> ParameterValue? { range.read(text) }
 }
 
 /// The value of a parameter.
@@ -75,7 +93,7 @@ public enum ParameterValue: Sendable, Equatable, CustomStringConvertible {
 /// Parameters by name, in a fixed order.
 public struct ParameterValues: Sendable, Equatable, CustomStringConvertible, ExpressibleByDictionaryLiteral {
   /// Names and values.
-  public private(set) var entries: [(name: String, value: ParameterValue)] = []
+  package private(set) var entries: [(name: String, value: ParameterValue)] = []
 
   /// No values.
   public init() {}
@@ -85,7 +103,7 @@ public struct ParameterValues: Sendable, Equatable, CustomStringConvertible, Exp
   }
 
   /// Whether there are none.
-  public var isEmpty: Bool { entries.isEmpty }
+  package var isEmpty: Bool { entries.isEmpty }
 
   /// The value with a name.
   public subscript(name: String) -> ParameterValue? {

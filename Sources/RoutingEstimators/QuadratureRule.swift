@@ -80,10 +80,10 @@ public struct QuadratureRule: Sendable, Equatable {
   }
 
   /// The largest Gauss–Legendre rule offered.
-  public static let largestGaussLegendre = 64
+  package static let largestGaussLegendre = 64
 
   /// The rules without a parameter, by name.
-  public static let fixed = [euler, midpoint, heun3, simpson, rkf4, rkf5]
+  package static let fixed = [euler, midpoint, heun3, simpson, rkf4, rkf5]
 
   /// P_n(x) and P_n'(x), by the three-term recurrence.
   private static func legendre(_ n: Int, at x: Double) -> (value: Double, derivative: Double) {

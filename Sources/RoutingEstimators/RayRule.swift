@@ -50,7 +50,7 @@ public struct RayRule: Sendable, Equatable {
   }
 
   /// Every outcome on a problem whose slopes at ``nodes`` are known.
-  public func outcomes(on distribution: RoutingDistribution, rays: RaySamples) -> OutcomeDistribution {
+  package func outcomes(on distribution: RoutingDistribution, rays: RaySamples) -> OutcomeDistribution {
     OutcomeDistribution(
       distribution: distribution,
       outcomes: distribution.support.flatMap { i in

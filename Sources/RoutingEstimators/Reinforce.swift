@@ -96,15 +96,13 @@ public struct Reinforce: FiniteOutcomeEstimator {
     let gating = try problem.gatingWeights()
     if case .leaveOneOut(let samples) = baseline {
       return OutcomeDistribution(
-        distribution: distribution, samples: samples,
-        multiplier: problem.kind == .mixture ? { distribution.probabilities[$0] } : nil
-      ) { i, j in
-        let half = 0.5 * (values[i] - values[j])
-        return .scores([
-          ScoreTerm(choice: i, weight: half + 0.5 * gating[i]),
-          ScoreTerm(choice: j, weight: -half + 0.5 * gating[j]),
-        ])
-      }
+        PairOutcomes(first: distribution, hasMultiplier: problem.kind == .mixture) { i, _, events in
+          for k in events.indices {
+            let j = Int(events[k].second)
+            let half = 0.5 * (values[i] - values[j])
+            events[k].weights = (half + 0.5 * gating[i], -half + 0.5 * gating[j])
+          }
+        }, samples: samples)
     }
     let b = level(values: values, gating: gating, distribution: distribution)
     return OutcomeDistribution(

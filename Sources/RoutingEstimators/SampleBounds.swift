@@ -36,10 +36,10 @@ public struct SampleBounds: Sendable, Equatable {
   }
 
   /// The widest coordinate's width.
-  public var largestRange: Double { zip(lower, upper).reduce(0) { max($0, $1.1 - $1.0) } }
+  package var largestRange: Double { zip(lower, upper).reduce(0) { max($0, $1.1 - $1.0) } }
 
   /// The largest magnitude within the bounds: what rounding errors of samples are in proportion to.
-  public var scale: Double { zip(lower, upper).reduce(0) { max($0, $1.0.magnitude, $1.1.magnitude) } }
+  package var scale: Double { zip(lower, upper).reduce(0) { max($0, $1.0.magnitude, $1.1.magnitude) } }
 
   /// The same bounds, moved apart where needed to hold a vector.
   package func including(_ point: [Double]) -> SampleBounds {
@@ -57,8 +57,8 @@ extension SampleBounds {
   public init(of outcomes: OutcomeDistribution) {
     var lower = [Double](repeating: .infinity, count: outcomes.experts)
     var upper = [Double](repeating: -.infinity, count: outcomes.experts)
-    for outcome in outcomes.outcomes where outcome.probability > 0 {
-      for (k, value) in outcomes.gradient(of: outcome).enumerated() {
+    for place in outcomes.outcomes.indices where outcomes.outcomes.law(at: place).probability > 0 {
+      for (k, value) in outcomes.gradient(at: place).enumerated() {
         lower[k] = value.isNaN ? -.infinity : min(lower[k], value)
         upper[k] = value.isNaN ? .infinity : max(upper[k], value)
       }
@@ -73,7 +73,7 @@ extension SampleBounds {
   /// `¼ max_k (u_ij − u_ik)⁺/τ`, whatever the noise; the second part is a number.
   ///
   /// - Throws: `Unavailable` where the problem cannot give u.
-  public init(
+  package init(
     of estimator: some StraightThroughGumbel, on problem: RoutedProblem
   ) throws(Unavailable) {
     let distribution = problem.distribution

@@ -27,7 +27,7 @@ import RoutingCore
 public struct Switch: SamplingEstimator {
   public static let id = "switch"
   public static let parameters = [
-    ParameterDeclaration("r", .number, standard: .number(0.1)),
+    ParameterDeclaration("r", .number(0..<1), standard: .number(0.1)),
     ParameterDeclaration("kind", .word(Kind.allCases.map(\.rawValue)), standard: .word(Kind.logit.rawValue)),
   ]
 
@@ -52,11 +52,7 @@ public struct Switch: SamplingEstimator {
   }
 
   public init(_ values: ParameterValues) throws(InvalidEstimator) {
-    let r = values.number("r")
-    guard r >= 0, r < 1 else {
-      throw InvalidEstimator("estimator 'switch': parameter 'r': expected a number in [0, 1), got \(r)")
-    }
-    self.init(jitter: r, kind: Kind(rawValue: values.word("kind")) ?? .logit)
+    self.init(jitter: values.number("r"), kind: Kind(rawValue: values.word("kind")) ?? .logit)
   }
 
   public var values: ParameterValues { ["r": .number(jitter), "kind": .word(kind.rawValue)] }
@@ -96,7 +92,7 @@ public struct Switch: SamplingEstimator {
 
     /// One run with everything that was drawn: `choice` D, `factors` u (of the logits, or of the router's input) and
     /// `gradient` ĝ, `[experts]`.
-    public func draw(
+    package func draw(
       using generator: inout some RandomNumberGenerator
     ) -> (choice: Int, factors: [Double], gradient: [Double]) {
       if let router {

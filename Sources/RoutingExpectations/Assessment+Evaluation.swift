@@ -134,8 +134,7 @@ extension AssessmentError {
 
 extension OutcomeDistribution {
   /// `P(ĝ·direction > 0)`, or nil if there are too many outcomes to write out.
-  public func descentProbability(along direction: [Double]) -> Double? {
-    guard let all = try? enumerated() else { return nil }
+  package func descentProbability(along direction: [Double]) -> Double? {
     // Signs only count: both sides are brought to the size of one, so that no product underflows.
     let size = direction.reduce(0) { max($0, $1.magnitude) }
     guard size > 0 else { return 0 }
@@ -143,6 +142,24 @@ extension OutcomeDistribution {
     let drift = distribution.driftFromArgmax(direction)
     let top = direction[distribution.argmax]
     var sum = CompensatedSum()
+    if samples <= 2, let pairs = outcomes.pairs {
+      let slopes = direction.map { ($0 - top) - drift }
+      for (i, range) in pairs.draws {
+        let second = pairs.follow(i)
+        let (origin, shift) = (direction[second.argmax], second.driftFromArgmax(direction))
+        for event in pairs.events[range] {
+          let (s, t) = event.weights
+          let largest = max(s.magnitude, t.magnitude)
+          guard largest > 0 else { continue }
+          let slope = (direction[Int(event.second)] - origin) - shift
+          if s / largest * slopes[i] + t / largest * slope > 0 {
+            sum += pairs.probability(of: event, after: i, second)
+          }
+        }
+      }
+      return min(sum.value, 1)
+    }
+    guard let all = try? enumerated() else { return nil }
     for outcome in all {
       // A multiple of the score goes up where `Σ_j π_j (direction_D − direction_j)` does, whose terms do not cancel.
       if case .score(let weight) = outcome.gradient {

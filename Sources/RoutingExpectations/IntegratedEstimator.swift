@@ -6,7 +6,7 @@ public struct IntegrationOptions: Sendable, Equatable {
   /// The relative error that is asked for where none is given.
   public static let standardTolerance = 1e-10
   /// What a tolerance may be.
-  public static let toleranceLimit = Limit<Double>.positive
+  package static let toleranceLimit = Limit<Double>.positive
   /// The number of samples where only sampling is left and no number is given.
   public static let standardSamples = 200_000
 

@@ -11,9 +11,11 @@ import RoutingEstimators
 /// - Estimators with finitely many outcomes are drawn from their list. Where it is short, only how often each
 ///   outcome came up is kept: integers, which merge exactly.
 /// - Those with continuous noise are run (``SamplingEstimator``), their samples' powers are summed.
-public enum MonteCarlo {
-  /// The number of samples: a variance takes two, and more than this would take years.
-  public static let samplesLimit = Limit.whole(2...1_000_000_000_000)
+package enum MonteCarlo {
+  /// The number of samples unless it is stated.
+  package static let standardSamples = 100_000
+  /// What the number of samples may be: a variance takes two, and more than this would take years.
+  package static let samplesLimit = Limit.whole(2...1_000_000_000_000)
 
   /// The samples of a block of finite estimators, and the length up to which their lists are short.
   static let blockSize = 1 << 14
@@ -21,15 +23,15 @@ public enum MonteCarlo {
   static let continuousBlockSize = 1 << 10
 
   /// What a run has given.
-  public struct Run: Sendable, Equatable {
+  package struct Run: Sendable, Equatable {
     /// Moments, the number of samples that they are from, and the largest standard errors.
-    public var estimate: EstimatedMoments
+    package var estimate: EstimatedMoments
     /// All standard errors.
-    public var standardErrors: StandardErrors
+    package var standardErrors: StandardErrors
     /// The share of samples with a positive inner product, if a direction was given.
-    public var descentProbability: Double?
+    package var descentProbability: Double?
     /// Whether as many samples were drawn as were asked for.
-    public var isComplete: Bool
+    package var isComplete: Bool
   }
 
   /// Mean, variance and, on request, covariance of any estimator from samples, with standard errors.
@@ -43,7 +45,7 @@ public enum MonteCarlo {
   ///   - continuing: told now and then how many samples there are, and in the end; if it returns false no
   ///     more are drawn. It is called on the caller's thread.
   /// - Throws: `Unavailable` if the estimator is not defined on the problem.
-  public static func moments(
+  package static func moments(
     of estimator: any GradientEstimator, on problem: RoutedProblem, sampling: AssessmentOptions.Sampling,
     covariance: Bool = false, descentAlong direction: [Double]? = nil,
     continuing: (_ samples: Int) -> Bool = { _ in true }
@@ -62,7 +64,7 @@ public enum MonteCarlo {
   }
 
   /// The same of a list of outcomes.
-  public static func moments(
+  package static func moments(
     of outcomes: OutcomeDistribution, sampling: AssessmentOptions.Sampling, covariance: Bool = false,
     descentAlong direction: [Double]? = nil, continuing: (_ samples: Int) -> Bool = { _ in true }
   ) -> Run {
@@ -80,7 +82,7 @@ public enum MonteCarlo {
         for place in counts.indices { counts[place] += part[place] }
       }
       for (place, count) in counts.enumerated() where count > 0 {
-        tally.add(outcomes.gradient(of: outcomes.outcomes[place]), multiplicity: count)
+        tally.add(outcomes.gradient(at: place), multiplicity: count)
       }
     } else {
       _ = blocks.run(continuing: continuing) { [tally] block, count in
@@ -143,10 +145,11 @@ public enum MonteCarlo {
 extension OutcomeDistribution {
   /// The largest deviation of a coordinate of a sample from a vector, no outcome of a run being larger than its pairs'.
   fileprivate func largestDeviation(from pivot: [Double]) -> Double {
-    outcomes.reduce(0) { largest, outcome in
-      outcome.probability > 0
-        ? MonteCarlo.largestDeviation(of: gradient(of: outcome), from: pivot, atLeast: largest) : largest
+    var largest = 0.0
+    for place in outcomes.indices where outcomes.law(at: place).probability > 0 {
+      largest = MonteCarlo.largestDeviation(of: gradient(at: place), from: pivot, atLeast: largest)
     }
+    return largest
   }
 }
 

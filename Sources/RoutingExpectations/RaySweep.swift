@@ -7,11 +7,11 @@ import RoutingEstimators
 /// What ``RoutingCore/OutcomeDistribution/moments(covariance:)`` finds for each rule on its own, found for all of them from
 /// one evaluation of the loss at the nodes that they share. Layer audits and benchmarks run on it; it owns its workspace, so
 /// each thread needs its own.
-public final class RaySweep {
+package final class RaySweep {
   /// The rules, in the order in which results stand.
-  public let rules: [RayRule]
+  package let rules: [RayRule]
   /// The number of experts of every problem.
-  public let experts: Int
+  package let experts: Int
 
   private let nodes: [Double]
   private let coins: [Coin]
@@ -53,7 +53,7 @@ public final class RaySweep {
   }
 
   /// Prepares a sweep of `rules` over problems of `experts` experts.
-  public init(rules: [RayRule], experts: Int) {
+  package init(rules: [RayRule], experts: Int) {
     precondition(!rules.isEmpty && experts > 0, "a sweep needs rules and experts")
     // Descending, so that rules with nodes among 1, ½, ⅓ ask for exactly these.
     let nodes = Set(rules.flatMap(\.nodes)).sorted(by: >)
@@ -88,7 +88,7 @@ public final class RaySweep {
   ///   - means: room for `E ĝ`, row-major `[rules + 1][experts]`.
   ///   - variances: room for the diagonal of `Cov ĝ`, in the same layout.
   ///   - totalVariances: room for `tr Cov ĝ`, `[rules + 1]`.
-  public func evaluate(
+  package func evaluate(
     logits: Span<Double>, directions: Span<Double>, loss: some Objective, means: inout MutableSpan<Double>,
     variances: inout MutableSpan<Double>, totalVariances: inout MutableSpan<Double>
   ) {

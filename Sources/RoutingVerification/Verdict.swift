@@ -13,7 +13,7 @@ public enum Verdict: String, Sendable, CaseIterable {
 
   /// The verdict on several independent checks: the gravest of theirs. Refuted before undecided, undecided before
   /// consistent, and proved only if all of them are; no checks at all leave it undecided.
-  public init(combining verdicts: some Sequence<Verdict>) {
+  package init(combining verdicts: some Sequence<Verdict>) {
     let gravest: [Verdict] = [.refuted, .undecided, .consistent, .proved]
     let found = Set(verdicts)
     self = gravest.first(where: found.contains) ?? .undecided

@@ -29,9 +29,9 @@ enum Program {
         exit(with: error)
       }
     }
-    let failure = Failure(error)
-    Terminal.complain("routegrad: \(failure.message)")
-    Interruption.exit(failure.status)
+    let refusal = Refusal(error)
+    Terminal.complain("routegrad: \(refusal)")
+    Interruption.exit(ExitStatus(refusal.code))
   }
 }
 
@@ -82,23 +82,12 @@ extension ExitStatus {
   }
 }
 
-/// An error with its exit status.
-struct Failure: Error {
-  var status: ExitStatus
-  var message: String
-
-  init(_ status: ExitStatus, _ message: String) {
-    self.status = status
-    self.message = message
-  }
-
+extension Refusal {
   /// What an error of the library or of the parser amounts to.
   init(_ error: any Error) {
     switch error {
-    case let failure as Failure: self = failure
-    case let error as InvalidFile: self.init(.wrongData, error.description)
+    case let refusal as Refusal: self = refusal
     case let error as InvalidEstimator: self.init(.wrongUsage, error.description)
-    case let error as Refusal: self.init(ExitStatus(error.code), error.description)
     default:
       let lines = RouteGradCommand.message(for: error).split(whereSeparator: \.isNewline)
       self.init(.wrongUsage, lines.joined(separator: " "))

@@ -190,6 +190,27 @@ struct InterruptionTests {
     _ = try problem.moments(try CEstimator("midpoint"))
   }
 
+  @Test(arguments: ["gumbel-softmax", "gumbel-softmax-st", "gumbel-rao", "switch"], [0, 1])
+  func integralsEnd(specification: String, yes: Int) throws {
+    let problem = try CProblem(json: Samples.mixture)
+    let estimator = try CEstimator(specification)
+    var options = standardOptions()
+    options.method = RG_METHOD_AUTO
+    var mean = [5.0, 5, 5]
+    let asked = try interrupting(after: yes) {
+      expectRefusal(
+        rg_moments(problem.handle, estimator.handle, &options, &mean, nil, nil, 3, nil), RG_INTERRUPTED, "interrupted")
+    }
+    #expect(asked == yes + 1 && mean == [5, 5, 5])
+    let assessed = try interrupting(after: yes) {
+      expectRefusal(
+        rg_assess(
+          problem.handle, estimator.handle, "expected-loss", &options, nil, nil, nil, nil, nil, 3, nil, nil),
+        RG_INTERRUPTED, "interrupted")
+    }
+    #expect(assessed == yes + 1)
+  }
+
   @Test func callersFunctionsAreNotCalledAfterwards() throws {
     let loss = Loss()
     let problem = try loss.problem()

@@ -39,7 +39,8 @@ struct FuzzCasesTests {
     #expect(made.allSatisfy { $0.format == format && !$0.arguments.isEmpty })
     let different = try Self.cases(seed: 8, [format])
     #expect(numbers.contains { different[$0] != made[$0] })
-    #expect(Set(made.map { "\($0)" }).count >= 15, "cases repeat")
+    // A file of rates has five fields, of which few things can be said: some cases are alike.
+    #expect(Set(made.map { "\($0)" }).count > (format == .rates ? 14 : 20), "cases repeat")
   }
 
   @Test("Every format comes, as often as its weight says")
@@ -78,6 +79,7 @@ struct FuzzCasesTests {
     let tree: FuzzTree = [
       "a": FuzzTree([1.0, 2, 3]), "b": ["c": .raw("null"), "d": "text", "e": .list([])], "f": FuzzTree([[0.5], []]),
     ]
+    // The root, and a, b and f with three below each.
     #expect(tree.count == 13)
     var broken = 0
     for _ in 0..<300 {

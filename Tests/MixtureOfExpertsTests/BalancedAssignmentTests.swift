@@ -38,7 +38,9 @@ import _TestSupport
 #else
   @Test("without GLPK a balanced assignment is refused by name")
   func withoutGLPK() {
-    #expect(throws: LayerError("balanced routing needs GLPK, and this build is without it (package trait BASE)")) {
+    #expect(
+      throws: Refusal(.wrongData, "balanced routing needs GLPK, and this build is without it (package trait BASE)")
+    ) {
       try BalancedAssignment.solve([0, 1], tokens: 1, experts: 2)
     }
   }

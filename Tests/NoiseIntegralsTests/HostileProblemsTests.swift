@@ -51,12 +51,14 @@ import _TestSupport
           standIns: (0..<experts).map { _ in numbers(width) }, loss: loss)))
   }
 
-  @Test(arguments: 0..<4) func answersOrRefuses(_ k: Int) throws {
+  @Test(arguments: 0..<24) func answersOrRefuses(_ k: Int) throws {
     let problem = try Self.problem(k)
     var options = AssessmentOptions(
       covariance: k % 3 == 0, integration: IntegrationOptions(tolerance: 0.01, samples: 500))
-    for specification in Self.estimators {
+    for (place, specification) in Self.estimators.enumerated() {
       let estimator = try EstimatorRegistry.estimator(specification)
+      // Integrals take seconds without optimisation: each problem meets a sixth of them.
+      guard estimator.isEnumerable || place % 6 == k % 6 else { continue }
       for sampling in [nil, AssessmentOptions.Sampling(samples: 100, seed: 1)] {
         options.sampling = sampling
         var told = 0

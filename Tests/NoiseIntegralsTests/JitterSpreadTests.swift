@@ -29,7 +29,7 @@ import _TestSupport
   @Test(arguments: [[1.0, 0.99], [-1, -1.01], [1, 0.4, -0.7]])
   func costIsBounded(_ shape: [Double]) throws {
     let least = try nodes(shape.map { $0 * 1e4 })
-    for spread in [1e6, 1e9] { #expect(try nodes(shape.map { $0 * spread }) <= 2 * least + 100) }
+    for spread in [1e6, 1e9, 1e300] { #expect(try nodes(shape.map { $0 * spread }) <= 2 * least + 100) }
   }
 
   /// Where θ is large the experts compete in a strip of t − x of size 1 out of 2rθ, so means and the boundary's mean square fall
@@ -46,6 +46,7 @@ import _TestSupport
     expectClose(try scaled(1e15), limit, relative: 1e-6)
     expectClose(try scaled(1e18), limit, relative: 1e-6)
     expectClose(try scaled(1e6), limit, relative: 1e-4)
+    for size in [1e100, 1e200, 1e300] { expectClose(try scaled(size), limit, relative: 1e-6) }
   }
 
   /// The panels of moderate spreads and those of large ones meet: the same integral at a spread on either side.

@@ -90,7 +90,8 @@ def scores(score: Any, z: torch.Tensor) -> torch.Tensor:
     if kind == "sigmoid":
         s = torch.sigmoid(x)
     elif kind == "softplus-sqrt":
-        s = torch.sqrt(torch.logaddexp(x, torch.zeros_like(x)))
+        # Far below 0 it is e^{x/2}: the root's derivative there is not ∞·0.
+        s = torch.where(x > -40, torch.sqrt(torch.logaddexp(x.clamp(min=-40), torch.zeros_like(x))), torch.exp(x.clamp(max=0) / 2))
     elif kind == "relu":
         s = torch.relu(x)
     elif kind == "exp":

@@ -12,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
+import routegrad._hf_blocks as _hf_blocks  # noqa: E402
 import routegrad.hf as hf  # noqa: E402
 import specification  # noqa: E402
 
@@ -119,6 +120,8 @@ def test_losses_are_specified_where_there_are_any():
 def test_the_page_names_every_block():
     page = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "routers-of-transformers.md").read_text(encoding="utf-8")
     assert [kind for kind in hf.FAMILIES if f"`{kind}`" not in page] == []
+    tests = set(re.findall(r"`(test_\w+)`", page))
+    assert tests and tests <= set(globals())
 
 
 @pytest.mark.parametrize("mode", ["eval", "train"])
@@ -155,6 +158,72 @@ def test_experts_are_combined_as_told(kind):
                 alone = torch.eye(2)[j:j + 1]  # both experts, one of them with weight 1
                 wanted = wanted + weights[t, j] * made.experts(states[t:t + 1], index[t:t + 1], alone).reshape(-1)
             assert close(found[t], wanted)
+
+
+def test_experts_of_switch_are_combined_as_told():
+    made = hf.block("switch_transformers", experts=4, top_k=1, expert_capacity=2).eval()
+    states = torch.randn(1, 12, 4)
+    with torch.no_grad():
+        mask, gates, _ = made.router(states)
+        assert 0 < mask.sum() < 12  # some are turned away
+        wanted = sum(mask[0, :, i:i + 1] * gates[0] * made.experts[f"expert_{i}"](states[0]) for i in range(4))
+        assert close(made(states)[0], wanted)
+
+
+def test_experts_of_llama_4_are_combined_as_told():
+    made = hf.block("llama4", experts=4, top_k=2).eval()
+    states = torch.randn(5, 5)
+    with torch.no_grad():
+        gates, _ = made.router(states)
+        wanted = made.shared_expert(states)
+        for i in range(4):
+            alone = torch.zeros(4, 5, 5)
+            alone[i] = states * gates[:, i:i + 1]
+            wanted = wanted + made.experts(alone.reshape(20, 5)).reshape(4, 5, 5)[i]
+        assert close(made(states[None])[0], wanted)
+
+
+def test_experts_of_jetmoe_are_combined_as_told():
+    made = hf.block("jetmoe", experts=4).eval()
+    states = torch.randn(6, 4)
+    with torch.no_grad():
+        _, tokens, gates, sizes, _ = made.router(states)
+        experts = torch.repeat_interleave(torch.arange(4), torch.as_tensor(sizes)).tolist()
+        wanted = made.bias.repeat(6, 1)
+        for t, gate, i in zip(tokens.tolist(), gates, experts):
+            left, right = (made.input_linear.weight[i] @ states[t]).chunk(2)
+            wanted[t] += gate * (made.output_linear.weight[i] @ (made.activation(left) * right))
+        assert close(made(states[None])[0], wanted)
+
+
+def test_lint_of_blocks():
+    """The whole battery: a block by its configuration, and by a family's name; what deviates is refuted."""
+    lint = pytest.importorskip("routegrad", reason="without the C library").__dict__.get("lint")
+    if lint is None:
+        pytest.skip("without the C library")
+    block = hf.block("deepseek_v3", n_group=4, topk_group=2, top_k=3)
+    assert lint(block).verdict == lint(block, spec="deepseek-v3").verdict == "proved"
+    assert "gate-order" in lint(block, spec="deepseek-v4").checks("refuted")
+    assert "selection" in lint(hf.block("axk2", n_group=4, topk_group=2, top_k=3)).checks("refuted")
+    config = hf.configuration(hf.FAMILIES["MixtralSparseMoeBlock"], 8, 2, router_jitter_noise=0.1)
+    jittered = lint(hf.block("mixtral", router_jitter_noise=0.1), config=config)
+    assert jittered.checks("refuted") == ["expert-input", "inputs-unchanged"]
+    assert {"auxiliary-loss", "auxiliary-gradient"} <= set(jittered.checks("proved"))
+    wide = transformers.MixtralConfig(hidden_size=16, intermediate_size=4, router_jitter_noise=0.1)
+    block = transformers.models.mixtral.modeling_mixtral.MixtralSparseMoeBlock(wide)
+    before = {key: value.clone() for key, value in block.state_dict().items()}
+    assert lint(block).checks("refuted") == ["expert-input", "inputs-unchanged"]
+    assert all(torch.equal(value, before[key]) for key, value in block.state_dict().items())
+    assert lint(hf.block("minimax_m2")).verdict == "proved"
+    refuted = lint(hf.block("minimax_m2"), config=transformers.MiniMaxM2Config()).checks("refuted")
+    assert refuted == ["auxiliary-loss", "auxiliary-gradient"]
+    with pytest.raises(hf.RouteGradError, match="none of the MoE blocks"):
+        lint(torch.nn.Linear(2, 2), spec="mixtral")
+    with pytest.raises(hf.RouteGradError, match="spec: expected one of mixtral"):
+        lint(block, spec="mixtrale")
+    with pytest.raises(hf.RouteGradError, match="4 hidden features are fewer than the 8"):
+        lint(transformers.models.mixtral.modeling_mixtral.MixtralSparseMoeBlock(
+            transformers.MixtralConfig(hidden_size=4, intermediate_size=4)))
 
 
 # Findings.
@@ -382,28 +451,32 @@ LATENT = {"q_lora_rank": 8, "kv_lora_rank": 8, "qk_rope_head_dim": 8, "qk_nope_h
 
 
 @pytest.mark.parametrize("folder, name, given, dtype", [
-    ("deepseek_v3", "DeepseekV3", {"n_routed_experts": 8, "n_group": 2, "topk_group": 1, "first_k_dense_replace": 1, "moe_intermediate_size": 8,
-                    **LATENT}, torch.float32),
-    ("lfm2_moe", "Lfm2Moe", {"num_experts": 8, "num_dense_layers": 1, "layer_types": ["full_attention"] * 2, "moe_intermediate_size": 8}, torch.float32),
+    ("deepseek_v3", "DeepseekV3", {
+        "n_routed_experts": 8, "n_group": 2, "topk_group": 1, "first_k_dense_replace": 1, "moe_intermediate_size": 8, **LATENT}, torch.float32),
+    ("lfm2_moe", "Lfm2Moe", {
+        "num_experts": 8, "num_dense_layers": 1, "layer_types": ["full_attention"] * 2, "moe_intermediate_size": 8}, torch.float32),
     ("minimax_m2", "MiniMaxM2", {"num_local_experts": 8}, torch.bfloat16),
-    ("minimax_m3_vl", "MiniMaxM3VL", {"num_local_experts": 8, "dense_intermediate_size": 16, "shared_intermediate_size": 16}, torch.bfloat16),
+    ("minimax_m3_vl", "MiniMaxM3VL", {
+        "num_local_experts": 8, "dense_intermediate_size": 16, "shared_intermediate_size": 16}, torch.bfloat16),
     ("laguna", "Laguna", {"num_experts": 8, "moe_intermediate_size": 8, "shared_expert_intermediate_size": 8}, torch.bfloat16),
-    ("longcat_flash", "LongcatFlash", {"n_routed_experts": 6, "zero_expert_num": 2, "moe_topk": 2, "ffn_hidden_size": 16, "expert_ffn_hidden_size": 8,
-                      "num_layers": 1, **LATENT}, torch.bfloat16),
+    ("longcat_flash", "LongcatFlash", {
+        "n_routed_experts": 6, "zero_expert_num": 2, "moe_topk": 2, "ffn_hidden_size": 16, "expert_ffn_hidden_size": 8, "num_layers": 1,
+        **LATENT}, torch.bfloat16),
 ])
 def test_selection_biases_loaded_in_half_precision(folder, name, given, dtype, tmp_path):
     """In BF16 a bias of 0.301 is 0.30078125, and a step of 0.001 is less than its rounding."""
-    configuration, models = (importlib.import_module(f"transformers.models.{folder}.{part}_{folder}") for part in ("configuration", "modeling"))
+    configuration, models = (
+        importlib.import_module(f"transformers.models.{folder}.{part}_{folder}") for part in ("configuration", "modeling"))
     config = getattr(configuration, name + ("TextConfig" if name == "MiniMaxM3VL" else "Config"))(**({
         "vocab_size": 64, "hidden_size": 32, "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16, "num_hidden_layers": 2,
         "max_position_embeddings": 64, "intermediate_size": 16, "num_experts_per_tok": 2} | given))
     kind = getattr(models, name + "ForCausalLM")
     model = kind(config)
     with torch.no_grad():
-        for _, bias in hf._named(model, hf._BIAS):
+        for _, bias in _hf_blocks._named(model, _hf_blocks._BIAS):
             bias.fill_(0.301)
     model.save_pretrained(tmp_path)
-    _, bias = hf._named(kind.from_pretrained(tmp_path, dtype=torch.bfloat16), hf._BIAS)[0]
+    _, bias = _hf_blocks._named(kind.from_pretrained(tmp_path, dtype=torch.bfloat16), _hf_blocks._BIAS)[0]
     assert bias.dtype == dtype and bias.flatten()[0].item() == (0.30078125 if dtype == torch.bfloat16 else float(torch.tensor(0.301)))
 
 

@@ -108,8 +108,10 @@ private struct Extremes: RandomNumberGenerator {
   }
 
   @Test func refusals() throws {
-    #expect(throws: InvalidEstimator.self) { try Switch(["r": .number(1), "kind": .word("logit")]) }
-    #expect(throws: InvalidEstimator.self) { try Switch(["r": .number(-0.1), "kind": .word("logit")]) }
+    for r in ["1", "-0.1", "nan"] {
+      let words = "estimator 'switch': parameter 'r': expected a number from 0 to below 1, got '\(r)'"
+      #expect(throws: InvalidEstimator(words)) { try EstimatorRegistry.estimator("switch:r=\(r)") }
+    }
     #expect(
       try Switch(["r": .number(0.25), "kind": .word("input")]).specification == "switch:r=0.25,kind=input")
     let problem = try Self.problem([1, 2])

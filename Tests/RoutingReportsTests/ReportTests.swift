@@ -1,6 +1,7 @@
 import RoutingCore
 import RoutingEstimators
 import RoutingExpectations
+import Synchronization
 import Testing
 
 import enum _TestSupport.DecodedJSON
@@ -93,7 +94,7 @@ struct ReportTests {
     let mixed = try Report(on: [categorical, mixture], options: .init(mask: mask))
     #expect(mixed.problems.map { $0.routed.mask } == [.none, mask])
     #expect(mixed.note == "categorical problems take no mask: 1 of 2 go without")
-    let error = #expect(throws: ReportError.self) {
+    let error = #expect(throws: Refusal.self) {
       try Report(on: [categorical], options: .init(mask: mask))
     }
     #expect(error?.code == .wrongUsage)
@@ -104,7 +105,7 @@ struct ReportTests {
   @Test func targetsFollowTheKindOfProblem() throws {
     let categorical = try Self.shipped("categorical-8-cross-entropy")
     let options = Report.Options(assessment: AssessmentOptions(target: .routingTerm))
-    let error = #expect(throws: ReportError.self) { try Report(on: [categorical], options: options) }
+    let error = #expect(throws: Refusal.self) { try Report(on: [categorical], options: options) }
     #expect(error?.code == .wrongUsage)
     let mixed = try Report(on: [categorical, Self.shipped("mixture-8-log-cosh")], options: options)
     #expect(try mixed.problems[0].entries.allSatisfy { try $0.result.get().relativeBias == nil })
@@ -117,7 +118,7 @@ struct ReportTests {
         try MixtureProblem(
           name: "huge", logits: [0, 1], expertOutputs: [[1e200], [1]], loss: try Linear(coefficients: [1]))),
       file: "f.json", place: "problems[4]")
-    let error = #expect(throws: ReportError.self) { try Report(on: [problem]) }
+    let error = #expect(throws: Refusal.self) { try Report(on: [problem]) }
     #expect(error?.code == .wrongData)
     #expect(
       error?.description
@@ -196,5 +197,22 @@ struct ReportTests {
       #expect(entry[field] == .null && entry.keys.contains(field), "\(field)")
     }
     #expect(entry["biasNorm"].number == 0)
+  }
+
+  /// What takes long is asked whether to go on: sampling, integrals, and between estimators.
+  @Test("a report can be called off", arguments: [0, 1, 2])
+  func calledOff(_ answers: Int) throws {
+    let left = Atomic(answers)
+    let sampling = AssessmentOptions.Sampling(samples: 1_000_000, seed: 0)
+    for assessment in [AssessmentOptions(), AssessmentOptions(sampling: sampling)] {
+      left.store(answers, ordering: .relaxed)
+      let error = #expect(throws: Refusal.self) {
+        try Report(
+          on: [Self.shipped("mixture-8-log-cosh")],
+          options: .init(estimators: .listed([Switch(), GumbelRao(), ReinMax()]), assessment: assessment),
+          continuing: { left.subtract(1, ordering: .relaxed).newValue >= 0 })
+      }
+      #expect(error?.code == .interrupted)
+    }
   }
 }

@@ -1,5 +1,6 @@
 import FileFormats
 import Foundation
+import RoutingCore
 import RoutingVerification
 import Testing
 import _TestSupport
@@ -43,7 +44,7 @@ struct Contents: Equatable {
   static func read(_ bytes: [UInt8], coordinates: Int = 3, step: Int = .max, isFile: Bool = false) throws -> Contents {
     let stream = try SampleStream(
       Trickle(bytes, step: step), name: "s", coordinates: coordinates,
-      reopen: isFile ? { () throws(SampleError) in Trickle(bytes, step: step) } : nil)
+      reopen: isFile ? { () throws(Refusal) in Trickle(bytes, step: step) } : nil)
     var contents = Contents()
     var batch = SampleBatch()
     while try stream.next(&batch) {
@@ -62,7 +63,7 @@ struct Contents: Equatable {
       do {
         _ = try read(bytes, coordinates: coordinates, step: step, isFile: isFile)
         Issue.record("was not refused", sourceLocation: sourceLocation)
-      } catch let error as SampleError {
+      } catch let error as Refusal {
         #expect(error.code == .wrongData, sourceLocation: sourceLocation)
         if step == .max { return error.description }
       } catch {
@@ -121,7 +122,7 @@ struct Contents: Equatable {
     // The directory at an archive's end is not read.
     let needed = isZip ? (Self.directory(bytes) ?? bytes.count) : bytes.count
     for length in stride(from: 6, to: needed, by: 5) {
-      #expect(throws: SampleError.self, "\(length)") { try Self.read(Array(bytes[..<length]), isFile: isZip) }
+      #expect(throws: Refusal.self, "\(length)") { try Self.read(Array(bytes[..<length]), isFile: isZip) }
     }
   }
 

@@ -81,7 +81,7 @@ import _TestSupport
 
   @Test(arguments: [
     ([], "expected a command after '--'"), (["--"], "expected a command after '--'"),
-    (["--experts", "1", "--", "cat"], "'--experts': expected 2 to 1024, got 1"),
+    (["--experts", "1", "--", "cat"], "'--experts': expected 2 to 1024 experts, got 1"),
     (["--top-k", "9", "--", "cat"], "'--top-k': expected 1 to 8, got 9"),
     (["--timeout", "0", "--", "cat"], "'--timeout': expected a number above 0"),
     (["--timeout", "nan", "--", "cat"], "'--timeout': expected a number above 0"),

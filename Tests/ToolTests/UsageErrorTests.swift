@@ -43,7 +43,7 @@ struct UsageErrorTests {
     (["report", "--estimators", "gumbel-softmax-st:tau=-1"], ["'gumbel-softmax-st'", "'tau'", "above 0, got '-1'"]),
     (["report", "--estimators", "gumbel-rao:K=0"], ["'gumbel-rao'", "'K'", "from 1 to 1000000, got '0'"]),
     (["report", "--estimators", "gumbel-rao:tau=1,K=1.5"], ["'gumbel-rao'", "'K'", "got '1.5'"]),
-    (["report", "--estimators", "switch:r=1"], ["'switch'", "'r'", "in [0, 1), got 1"]),
+    (["report", "--estimators", "switch:r=1"], ["'switch'", "'r'", "from 0 to below 1, got '1'"]),
     (["report", "--estimators", "switch:kind=logits"], ["'switch'", "'kind'", "got 'logits'"]),
     (["report", "--estimators", "reinmax:tau"], ["'reinmax'", "expected key=value, got 'tau'"]),
     (["report", "--estimators", "reinmax:tau=1,tau=1"], ["'reinmax'", "'tau' is given twice"]),

@@ -19,24 +19,41 @@ public struct PlantedRouter: Sendable {
   /// The public thread that it comes from; nil if it is our own.
   public let thread: String?
   /// The mistake.
-  public let flaw: Flaw
+  public let fault: Fault
   /// The profile of the router and of its sound twin.
   public let profile: RouterProfile
   /// The check that must catch it.
   public let caughtBy: LintCheck
 
+  /// A mistake in a router that is written out here, or one of the product's names in a router of a specification.
+  public enum Fault: Sendable, Hashable {
+    case flaw(Flaw)
+    case mistake(RouterMistake)
+  }
+
   init(_ name: String, from thread: String? = nil, _ flaw: Flaw, in profile: RouterProfile, caughtBy: LintCheck) {
+    self.init(name, from: thread, .flaw(flaw), in: profile, caughtBy: caughtBy)
+  }
+
+  init(_ name: String, from thread: String? = nil, _ fault: Fault, in profile: RouterProfile, caughtBy: LintCheck) {
     self.name = name
     self.thread = thread
-    self.flaw = flaw
+    self.fault = fault
     self.profile = profile
     self.caughtBy = caughtBy
   }
 
   /// The router with the mistake.
-  public var faulty: ReferenceRouter { ReferenceRouter(profile, flaws: [flaw]) }
+  public var faulty: any ForeignRouter {
+    switch fault {
+    case .flaw(let flaw): ReferenceRouter(profile, flaws: [flaw])
+    case .mistake(let mistake): SpecifiedRouter(profile, mistake: mistake)
+    }
+  }
   /// The router without it.
-  public var sound: ReferenceRouter { ReferenceRouter(profile) }
+  public var sound: any ForeignRouter {
+    if case .flaw = fault { ReferenceRouter(profile) } else { SpecifiedRouter(profile) }
+  }
 }
 
 // MARK: - Families
@@ -132,5 +149,78 @@ extension PlantedRouter {
       caughtBy: .tokenIndependence),
     PlantedRouter("logits clipped", .clipsLogits, in: switchTop1, caughtBy: .shiftInvariance),
     PlantedRouter("jitter at inference", .jitterInEvaluation, in: logitJitter, caughtBy: .evaluationMode),
+    PlantedRouter(
+      "masked groups at 0", from: "transformers 5.24.0 AXK2MoE", .mistake(.maskedGroupsAtZero), in: deepSeek,
+      caughtBy: .selection),
+    PlantedRouter("selection bias in the gate", .mistake(.biasInGate), in: deepSeek, caughtBy: .gateOrder),
+    PlantedRouter(
+      "(σ + b) − b in Float32", .mistake(.biasTakenOffAgain), in: deepSeekInFloat32, caughtBy: .tinyGates),
+    PlantedRouter(
+      "selection bias in BF16", from: "transformers 5.24.0 MiniMaxM2", .mistake(.biasInBFloat16), in: deepSeek,
+      caughtBy: .biasPrecision),
+    PlantedRouter("bias update reversed", .mistake(.biasUpdateReversed), in: deepSeek, caughtBy: .biasUpdate),
+    PlantedRouter(
+      "auxiliary loss scaled per micro-batch", .mistake(.microBatchScaling), in: deepSeek, caughtBy: .microBatches),
+    PlantedRouter(
+      "replay weights gathered from zeroed scores", .mistake(.replayOfOwnScores), in: deepSeek, caughtBy: .replay),
+    PlantedRouter(
+      "log(1 − p) of subset marginals detached", .mistake(.complementDetached), in: subsets, caughtBy: .gateGradient),
+    PlantedRouter(
+      "capacity by scattered logits", .mistake(.capacityByScatteredLogits), in: gshard, caughtBy: .capacityPriority),
+    PlantedRouter(
+      "largest gates served first where first come is declared", .mistake(.priorityByScore), in: limitedTop2,
+      caughtBy: .causality),
+    PlantedRouter(
+      "noise scaled by the wrong projection", .mistake(.noiseScaleFromLogits), in: noisyTopK, caughtBy: .noiseGradient),
+    PlantedRouter(
+      "square of a standard deviation", .mistake(.deviationSquared), in: importance, caughtBy: .auxiliaryGradient),
+    PlantedRouter(
+      "mean of raw logits in the balance loss", .mistake(.balanceOfLogits), in: importance, caughtBy: .auxiliaryLoss),
+    PlantedRouter("gate on the input", .mistake(.gateOnInput), in: functions, caughtBy: .application),
+    PlantedRouter(
+      "expert biases without their gates", .mistake(.offsetNotWeighted), in: functions, caughtBy: .application),
+    PlantedRouter("gate on the output", .mistake(.gateOnOutput), in: llama4, caughtBy: .application),
   ]
+}
+
+// MARK: - Routers of specifications
+
+extension PlantedRouter {
+  /// The sound ones.
+  public static let specified: [RouterProfile] = [
+    deepSeek, deepSeekInFloat32, subsets, gshard, limitedTop2, noisyTopK, importance, functions, llama4,
+  ]
+
+  /// DeepSeek-V3's: sigmoids, groups, a selection bias and its update, a balance loss of a global batch, replay.
+  static let deepSeek = RouterProfile(deepSeekSpecification)
+  /// The same in Float32, where most of what a bias rounds away goes unseen.
+  static let deepSeekInFloat32 = RouterProfile(deepSeekSpecification, precision: .float32)
+  private static let deepSeekSpecification = RouterSpecification(
+    name: "deepseek", experts: 16, score: .init(.sigmoid), hasSelectionBias: true,
+    groups: .init(count: 4, kept: 2, score: .sumOfTwo), selection: .topK(4),
+    gate: .init(isNormalized: true, epsilon: 1e-20, scale: 2.5),
+    auxiliaryLosses: [.init(coefficient: 0.01, probabilities: .normalizedScore, scope: .global)],
+    biasUpdate: .init(.sign, rate: 0.001), replays: true)
+  static let subsets = RouterProfile(
+    RouterSpecification(name: "subsets", experts: 8, selection: .sampled(3), gate: .init(.subsetMarginal)), uniforms: 8)
+  static let gshard = RouterProfile(
+    RouterSpecification(
+      name: "gshard", experts: 6, selection: .topK(2), gate: .init(isNormalized: true),
+      capacity: .init(3, priority: .rank)))
+  static let limitedTop2 = RouterProfile(
+    RouterSpecification(name: "limited-top2", experts: 6, selection: .topK(2), capacity: .init(3)))
+  static let noisyTopK = RouterProfile(
+    RouterSpecification(
+      name: "noisy-top-k", experts: 8, noise: .init(.learnedNormal), key: .logits, selection: .topK(2),
+      gate: .init(.softmaxOverChosen)))
+  static let importance = RouterProfile(
+    RouterSpecification(
+      name: "importance", experts: 8, selection: .topK(2),
+      auxiliaryLosses: [.init(.cvSquared, coefficient: 0.1), .init(.balance, coefficient: 0.01), .init(.z, coefficient: 1e-3)]))
+  static let functions = RouterProfile(
+    RouterSpecification(
+      name: "functions", experts: 6, selection: .topK(2), gate: .init(isNormalized: true), takesFunctions: true))
+  static let llama4 = RouterProfile(
+    RouterSpecification(
+      name: "llama-4", experts: 6, key: .logits, selection: .topK(1), gate: .init(.sigmoidOfLogit), applied: .input))
 }

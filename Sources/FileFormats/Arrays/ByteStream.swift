@@ -1,4 +1,5 @@
 import CStandardLibrary
+import RoutingCore
 
 /// Bytes of a source, buffered: what readers of sample files read from.
 ///
@@ -30,7 +31,7 @@ package final class ByteStream {
   package func consume(_ count: Int) { start += count }
 
   /// Reads more bytes into the buffer, whose free room is made larger if there is none; returns whether any came.
-  package func fill() throws(SampleError) -> Bool {
+  package func fill() throws(Refusal) -> Bool {
     guard !isAtEnd else { return false }
     if start == end { (start, end) = (0, 0) }
     if end == buffer.count {
@@ -51,13 +52,13 @@ package final class ByteStream {
   }
 
   /// Buffers at least so many bytes; returns whether there are that many.
-  package func require(_ count: Int) throws(SampleError) -> Bool {
+  package func require(_ count: Int) throws(Refusal) -> Bool {
     while end - start < count { guard try fill() else { return false } }
     return true
   }
 
   /// Passes over bytes; returns whether there were that many, as far as that is seen.
-  package func skip(_ count: Int) throws(SampleError) -> Bool {
+  package func skip(_ count: Int) throws(Refusal) -> Bool {
     var left = count
     while left > 0 {
       if start == end {
@@ -78,7 +79,7 @@ package final class ByteStream {
   /// call.
   ///
   /// - Parameter number: the line's number, for the message if it is too long.
-  package func line(number: Int) throws(SampleError) -> UnsafeMutableBufferPointer<UInt8>? {
+  package func line(number: Int) throws(Refusal) -> UnsafeMutableBufferPointer<UInt8>? {
     var searched = 0
     while true {
       if let base = buffer.baseAddress, end - start > searched,
@@ -91,7 +92,7 @@ package final class ByteStream {
       }
       searched = end - start
       guard searched <= Self.longestLine else {
-        throw SampleError(
+        throw Refusal(
           .wrongData, "\(name): line \(number): expected a line of at most \(Self.longestLine) bytes, got a longer one")
       }
       if try !fill() {

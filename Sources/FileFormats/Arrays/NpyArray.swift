@@ -1,3 +1,5 @@
+import RoutingCore
+
 /// The numbers of an array in `.npy` format, row by row.
 package final class NpyArray {
   /// The number of rows, and of numbers in each: a list counts as a column.
@@ -15,37 +17,37 @@ package final class NpyArray {
   /// - Parameters:
   ///   - bytes: a stream that begins with the array.
   ///   - member: its name within an archive.
-  package init(_ bytes: ByteStream, member: String?) throws(SampleError) {
+  package init(_ bytes: ByteStream, member: String?) throws(Refusal) {
     self.bytes = bytes
     place = member.map { "\(bytes.name): \($0)" } ?? bytes.name
     let header = try NpyHeader(bytes, place: place)
     element = header.element
     guard (1...2).contains(header.shape.count) else {
-      throw SampleError(
+      throw Refusal(
         .wrongData,
         "\(place): expected an array [samples, experts], got \(header.shape.count) dimensions \(header.shape)")
     }
     rows = header.shape[0]
     width = header.shape.count == 2 ? header.shape[1] : 1
     guard !width.multipliedReportingOverflow(by: element.bytes).overflow, width * element.bytes <= 1 << 28 else {
-      throw SampleError(.wrongData, "\(place): expected rows of at most \(1 << 28) bytes, got \(width) numbers")
+      throw Refusal(.wrongData, "\(place): expected rows of at most \(1 << 28) bytes, got \(width) numbers")
     }
   }
 
   /// Whole rows that are there without waiting, at most as many as asked for and at least one unless it is the end.
-  package func readyRows(atMost count: Int) throws(SampleError) -> Int {
+  package func readyRows(atMost count: Int) throws(Refusal) -> Int {
     let wanted = min(count, rows - row)
     guard wanted > 0 else {
       // One byte more than there should be is one too many; in an archive the member's checksum is looked at here.
       guard try !bytes.require(1) else {
-        throw SampleError(.wrongData, "\(place): expected the end after \(rows) rows, got more bytes")
+        throw Refusal(.wrongData, "\(place): expected the end after \(rows) rows, got more bytes")
       }
       return 0
     }
     let size = width * element.bytes
     guard size > 0 else { return wanted }
     guard try bytes.require(size) else {
-      throw SampleError(
+      throw Refusal(
         .wrongData,
         "\(place): row \(row) of \(rows): expected \(size) bytes, got \(bytes.available.count) (the file is truncated)")
     }
@@ -53,10 +55,10 @@ package final class NpyArray {
   }
 
   /// Appends rows of numbers.
-  package func read(_ count: Int, into numbers: inout [Double]) throws(SampleError) {
-    try read(count) { (number, row, column) throws(SampleError) in
+  package func read(_ count: Int, into numbers: inout [Double]) throws(Refusal) {
+    try read(count) { (number, row, column) throws(Refusal) in
       guard number.isFinite else {
-        throw SampleError(
+        throw Refusal(
           .wrongData, "\(place): row \(row), column \(column) (from 0): expected a finite number, got \(number)")
       }
       numbers.append(number)
@@ -64,13 +66,13 @@ package final class NpyArray {
   }
 
   /// Appends rows of whole numbers.
-  package func read(_ count: Int, into rows: inout [[Int]]) throws(SampleError) {
+  package func read(_ count: Int, into rows: inout [[Int]]) throws(Refusal) {
     var current: [Int] = []
     let width = width
     if width == 0 { rows += [[Int]](repeating: [], count: count) }
-    try read(count) { (number, row, column) throws(SampleError) in
+    try read(count) { (number, row, column) throws(Refusal) in
       guard let integer = Int(exactly: number) else {
-        throw SampleError(
+        throw Refusal(
           .wrongData, "\(place): row \(row), column \(column) (from 0): expected a whole number, got \(number)")
       }
       current.append(integer)
@@ -82,13 +84,13 @@ package final class NpyArray {
   }
 
   private func read(
-    _ count: Int, _ body: (_ number: Double, _ row: Int, _ column: Int) throws(SampleError) -> Void
-  ) throws(SampleError) {
+    _ count: Int, _ body: (_ number: Double, _ row: Int, _ column: Int) throws(Refusal) -> Void
+  ) throws(Refusal) {
     let size = element.bytes
     let bytesOfRow = width * size
     for _ in 0..<count {
       guard try bytes.require(bytesOfRow) else {
-        throw SampleError(
+        throw Refusal(
           .wrongData,
           "\(place): row \(row) of \(rows): expected \(bytesOfRow) bytes, got \(bytes.available.count) (the file is truncated)"
         )

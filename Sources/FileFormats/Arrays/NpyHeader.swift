@@ -1,3 +1,5 @@
+import RoutingCore
+
 /// The header of NumPy's `.npy` format, versions 1, 2 and 3.
 ///
 /// Magic, two bytes of version, the length of the rest (two bytes in version 1, else four, little endian), and a Python
@@ -23,8 +25,8 @@ package struct NpyHeader: Equatable {
   package static let longest = 1 << 16
 
   /// Reads a header off the front of a stream.
-  package init(_ stream: ByteStream, place: String) throws(SampleError) {
-    func wrong(_ expectation: String) -> SampleError { SampleError(.wrongData, "\(place): \(expectation)") }
+  package init(_ stream: ByteStream, place: String) throws(Refusal) {
+    func wrong(_ expectation: String) -> Refusal { Refusal(.wrongData, "\(place): \(expectation)") }
     guard try stream.require(10), stream.available.starts(with: Self.magic) else {
       throw wrong("expected an array in .npy format, got something else or less")
     }

@@ -1,4 +1,5 @@
 internal import CZlib
+import RoutingCore
 
 /// The members of a ZIP archive in the order in which they stand, read as a stream: without the directory at its end, which
 /// a pipe does not reach in time.
@@ -24,7 +25,7 @@ package final class ZipMembers {
   package init(_ bytes: ByteStream) { self.bytes = bytes }
 
   /// The next member's header; nil where the directory begins.
-  package func next() throws(SampleError) -> Header? {
+  package func next() throws(Refusal) -> Header? {
     guard try bytes.require(4) else { throw truncated() }
     let signature = number(0, 4)
     if signature == 0x0201_4B50 || signature == 0x0605_4B50 || signature == 0x0606_4B50 { return nil }
@@ -58,13 +59,13 @@ package final class ZipMembers {
   package func content(of header: Header) -> ZipContent { ZipContent(header, bytes) }
 
   /// Passes over the member whose header was read last.
-  package func skip(_ header: Header) throws(SampleError) {
+  package func skip(_ header: Header) throws(Refusal) {
     guard header.isDescribedAfterwards else {
       guard try bytes.skip(header.compressedSize) else { throw truncated() }
       return
     }
     let content = content(of: header)
-    try withScratch { (scratch) throws(SampleError) in while try content.read(into: scratch) > 0 {} }
+    try withScratch { (scratch) throws(Refusal) in while try content.read(into: scratch) > 0 {} }
     // The descriptor: a signature that may be missing, the checksum, and sizes of four or of eight bytes.
     for length in [16, 24, 12, 20] {
       guard try bytes.require(length + 4) else { continue }
@@ -77,8 +78,8 @@ package final class ZipMembers {
   }
 
   private func withScratch(
-    _ body: (UnsafeMutableRawBufferPointer) throws(SampleError) -> Void
-  ) throws(SampleError) {
+    _ body: (UnsafeMutableRawBufferPointer) throws(Refusal) -> Void
+  ) throws(Refusal) {
     let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 16)
     defer { scratch.deallocate() }
     try body(scratch)
@@ -100,10 +101,10 @@ package final class ZipMembers {
     Int(truncatingIfNeeded: (0..<count).reduce(UInt64(0)) { $0 | UInt64(bytes.available[offset + $1]) << (8 * $1) })
   }
 
-  private func truncated() -> SampleError { wrong("expected more of the archive, got its end (the file is truncated)") }
+  private func truncated() -> Refusal { wrong("expected more of the archive, got its end (the file is truncated)") }
 
-  private func wrong(_ expectation: String) -> SampleError {
-    SampleError(.wrongData, "\(bytes.name): \(expectation)")
+  private func wrong(_ expectation: String) -> Refusal {
+    Refusal(.wrongData, "\(bytes.name): \(expectation)")
   }
 }
 
@@ -137,7 +138,7 @@ package final class ZipContent: ByteSource {
     }
   }
 
-  package func read(into buffer: UnsafeMutableRawBufferPointer) throws(SampleError) -> Int {
+  package func read(into buffer: UnsafeMutableRawBufferPointer) throws(Refusal) -> Int {
     guard !isAtEnd, !buffer.isEmpty else { return 0 }
     let count = header.isDeflated ? try inflate(into: buffer) : try copy(into: buffer)
     let produced = buffer.bindMemory(to: UInt8.self)
@@ -151,7 +152,7 @@ package final class ZipContent: ByteSource {
     return count
   }
 
-  private func copy(into buffer: UnsafeMutableRawBufferPointer) throws(SampleError) -> Int {
+  private func copy(into buffer: UnsafeMutableRawBufferPointer) throws(Refusal) -> Int {
     guard left > 0 else { return 0 }
     guard try bytes.require(1) else { throw truncated() }
     let count = min(left, buffer.count, bytes.available.count)
@@ -161,7 +162,7 @@ package final class ZipContent: ByteSource {
     return count
   }
 
-  private func inflate(into buffer: UnsafeMutableRawBufferPointer) throws(SampleError) -> Int {
+  private func inflate(into buffer: UnsafeMutableRawBufferPointer) throws(Refusal) -> Int {
     guard let inflater else { throw wrong("cannot be decompressed: no memory") }
     let output = buffer.bindMemory(to: UInt8.self)
     inflater.pointee.next_out = output.baseAddress
@@ -185,9 +186,9 @@ package final class ZipContent: ByteSource {
     }
   }
 
-  private func truncated() -> SampleError { wrong("expected more data, got the end (the file is truncated)") }
+  private func truncated() -> Refusal { wrong("expected more data, got the end (the file is truncated)") }
 
-  private func wrong(_ expectation: String) -> SampleError {
-    SampleError(.wrongData, "\(bytes.name): \(header.name.clipped(to: 40)): \(expectation)")
+  private func wrong(_ expectation: String) -> Refusal {
+    Refusal(.wrongData, "\(bytes.name): \(header.name.clipped(to: 40)): \(expectation)")
   }
 }

@@ -1,9 +1,9 @@
 /// Where the tensors of a safetensors file go, before any of them exists: all of one type, side by side, in order.
-public struct SafeTensorsLayout: Sendable {
+package struct SafeTensorsLayout: Sendable {
   /// The first bytes of the file.
-  public let header: [UInt8]
+  package let header: [UInt8]
   /// The length of the whole file.
-  public let fileSize: Int
+  package let fileSize: Int
   private let offsets: [String: Int]
   private let type: SafeTensors.Element
 
@@ -13,7 +13,7 @@ public struct SafeTensorsLayout: Sendable {
   ///   - tensors: names (each once) and shapes.
   ///   - type: of all of them.
   ///   - metadata: strings to go with them.
-  public init(
+  package init(
     tensors: [(name: String, shape: [Int])], type: SafeTensors.Element = .f64, metadata: [(String, String)]
   ) {
     self.type = type
@@ -40,13 +40,13 @@ public struct SafeTensorsLayout: Sendable {
   }
 
   /// The byte at which entry `index` of a tensor begins.
-  public func offset(of name: String, entry index: Int = 0) -> Int {
+  package func offset(of name: String, entry index: Int = 0) -> Int {
     guard let offset = offsets[name] else { preconditionFailure("\(name) was not laid out") }
     return offset + type.size * index
   }
 
   /// Numbers as they stand in the file.
-  public static func bytes(_ values: UnsafeBufferPointer<Double>) -> [UInt8] {
+  package static func bytes(_ values: UnsafeBufferPointer<Double>) -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(8 * values.count)
     for value in values { withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes += $0 } }
@@ -54,7 +54,7 @@ public struct SafeTensorsLayout: Sendable {
   }
 
   /// Numbers as they stand in a file of F32.
-  public static func bytes(_ values: UnsafeBufferPointer<Float>) -> [UInt8] {
+  package static func bytes(_ values: UnsafeBufferPointer<Float>) -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(4 * values.count)
     for value in values { withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes += $0 } }

@@ -6,28 +6,28 @@ import RoutingCore
 /// without overflow, offsets within the file, no two tensors in one place and no gap between them, no name twice.
 ///
 /// *Source*: github.com/huggingface/safetensors, README, "Format".
-public struct SafeTensors: Sendable {
+package struct SafeTensors: Sendable {
   /// The map under `__metadata__`.
-  public let metadata: [String: String]
+  package let metadata: [String: String]
   /// The tensors, by name.
-  public let tensors: [String: Entry]
+  package let tensors: [String: Entry]
   private let bytes: [UInt8]
 
   /// Where a tensor is, and what.
-  public struct Entry: Sendable, Equatable {
+  package struct Entry: Sendable, Equatable {
     /// The type of its numbers.
-    public let type: Element
+    package let type: Element
     /// Its extents.
-    public let shape: [Int]
+    package let shape: [Int]
     /// Its place in the file.
-    public let range: Range<Int>
+    package let range: Range<Int>
 
     /// The number of its entries.
-    public var count: Int { shape.reduce(1, *) }
+    package var count: Int { shape.reduce(1, *) }
   }
 
   /// The types that the format knows, of which this program reads five.
-  public enum Element: String, Sendable, CaseIterable {
+  package enum Element: String, Sendable, CaseIterable {
     case bool = "BOOL"
     case u8 = "U8"
     case i8 = "I8"
@@ -45,7 +45,7 @@ public struct SafeTensors: Sendable {
     case u64 = "U64"
 
     /// The length of one number.
-    public var size: Int {
+    package var size: Int {
       switch self {
       case .bool, .u8, .i8, .f8e5m2, .f8e4m3: 1
       case .i16, .u16, .f16, .bf16: 2
@@ -61,7 +61,7 @@ public struct SafeTensors: Sendable {
   /// Reads a file's header.
   ///
   /// - Throws: `InvalidInput` for the first thing that is wrong with it.
-  public init(_ bytes: [UInt8]) throws(InvalidInput) {
+  package init(_ bytes: [UInt8]) throws(InvalidInput) {
     guard bytes.count >= 8 else {
       throw InvalidInput("", "expected a safetensors file of at least 8 bytes, got \(bytes.count)")
     }
@@ -128,7 +128,7 @@ public struct SafeTensors: Sendable {
   /// A tensor's numbers as Float64, all of which F16, BF16, F32 and F64 convert to exactly.
   ///
   /// - Throws: `InvalidInput` if there is no such tensor, it is of another type, or a number is not finite.
-  public func numbers(_ name: String) throws(InvalidInput) -> [Double] {
+  package func numbers(_ name: String) throws(InvalidInput) -> [Double] {
     let entry = try entry(name)
     let values: [Double] = bytes.withUnsafeBytes { raw in
       func load<T: FixedWidthInteger>(_ type: T.Type, _ convert: (T) -> Double) -> [Double] {
@@ -185,7 +185,7 @@ public struct SafeTensors: Sendable {
   }
 
   /// A tensor of whole numbers (I64 or I32).
-  public func integers(_ name: String) throws(InvalidInput) -> [Int] {
+  package func integers(_ name: String) throws(InvalidInput) -> [Int] {
     let entry = try entry(name)
     guard entry.type == .i64 || entry.type == .i32 else {
       throw InvalidInput(name, "expected whole numbers of type I64 or I32, got \(entry.type.rawValue)")

@@ -5,27 +5,27 @@ import RoutingCore
 /// (``BalancedAssignment``); multiplier `σ(θ_D)`. At evaluation each token takes its best expert.
 ///
 /// *Source*: arXiv 2103.16716.
-public struct BaseRouter: TokenRouter {
-  public static let id = "base"
+package struct BaseRouter: TokenRouter {
+  package static let id = "base"
 
-  public init() {}
+  package init() {}
 
-  public var decidesJointly: Bool { true }
+  package var decidesJointly: Bool { true }
 
-  public func assign(
+  package func assign(
     _ logits: UnsafePointer<Double>, tokens: Int, experts: Int, to choices: UnsafeMutablePointer<Int32>
-  ) throws(LayerError) {
+  ) throws(Refusal) {
     try BalancedAssignment.solve(logits, tokens: tokens, experts: experts, choices: choices)
   }
 
-  public func route(_ token: TokenRoute, _ random: inout Philox?) {
+  package func route(_ token: TokenRoute, _ random: inout Philox?) {
     let top = token.softmax(of: token.logits, mask: .none, p: token.probabilities, q: token.complements)
     let choice = random == nil ? top : Int(token.primary.pointee)
     token.primary.pointee = Int32(choice)
     token.fill(0, expert: choice, multiplier: 1 / (1 + exp(-token.logits[choice])))
   }
 
-  public func differentiate(_ token: TokenRoute) {
+  package func differentiate(_ token: TokenRoute) {
     let choice = Int(token.primary.pointee)
     let odds = exp(-token.logits[choice].magnitude)
     token.gradient[choice] += token.slopes[0] * odds / ((1 + odds) * (1 + odds))

@@ -4,17 +4,17 @@ import RoutingCore
 /// `J(p) [G'(y)·f_i]_i`, and every expert the gradient `p_i G'(y)`. All experts are evaluated.
 ///
 /// *Source*: arXiv 2504.12463 (the straight-through form); DenseMixer.
-public struct DenseBackwardRouter: TokenRouter {
-  public static let id = "dense-backward"
+package struct DenseBackwardRouter: TokenRouter {
+  package static let id = "dense-backward"
 
   /// The mask.
-  public let mask: Mask
+  package let mask: Mask
 
-  public init(mask: Mask = .none) { self.mask = mask }
+  package init(mask: Mask = .none) { self.mask = mask }
 
-  public func slots(experts: Int) -> Int { experts }
+  package func slots(experts: Int) -> Int { experts }
 
-  public func route(_ token: TokenRoute, _ random: inout Philox?) {
+  package func route(_ token: TokenRoute, _ random: inout Philox?) {
     let p = token.probabilities
     let top = token.softmax(of: token.logits, mask: mask, p: p, q: token.complements)
     let choice = random == nil ? top : random.drawn { token.draw(from: p, &$0) }
@@ -24,7 +24,7 @@ public struct DenseBackwardRouter: TokenRouter {
     }
   }
 
-  public func differentiate(_ token: TokenRoute) {
+  package func differentiate(_ token: TokenRoute) {
     for i in 0..<token.experts { token.scratch[i] = token.slopes[i] + token.probabilityGradient[i] }
     token.addJacobianProduct(token.scratch, p: token.probabilities)
   }
@@ -33,18 +33,18 @@ public struct DenseBackwardRouter: TokenRouter {
 /// Every expert and the exact gradient of the expected loss, `J(p) [G_i + p_i G'(p_i f_i)·f_i]_i`: the ceiling for all
 /// others. The layer has one output for each expert, `p_i f_i`, on which the loss is evaluated; so it needs a loss that is
 /// separable by token.
-public struct ExactRouter: TokenRouter {
-  public static let id = "exact"
+package struct ExactRouter: TokenRouter {
+  package static let id = "exact"
 
   /// The mask.
-  public let mask: Mask
+  package let mask: Mask
 
-  public init(mask: Mask = .none) { self.mask = mask }
+  package init(mask: Mask = .none) { self.mask = mask }
 
-  public func slots(experts: Int) -> Int { experts }
-  public func candidates(experts: Int) -> Int { experts }
+  package func slots(experts: Int) -> Int { experts }
+  package func candidates(experts: Int) -> Int { experts }
 
-  public func route(_ token: TokenRoute, _ random: inout Philox?) {
+  package func route(_ token: TokenRoute, _ random: inout Philox?) {
     let p = token.probabilities
     token.primary.pointee = Int32(
       token.softmax(of: token.logits, mask: mask, p: p, q: token.complements))
@@ -53,7 +53,7 @@ public struct ExactRouter: TokenRouter {
     }
   }
 
-  public func differentiate(_ token: TokenRoute) {
+  package func differentiate(_ token: TokenRoute) {
     let p = token.probabilities
     for i in 0..<token.experts {
       token.scratch[i] = token.losses[i] + p[i] * token.slopes[i] + token.probabilityGradient[i]
@@ -67,24 +67,24 @@ public struct ExactRouter: TokenRouter {
 /// brings them up to date with a step's own outputs before they are used.
 ///
 /// *Source*: arXiv 2504.12463, equations 10 and 11.
-public struct DefaultMoERouter: TokenRouter {
-  public static let id = "default-moe"
+package struct DefaultMoERouter: TokenRouter {
+  package static let id = "default-moe"
 
   /// k.
-  public let k: Int
+  package let k: Int
   /// What is kept of the running means at each step.
-  public let decay: Double
+  package let decay: Double
 
-  public init(k: Int = 1, decay: Double = 0.999) {
+  package init(k: Int = 1, decay: Double = 0.999) {
     precondition(k >= 1 && decay >= 0 && decay < 1, "k is at least 1 and 0 ≤ decay < 1, got \(k) and \(decay)")
     self.k = k
     self.decay = decay
   }
 
-  public var standInDecay: Double? { decay }
-  public func slots(experts: Int) -> Int { min(k, experts) }
+  package var standInDecay: Double? { decay }
+  package func slots(experts: Int) -> Int { min(k, experts) }
 
-  public func route(_ token: TokenRoute, _ random: inout Philox?) {
+  package func route(_ token: TokenRoute, _ random: inout Philox?) {
     let p = token.probabilities
     let top = token.softmax(of: token.logits, mask: .none, p: p, q: token.complements)
     token.primary.pointee = Int32(top)
@@ -100,7 +100,7 @@ public struct DefaultMoERouter: TokenRouter {
     }
   }
 
-  public func differentiate(_ token: TokenRoute) {
+  package func differentiate(_ token: TokenRoute) {
     let w = token.scratch
     for i in 0..<token.experts { w[i] = token.standInSlopes[i] + token.probabilityGradient[i] }
     for s in 0..<token.slots where token.choice[s] >= 0 {

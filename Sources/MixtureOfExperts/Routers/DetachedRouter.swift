@@ -8,11 +8,11 @@ import RoutingCore
 /// for nothing in the layer.
 ///
 /// *Source*: docs/guides/training.md.
-public struct DetachedRouter: TokenRouter {
-  public static let id = "detached"
+package struct DetachedRouter: TokenRouter {
+  package static let id = "detached"
 
   /// How the expert is chosen.
-  public enum Choice: Sendable, Equatable {
+  package enum Choice: Sendable, Equatable {
     /// The argmax of logits times U[1−r, 1+r].
     case jitteredArgmax(r: Double)
     /// A draw from p.
@@ -20,19 +20,19 @@ public struct DetachedRouter: TokenRouter {
   }
 
   /// How the expert is chosen.
-  public let choice: Choice
+  package let choice: Choice
   /// The share of tokens with a further expert.
-  public let extraShare: Double
+  package let extraShare: Double
 
-  public init(_ choice: Choice, extraShare: Double = 0) {
+  package init(_ choice: Choice, extraShare: Double = 0) {
     self.choice = choice
     self.extraShare = extraShare
   }
 
-  public func slots(experts: Int) -> Int { extraShare > 0 ? 2 : 1 }
-  public func lossCount(experts: Int) -> Int { experts }
+  package func slots(experts: Int) -> Int { extraShare > 0 ? 2 : 1 }
+  package func lossCount(experts: Int) -> Int { experts }
 
-  public func route(_ token: TokenRoute, _ random: inout Philox?) {
+  package func route(_ token: TokenRoute, _ random: inout Philox?) {
     let p = token.probabilities
     var chosen = token.softmax(of: token.logits, mask: .none, p: p, q: token.complements)
     if var generator = random {
@@ -69,7 +69,7 @@ public struct DetachedRouter: TokenRouter {
     return last
   }
 
-  public func differentiate(_ token: TokenRoute) {
+  package func differentiate(_ token: TokenRoute) {
     for i in 0..<token.experts { token.scratch[i] = token.losses[i] + token.probabilityGradient[i] }
     token.addJacobianProduct(token.scratch, p: token.probabilities)
   }
@@ -80,25 +80,25 @@ public struct DetachedRouter: TokenRouter {
 /// The midpoint rule without sampling, without mask and without exception for the argmax: no cost, at any depth.
 ///
 /// *Source*: docs/guides/training.md.
-public struct ArgmaxMidpointRouter: TokenRouter {
-  public static let id = "argmax-midpoint"
+package struct ArgmaxMidpointRouter: TokenRouter {
+  package static let id = "argmax-midpoint"
 
   /// r of the jitter on the logits.
-  public let jitter: Double
+  package let jitter: Double
 
-  public init(jitter: Double = 0.1) { self.jitter = jitter }
+  package init(jitter: Double = 0.1) { self.jitter = jitter }
 
   /// The jitter of each logit.
-  public func memory(experts: Int) -> Int { experts }
+  package func memory(experts: Int) -> Int { experts }
 
-  public func route(_ token: TokenRoute, _ random: inout Philox?) {
+  package func route(_ token: TokenRoute, _ random: inout Philox?) {
     JitteredArgmax.route(token, jitter: .logits(jitter), mask: .none, &random)
     if let u = random?.nextOpenUnit(), u < 0.5 {
       token.fill(0, expert: Int(token.choice[0]), multiplier: 0.5 * token.multiplier[0])
     }
   }
 
-  public func differentiate(_ token: TokenRoute) {
+  package func differentiate(_ token: TokenRoute) {
     token.slopes[0] *= 2
     JitteredArgmax.differentiate(token)
   }

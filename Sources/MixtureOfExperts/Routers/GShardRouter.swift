@@ -6,16 +6,16 @@ import RoutingCore
 /// With a capacity, all first choices come before all second ones. One expert alone has gate 1.
 ///
 /// *Source*: arXiv 2006.16668, algorithm 1.
-public struct GShardRouter: TokenRouter {
-  public static let id = "gshard"
+package struct GShardRouter: TokenRouter {
+  package static let id = "gshard"
 
-  public init() {}
+  package init() {}
 
-  public func slots(experts: Int) -> Int { min(2, experts) }
+  package func slots(experts: Int) -> Int { min(2, experts) }
   /// a, b, g₁, g₂.
-  public func memory(experts: Int) -> Int { 4 }
+  package func memory(experts: Int) -> Int { 4 }
 
-  public func route(_ token: TokenRoute, _ random: inout Philox?) {
+  package func route(_ token: TokenRoute, _ random: inout Philox?) {
     let p = token.probabilities
     let a = token.softmax(of: token.logits, mask: .none, p: p, q: token.complements)
     token.primary.pointee = Int32(a)
@@ -36,7 +36,7 @@ public struct GShardRouter: TokenRouter {
     token.fill(1, expert: isKept ? b : -1, multiplier: isKept ? g2 : 0)
   }
 
-  public func differentiate(_ token: TokenRoute) {
+  package func differentiate(_ token: TokenRoute) {
     if token.slots == 2 {
       // g₁ = σ(θ_a − θ_b): ∂g₁ = g₁ g₂ (∂θ_a − ∂θ_b) = −∂g₂.
       let slope = token.memory[2] * token.memory[3] * (token.slopes[0] - token.slopes[1])

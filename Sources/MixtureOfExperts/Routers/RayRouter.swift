@@ -4,7 +4,7 @@ import RoutingEstimators
 /// A router whose gradient is a ``RayRule`` that evaluates one node: the expert is drawn from the masked softmax, a coin
 /// decides by how much its output is shortened, and the loss's slope there is weighed. The rule is the estimator's own, so
 /// layer and estimator cannot differ.
-public protocol RayRouter: TokenRouter {
+package protocol RayRouter: TokenRouter {
   /// The mask.
   var mask: Mask { get }
   /// What the rule does, side by side.
@@ -12,7 +12,7 @@ public protocol RayRouter: TokenRouter {
 }
 
 /// The sides of a ``RayRule``'s coins, of which each evaluates one node.
-public struct RayCoins: Sendable, Equatable {
+package struct RayCoins: Sendable, Equatable {
   /// One side.
   struct Side: Sendable, Equatable {
     var probability: Double
@@ -28,7 +28,7 @@ public struct RayCoins: Sendable, Equatable {
   /// The sides of a rule.
   ///
   /// - Precondition: each side weighs the slope at its own output and no other.
-  public init(_ rule: RayRule) {
+  package init(_ rule: RayRule) {
     func sides(_ sides: [RayRule.Side]) -> [Side] {
       sides.map { side in
         let evaluated = rule.nodes.indices.filter { side.weights[$0] != 0 }
@@ -59,9 +59,9 @@ public struct RayCoins: Sendable, Equatable {
 
 extension RayRouter {
   /// The weight of the slope.
-  public func memory(experts: Int) -> Int { 1 }
+  package func memory(experts: Int) -> Int { 1 }
 
-  public func route(_ token: TokenRoute, _ random: inout Philox?) {
+  package func route(_ token: TokenRoute, _ random: inout Philox?) {
     let p = token.probabilities
     let top = token.softmax(of: token.logits, mask: mask, p: p, q: token.complements)
     let choice = random == nil ? top : random.drawn { token.draw(from: p, &$0) }
@@ -71,7 +71,7 @@ extension RayRouter {
     token.fill(0, expert: choice, multiplier: p[choice] * side.output)
   }
 
-  public func differentiate(_ token: TokenRoute) {
+  package func differentiate(_ token: TokenRoute) {
     let p = token.probabilities
     let choice = Int(token.primary.pointee)
     token.addScore(token.memory[0] * token.slopes[0] * p[choice], choice: choice, p: p, q: token.complements)

@@ -4,20 +4,20 @@ import RoutingCore
 /// the expected loss; needs each token's own loss on the way back.
 ///
 /// *Source*: R. J. Williams, Machine Learning 8 (1992).
-public struct ReinforceRouter: TokenRouter {
-  public static let id = "reinforce"
+package struct ReinforceRouter: TokenRouter {
+  package static let id = "reinforce"
 
   /// The mask.
-  public let mask: Mask
+  package let mask: Mask
   /// b, in the units of the losses handed to the way back.
-  public let baseline: Double
+  package let baseline: Double
 
-  public init(mask: Mask = .none, baseline: Double = 0) {
+  package init(mask: Mask = .none, baseline: Double = 0) {
     self.mask = mask
     self.baseline = baseline
   }
 
-  public func route(_ token: TokenRoute, _ random: inout Philox?) {
+  package func route(_ token: TokenRoute, _ random: inout Philox?) {
     let p = token.probabilities
     let top = token.softmax(of: token.logits, mask: mask, p: p, q: token.complements)
     let choice = random == nil ? top : random.drawn { token.draw(from: p, &$0) }
@@ -25,7 +25,7 @@ public struct ReinforceRouter: TokenRouter {
     token.fill(0, expert: choice, multiplier: p[choice])
   }
 
-  public func differentiate(_ token: TokenRoute) {
+  package func differentiate(_ token: TokenRoute) {
     let p = token.probabilities
     let choice = Int(token.primary.pointee)
     let weight = (token.losses[0] - baseline) + token.slopes[0] * p[choice]

@@ -5,22 +5,22 @@ import RoutingEstimators
 /// probability ½; gradient doubled.
 ///
 /// *Source*: arXiv 2310.00811; microsoft/SparseMixer.
-public struct SparseMixerRouter: RayRouter {
-  public static let id = "sparsemixer"
+package struct SparseMixerRouter: RayRouter {
+  package static let id = "sparsemixer"
 
-  public let mask: Mask
-  public let coins: RayCoins
+  package let mask: Mask
+  package let coins: RayCoins
 
   /// - Parameters:
   ///   - mask: the mask.
   ///   - argmaxRule: whether the most probable expert always gives its full output, as published; without, the midpoint
   ///     rule holds for all.
-  public init(mask: Mask = .referenceCode(threshold: 0.1), argmaxRule: Bool = true) {
+  package init(mask: Mask = .referenceCode(threshold: 0.1), argmaxRule: Bool = true) {
     self.init(mask: mask, rule: argmaxRule ? SparseMixer().rule : Midpoint().rule)
   }
 
   /// Another rule that evaluates one node, such as the first-order rule.
-  public init(mask: Mask, rule: RayRule) {
+  package init(mask: Mask, rule: RayRule) {
     self.mask = mask
     coins = RayCoins(rule)
   }
@@ -30,19 +30,19 @@ public struct SparseMixerRouter: RayRouter {
 /// probability ¾.
 ///
 /// *Source*: arXiv 2409.12136 (GRIN).
-public struct SparseMixerV2Router: RayRouter {
-  public static let id = "sparsemixer-v2"
+package struct SparseMixerV2Router: RayRouter {
+  package static let id = "sparsemixer-v2"
 
-  public let mask: Mask
-  public let coins: RayCoins
+  package let mask: Mask
+  package let coins: RayCoins
   /// What the coins toss for.
-  public let rule: RayRule
+  package let rule: RayRule
 
   /// - Parameters:
   ///   - mask: the mask.
   ///   - argmaxRule: as for ``SparseMixerRouter``.
   ///   - referenceConstants: whether ⅓ is Float32(0.3333), as in the published code.
-  public init(
+  package init(
     mask: Mask = .referenceCode(threshold: 0.1), argmaxRule: Bool = true, referenceConstants: Bool = false
   ) {
     self.mask = mask

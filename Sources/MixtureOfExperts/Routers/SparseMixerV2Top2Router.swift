@@ -7,27 +7,27 @@ import RoutingEstimators
 /// The load-balancing loss sees the first draw.
 ///
 /// *Source*: arXiv 2409.12136 (GRIN); transformers' Phi-MoE.
-public struct SparseMixerV2Top2Router: TokenRouter {
-  public static let id = "sparsemixer-v2-top2"
+package struct SparseMixerV2Top2Router: TokenRouter {
+  package static let id = "sparsemixer-v2-top2"
 
   /// The mask.
-  public let mask: Mask
+  package let mask: Mask
   private let coins: RayCoins
 
   /// As for ``SparseMixerV2Router``.
-  public init(
+  package init(
     mask: Mask = .referenceCode(threshold: 0.1), argmaxRule: Bool = true, referenceConstants: Bool = false
   ) {
     self.mask = mask
     coins = RayCoins(SparseMixerV2(referenceConstants: referenceConstants).rule(withArgmaxRule: argmaxRule))
   }
 
-  public func slots(experts: Int) -> Int { 2 }
+  package func slots(experts: Int) -> Int { 2 }
 
   /// The two weights, the second choice, p' and 1 − p'.
-  public func memory(experts: Int) -> Int { 3 + 2 * experts }
+  package func memory(experts: Int) -> Int { 3 + 2 * experts }
 
-  public func route(_ token: TokenRoute, _ random: inout Philox?) {
+  package func route(_ token: TokenRoute, _ random: inout Philox?) {
     precondition(token.experts >= 2, "two experts are drawn, there are \(token.experts)")
     let p = token.probabilities
     var first = token.softmax(of: token.logits, mask: mask, p: p, q: token.complements)
@@ -53,7 +53,7 @@ public struct SparseMixerV2Top2Router: TokenRouter {
     return side.weight
   }
 
-  public func differentiate(_ token: TokenRoute) {
+  package func differentiate(_ token: TokenRoute) {
     let p = token.probabilities
     let rest = token.memory + 3
     let (i, j) = (Int(token.primary.pointee), Int(token.memory[2]))

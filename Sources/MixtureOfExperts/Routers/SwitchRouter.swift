@@ -7,56 +7,56 @@ import RoutingCore
 /// the layer applies it. With a mask (``MaskedSwitchRouter``) the softmax is over the experts kept.
 ///
 /// *Source*: arXiv 2101.03961.
-public struct SwitchRouter: TokenRouter {
-  public static let id = "switch"
+package struct SwitchRouter: TokenRouter {
+  package static let id = "switch"
 
   /// What the jitter multiplies.
-  public enum Jitter: Sendable, Equatable {
+  package enum Jitter: Sendable, Equatable {
     case none
     case logits(Double)
     case input(Double)
   }
 
   /// What the jitter multiplies, and by how much.
-  public let jitter: Jitter
+  package let jitter: Jitter
 
-  public init(jitter: Jitter = .logits(0.1)) { self.jitter = jitter }
+  package init(jitter: Jitter = .logits(0.1)) { self.jitter = jitter }
 
-  public var inputJitter: Double { if case .input(let r) = jitter { r } else { 0 } }
+  package var inputJitter: Double { if case .input(let r) = jitter { r } else { 0 } }
 
-  public func memory(experts: Int) -> Int { experts }
+  package func memory(experts: Int) -> Int { experts }
 
-  public func route(_ token: TokenRoute, _ random: inout Philox?) {
+  package func route(_ token: TokenRoute, _ random: inout Philox?) {
     JitteredArgmax.route(token, jitter: jitter, mask: .none, &random)
   }
 
-  public func differentiate(_ token: TokenRoute) { JitteredArgmax.differentiate(token) }
+  package func differentiate(_ token: TokenRoute) { JitteredArgmax.differentiate(token) }
 }
 
 /// Switch routing with SparseMixer's mask inside the softmax: argmax and jitter as before, automatic differentiation, the
 /// mask (of the logits without jitter) held constant.
-public struct MaskedSwitchRouter: TokenRouter {
-  public static let id = "masked-switch"
+package struct MaskedSwitchRouter: TokenRouter {
+  package static let id = "masked-switch"
 
   /// What the jitter multiplies, and by how much.
-  public let jitter: SwitchRouter.Jitter
+  package let jitter: SwitchRouter.Jitter
   /// The mask.
-  public let mask: Mask
+  package let mask: Mask
 
-  public init(jitter: SwitchRouter.Jitter = .logits(0.1), mask: Mask = .referenceCode(threshold: 0.1)) {
+  package init(jitter: SwitchRouter.Jitter = .logits(0.1), mask: Mask = .referenceCode(threshold: 0.1)) {
     self.jitter = jitter
     self.mask = mask
   }
 
-  public var inputJitter: Double { if case .input(let r) = jitter { r } else { 0 } }
+  package var inputJitter: Double { if case .input(let r) = jitter { r } else { 0 } }
 
-  public func memory(experts: Int) -> Int { experts }
+  package func memory(experts: Int) -> Int { experts }
 
-  public func route(_ token: TokenRoute, _ random: inout Philox?) {
+  package func route(_ token: TokenRoute, _ random: inout Philox?) {
     JitteredArgmax.route(token, jitter: jitter, mask: mask, &random)
   }
 
-  public func differentiate(_ token: TokenRoute) { JitteredArgmax.differentiate(token) }
+  package func differentiate(_ token: TokenRoute) { JitteredArgmax.differentiate(token) }
 }
 
 /// What the two have in common; the memory holds u.

@@ -49,7 +49,7 @@ import RoutingExpectations
 /// FUTURE WORK: variances for τ ≫ 100 without that cancellation.
 ///
 /// *Source*: derived for this library; Paulus et al. (arXiv 2010.04838) for the conditional distribution.
-public enum GumbelIntegral {
+package enum GumbelIntegral {
   /// Exact moments with bounds on their errors.
   ///
   /// - Parameters:
@@ -65,7 +65,7 @@ public enum GumbelIntegral {
   ///
   /// *Edge cases*: with one expert in the support everything is zero. A result that Float64 cannot hold is returned as it
   /// is, not finite, with infinite errors.
-  public static func moments(
+  package static func moments(
     of estimator: some StraightThroughGumbel, on problem: RoutedProblem,
     tolerance: Double = IntegrationOptions.standardTolerance, covariance: Bool = false, threads: Int = 1,
     continuing: (_ evaluations: Int) -> Bool = { _ in true }

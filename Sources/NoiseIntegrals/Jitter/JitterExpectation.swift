@@ -41,9 +41,9 @@ import RoutingExpectations
 /// S (ill-conditioned).
 ///
 /// *Source*: derived for this library.
-public enum JitterExpectation {
+package enum JitterExpectation {
   /// About how many exponentials quasi-random integration may spend.
-  public static let standardEvaluations = 3e7
+  package static let standardEvaluations = 3e7
   /// The exponentials that points may spend: no more than they need where a tolerance is within their reach.
   private static func evaluations(for tolerance: Double) -> Double {
     min(standardEvaluations, max(0.01 * standardEvaluations, 10 / (tolerance * tolerance)))
@@ -51,9 +51,9 @@ public enum JitterExpectation {
 
   /// An evaluation of the products that takes more exponentials than this is not begun, nor one that takes a tenth of it
   /// if the expansion is coarse; there are at most four of them, and quasi-random points after that.
-  public static let largestEvaluations = 5e9
+  package static let largestEvaluations = 5e9
   /// The same where jitter spans much more than the few units in which experts compete.
-  public static let largestWideEvaluations = 5e8
+  package static let largestWideEvaluations = 5e8
   /// Where jitter spans more than this, points do not find the few units in which experts compete.
   static let largestSampledSlope = 1e4
 
@@ -65,7 +65,7 @@ public enum JitterExpectation {
   ///
   /// - Precondition: at least one logit, 0 ≤ r < 1.
   /// - Complexity: O(N³) for N experts within reach of the maximum.
-  public static func selectionProbabilities(logits: [Double], r: Double) -> [Double] {
+  package static func selectionProbabilities(logits: [Double], r: Double) -> [Double] {
     precondition(!logits.isEmpty, "a race needs at least one expert")
     precondition(r >= 0 && r < 1, "a jitter is in [0, 1), got \(r)")
     return JitteredLogits(logits: logits, support: Array(logits.indices), jitter: r).selectionProbabilities()
@@ -88,7 +88,7 @@ public enum JitterExpectation {
   ///
   /// *Edge cases*: with one expert everything is zero. A result that Float64 cannot hold is returned not
   /// finite, with infinite errors.
-  public static func moments(
+  package static func moments(
     of estimator: Switch, on problem: RoutedProblem, covariance: Bool = false,
     options: IntegrationOptions = IntegrationOptions(), continuing: (_ evaluations: Int) -> Bool = { _ in true }
   ) throws(IntegrationError) -> EstimatedMoments {
@@ -99,7 +99,7 @@ public enum JitterExpectation {
   ///
   /// - Throws: ``IntegrationError/unavailable(_:)`` as for the moments, and where the loss has no gradient:
   ///   without jitter (or among zero logits, which none of it moves) at a tie of the largest.
-  public static func targetGradient(
+  package static func targetGradient(
     of estimator: Switch, on problem: RoutedProblem, options: IntegrationOptions = IntegrationOptions()
   ) throws(IntegrationError) -> EstimatedGradient {
     guard let target = try solution(of: estimator, on: problem, covariance: false, options: options).target else {
@@ -112,7 +112,7 @@ public enum JitterExpectation {
   ///
   /// - Returns: the value and its error; `evaluations` is not counted (0).
   /// - Throws: as for the moments.
-  public static func expectedLoss(
+  package static func expectedLoss(
     of estimator: Switch, on problem: RoutedProblem, options: IntegrationOptions = IntegrationOptions()
   ) throws(IntegrationError) -> NumericalResult {
     let solution = try solution(of: estimator, on: problem, covariance: false, options: options)
@@ -145,10 +145,22 @@ extension JitterExpectation {
       isInterrupted = isInterrupted || !continuing(evaluations)
       return !isInterrupted
     }
+    let lost = lost(race, loss: loss, directions: directions)
     do {
       let products = try quadrature(
         race, loss: loss, directions: directions, tolerance: options.tolerance, covariance: covariance,
         threads: options.threads, continuing: goesOn)
+      if var products, lost.mean > 0 || lost.second > 0 {
+        // Points lose as much.
+        products.meanError += lost.mean
+        products.secondError += lost.second
+        guard products.relativeError <= options.tolerance || !products.means.allSatisfy(\.isFinite) else {
+          throw IntegrationError.tolerance(
+            ToleranceNotReached(
+              quantity: estimator.specification, requested: options.tolerance, reached: products.relativeError))
+        }
+        return products
+      }
       if let products, products.relativeError <= options.tolerance || !products.means.allSatisfy(\.isFinite) {
         return products
       }
@@ -157,16 +169,40 @@ extension JitterExpectation {
         guard let products else { throw GSLError(calledOff: "the integrals of jitter") }
         return products
       }
-      let sampled = try JitterQuasiRandom(race: race, loss: loss, directions: directions).solution(
+      var sampled = try JitterQuasiRandom(race: race, loss: loss, directions: directions).solution(
         evaluations: evaluations(for: options.tolerance), covariance: covariance, threads: options.threads,
         continuing: goesOn)
+      sampled.meanError += lost.mean
+      sampled.secondError += lost.second
       guard let products, products.relativeError <= sampled.relativeError else { return sampled }
       return products
+    } catch let error as IntegrationError {
+      throw error
     } catch {
       if isInterrupted { throw .interrupted }
       throw .tolerance(
         ToleranceNotReached(quantity: estimator.specification, requested: options.tolerance, reached: .infinity))
     }
+  }
+
+  /// Bounds on what underflow of `e^{x_l − x_D}` takes from the moments of ĝ: where nobody comes near the winner.
+  private static func lost(
+    _ race: JitteredLogits, loss: any Objective, directions: Matrix
+  ) -> (mean: Double, second: Double) {
+    var result = (mean: 0.0, second: 0.0)
+    let end = race.certain == nil ? race.breakpoints[0] : 0
+    for i in race.reachable {
+      let row = directions.row(race.support[i])
+      let slope = [1, 0.75, 0.5, 0.25, 1 / Double(race.experts)].reduce(0) { largest, multiplier in
+        max(largest, dot(loss.gradient(at: row.map { multiplier * $0 }), row).magnitude)
+      }
+      for l in race.logits.indices where l != i {
+        let nearest = min(race.distance(l, level: race.level(l, at: end), at: end), 0)
+        result.mean += Underflow.loss(ofLog: nearest, times: 2 * slope)
+        result.second += Underflow.loss(ofLog: 2 * nearest, times: 4 * slope * slope)
+      }
+    }
+    return result
   }
 
   private static func largestCost(_ residual: Double, isWide: Bool) -> Double {

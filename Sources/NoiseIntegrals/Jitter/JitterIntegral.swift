@@ -42,6 +42,16 @@ struct JitterIntegral: Sendable {
       for k in products.indices { products[k] += other.products[k] }
     }
 
+    /// The same with the moments of ĝ divided by a power of two.
+    func divided(by unit: Double) -> Sums {
+      guard unit != 1 else { return self }
+      var result = self
+      result.means = means.map { $0 / unit }
+      result.seconds = seconds.map { $0 / unit }
+      result.products = products.map { $0 / unit }
+      return result
+    }
+
     /// What is known of the errors: the difference from a coarser quadrature, the expansions' residuals, and
     /// rounding.
     func errors(coarse: Sums, residuals: Sums) -> Sums {
@@ -149,7 +159,7 @@ struct JitterIntegral: Sendable {
       total.0.add(part.0)
       total.1.add(part.1)
     }
-    return (total.0, total.1)
+    return (total.0.divided(by: unit), total.1.divided(by: unit))
   }
 
   private func nodes(_ resolution: Resolution) -> [Node] {
@@ -412,6 +422,11 @@ extension JitterIntegral {
   /// Jitter by less than this moves nothing by an ulp of w.
   private static var fixedBelow: Double { 0x1p-100 }
 
+  /// What the expectations of w and its powers are multiplied by where jitter spans so much that they, which fall like the
+  /// span's inverse, would leave the range of normal numbers; 1 elsewhere. Everything that is summed is linear in them, but
+  /// for products of two such experts, which are less than the span's inverse of what they are added to, either way.
+  private var unit: Double { race.slope > 0x1p400 ? race.slope.binade * 0x1p-200 : 1 }
+
   /// Whether t ranges over more than the exponentials do. Then places are given relative to t, in units of the logits
   /// and from the breakpoint below, because differences of what jitter makes of large logits have no digits left.
   var isWide: Bool {
@@ -508,7 +523,8 @@ extension JitterIntegral {
       tables.wwuu[term] = Complex()
       tables.wwu[term] = Complex()
     }
-    let density = 0.5 / (race.jitter * race.logits[l].magnitude)
+    let stretch = 2 * (race.jitter * race.logits[l].magnitude)
+    let density = unit / stretch
     let (u, slope) = (reach.factor, 1 / race.logits[l])
     switch way(l, reach) {
     case .fixed:
@@ -527,7 +543,7 @@ extension JitterIntegral {
         tables.wwuu[term].re = ww * (0.5 * u * u - 0.5 * u * slope + 0.25 * slope * slope)
       }
     case .shared:
-      let below = density * (reach.range - Self.depth)
+      let below = (reach.range - Self.depth) / stretch
       for term in 0..<terms {
         let place = offset + term
         let (w, ww, wwy) = (whole.w[term], whole.ww[term], whole.wwu[term])
@@ -541,7 +557,7 @@ extension JitterIntegral {
           density * ((u * u) * ww - (2 * u * slope) * wwy + (slope * slope) * whole.wwuu[term])
       }
     case .panels(let range):
-      let below = density * (reach.range - range)
+      let below = (reach.range - range) / stretch
       if below > 0 { for term in offset..<offset + terms { tables.one[term].re += below } }
       addRange(
         &tables, offset: offset, from: reach.nearest, by: range, factor: u, slope: slope,

@@ -116,17 +116,17 @@ struct JitterSolution: Sendable {
 }
 
 /// A gradient that was computed numerically.
-public struct EstimatedGradient: Sendable, Equatable {
+package struct EstimatedGradient: Sendable, Equatable {
   /// `[experts]`.
-  public var gradient: [Double]
+  package var gradient: [Double]
   /// The largest error of a coordinate: a bound for quadrature, a standard error for Monte Carlo and
   /// quasi-random points.
-  public var error: Double
+  package var error: Double
   /// How it was obtained.
-  public var method: MomentMethod
+  package var method: MomentMethod
 
   /// States a result.
-  public init(gradient: [Double], error: Double, method: MomentMethod) {
+  package init(gradient: [Double], error: Double, method: MomentMethod) {
     self.gradient = gradient
     self.error = error
     self.method = method

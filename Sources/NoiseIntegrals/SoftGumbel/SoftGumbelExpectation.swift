@@ -23,9 +23,9 @@ import RoutingExpectations
 ///
 /// Rejected: VEGAS for N ≤ 4, whose grid gains nothing on these smooth integrands and whose error is no more
 /// certain than that of random shifts.
-public enum SoftGumbelExpectation {
+package enum SoftGumbelExpectation {
   /// The gradients of the objective that adaptive quadrature may take; what does not converge within them is refused.
-  public static let largestEvaluations = 2_000_000
+  package static let largestEvaluations = 2_000_000
 
   /// Moments with their errors.
   ///
@@ -43,7 +43,7 @@ public enum SoftGumbelExpectation {
   /// - Complexity: integrals: O(Q² N + Q N²), with the covariance of a quadratic O(Q N⁴); Q ≈ 200.
   ///
   /// *Edge cases*: with one expert in the support everything is zero.
-  public static func moments(
+  package static func moments(
     of estimator: GumbelSoftmax, on problem: RoutedProblem, covariance: Bool = false,
     options: IntegrationOptions = IntegrationOptions(), continuing: (_ evaluations: Int) -> Bool = { _ in true }
   ) throws(IntegrationError) -> EstimatedMoments {
@@ -136,6 +136,7 @@ extension SoftGumbelExpectation {
       return assemble(integral, sums, problem)
     }
     var step = firstStep
+    let lost = integral.lost
     var coarse = try evaluate(1.25 * step)
     var best = Double.infinity
     while true {
@@ -146,11 +147,11 @@ extension SoftGumbelExpectation {
           return difference <= largest ? largest : difference  // NaN stays
         }
       }
-      let meanError = distance(fine.mean, coarse.mean) + roundingFloor * fine.meanScale
+      let meanError = distance(fine.mean, coarse.mean) + roundingFloor * fine.meanScale + lost.mean
       let varianceError =
         integral.wantsSeconds
         ? max(distance(fine.variance, coarse.variance), distance(fine.covariance, coarse.covariance))
-          + roundingFloor * fine.squareScale : 0
+          + roundingFloor * fine.squareScale + lost.second : 0
       func ratio(_ error: Double, _ scale: Double) -> Double { error == 0 ? 0 : error / scale }
       let reached = max(ratio(meanError, fine.meanScale), ratio(varianceError, fine.squareScale))
       if !(fine.mean + fine.variance).allSatisfy(\.isFinite) || reached <= tolerance {

@@ -74,6 +74,20 @@ struct SoftGumbelIntegral: Sendable {
   private var exponent: Double { min(1 / temperature, 1e15) }
   private var isQuadratic: Bool { form.matrix != nil }
 
+  /// Bounds on what underflow may take from the mean and from second moments: the rare experts' shares, `E p_k` about
+  /// `π_k^{min(1, a)}` and a logarithm, times the largest samples.
+  var lost: (mean: Double, second: Double) {
+    func largest(_ values: [Double]) -> Double { values.reduce(0) { max($0, $1.magnitude) } }
+    let slope = 2 * (largest(form.linear) + largest(form.matrix?.elements ?? [])) / temperature
+    let gate = largest(form.gating?.linear ?? []) + largest(form.gating?.matrix?.elements ?? [])
+    let size = slope + gate
+    let sizes = logRates.map { min(1, exponent) * $0 + log1p($0.magnitude) + 1 }
+    return (
+      sizes.reduce(0) { $0 + Underflow.loss(ofLog: $1, times: size) },
+      wantsSeconds ? sizes.reduce(0) { $0 + Underflow.loss(ofLog: $1, times: size * size) } : 0
+    )
+  }
+
   /// The integrals with step h, or nil if they were called off.
   ///
   /// - Parameters:

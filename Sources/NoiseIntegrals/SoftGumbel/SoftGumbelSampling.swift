@@ -22,8 +22,8 @@ struct SoftGumbelSampling: Sendable {
   /// the integral is cut at the corners of both, and where neither leaves 1e-19. Where τ is lost in rounding beside
   /// `θ₁ − θ₂` the variable is their sum.
   ///
-  /// *Numerics*: samples are divided by a power of two near the largest, so that neither their squares nor GSL's error
-  /// estimates, which square those, leave Float64.
+  /// *Numerics*: samples are divided by a power of two near the largest, and what is integrated by one near its own largest, so
+  /// that neither their squares nor GSL's error estimates, which square those again, leave Float64.
   ///
   /// - Parameters:
   ///   - tolerance: see ``SoftGumbelExpectation``.
@@ -61,11 +61,13 @@ struct SoftGumbelSampling: Sendable {
     func integrate(_ f: (Double) -> Double, absolute: Double, relative: Double) throws(GSLError)
       -> NumericalResult
     {
+      let unit = self.scale(of: { density($0) * f($0) }, at: cuts)
       var result = NumericalResult(value: 0, error: 0, evaluations: 0)
       for (a, b) in zip(cuts, cuts.dropFirst()) where b > a {
         let before = evaluations
         let part = try Integration.integrate(
-          { density($0) * f($0) }, over: a...b, method: .cquad, absoluteTolerance: absolute,
+          { density($0) * f($0) / unit }, over: a...b, method: .cquad,
+          absoluteTolerance: absolute > 0 ? max(absolute / unit, .leastNormalMagnitude) : 0,
           relativeTolerance: relative, limit: 4000, evaluations: limit - before,
           continuing: { continuing(before + $0) })
         result.value += part.value
@@ -73,14 +75,16 @@ struct SoftGumbelSampling: Sendable {
         evaluations += part.evaluations
         guard continuing(evaluations) else { throw GSLError(calledOff: "adaptive quadrature") }
       }
+      result.value *= unit
+      result.error *= unit
       return result
     }
     let size = try integrate({ sample($0).magnitude }, absolute: 0, relative: 0.01).value
     let square = try integrate({ sample($0) * sample($0) }, absolute: 0, relative: 0.01).value
     let share = 0.1 * tolerance / Double(cuts.count)
-    let mean = try integrate(sample, absolute: max(share * size, .leastNormalMagnitude), relative: 1e-14)
+    let mean = try integrate(sample, absolute: share * size, relative: 1e-14)
     let second = try integrate(
-      { sample($0) * sample($0) }, absolute: max(share * square, .leastNormalMagnitude), relative: 1e-14)
+      { sample($0) * sample($0) }, absolute: share * square, relative: 1e-14)
     let variance = max(second.value - mean.value * mean.value, 0) * scale * scale
     var means = [Double](repeating: 0, count: problem.experts)
     var variances = means
@@ -93,10 +97,24 @@ struct SoftGumbelSampling: Sendable {
       matrix = full
     }
     let floor = 0x1p-46
+    // The density's own underflow, and that of the other expert's share, times the largest slope.
+    let extreme = [-20.0, -3, 0, 3, 20].reduce(0) { largest, distance in
+      let decay = exp(-distance.magnitude)
+      let sample = unscaled(isSum ? distance * temperature : distance * temperature - gap)
+      return max(largest, sample.magnitude / decay * (1 + decay) * (1 + decay))
+    }
+    let rare = min(1, 1 / temperature) * -gap.magnitude + log1p(gap.magnitude) + 1
+    let lost = (
+      mean: Underflow.loss(ofLog: rare, times: extreme), second: Underflow.loss(ofLog: rare, times: extreme * extreme)
+    )
+    guard lost.mean <= tolerance * size * scale, lost.second <= tolerance * square * scale * scale else {
+      throw GSLError(calledOff: "adaptive quadrature")
+    }
     return EstimatedMoments(
       moments: Moments(mean: means, variance: variances, covariance: matrix), method: .quadrature,
-      outcomes: nil, meanError: (mean.error + floor * size) * scale,
-      varianceError: (second.error + 2 * mean.value.magnitude * mean.error + floor * square) * scale * scale)
+      outcomes: nil, meanError: (mean.error + floor * size) * scale + lost.mean,
+      varianceError: (second.error + 2 * mean.value.magnitude * mean.error + floor * square) * scale * scale
+        + lost.second)
   }
 
   /// A power of two near the largest sample: at the cuts, and at points between them.

@@ -33,7 +33,7 @@ public struct RouterProfile: Sendable, Equatable {
     case float64
 
     /// The unit of rounding, relative.
-    public var epsilon: Double { self == .float32 ? 0x1p-23 : 0x1p-52 }
+    package var epsilon: Double { self == .float32 ? 0x1p-23 : 0x1p-52 }
   }
 
   /// A router of a specification.
@@ -67,10 +67,10 @@ public struct RouterProfile: Sendable, Equatable {
 
   /// Rounding that is forgiven, relative to the quantities compared: 64 units of the declared precision. A softmax, a dot
   /// product and a Jacobian product take a handful each; the smallest planted fault is off by 10⁻².
-  public var tolerance: Double { 64 * precision.epsilon }
+  package var tolerance: Double { 64 * precision.epsilon }
 
   /// Throws if the numbers do not go together.
-  public func validate() throws(InvalidInput) {
+  package func validate() throws(InvalidInput) {
     try specification.validate()
     let draws = Limit<Int>("0 to 65536 draws") { (0...65536).contains($0) }
     try draws.require("uniforms", uniforms)

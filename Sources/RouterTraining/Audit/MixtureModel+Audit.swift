@@ -8,7 +8,7 @@ extension MixtureModel {
   ///
   /// The gradient is that of the task's loss, without load balancing, and the target the gradient of the expected loss where D is
   /// drawn from p (under the router's own mask), for routers that take an argmax as well.
-  public func auditRouter(threads: Int) throws(LayerError) -> RouterAudit? {
+  package func auditRouter(threads: Int) throws(Refusal) -> RouterAudit? {
     if case .unknown = router.law { return nil }
     let state = try network.tokenProblems(heldOut.prefix(settings.audited))
     let law = router.law

@@ -6,7 +6,7 @@ extension MixtureNetwork {
   /// Every token's own routing problem with the parameters as they are, and what the router reads, `[tokens][width]`.
   func tokenProblems(
     _ batch: MixtureTask.Batch
-  ) throws(LayerError) -> (problems: [TokenProblem], inputs: [[Double]]) {
+  ) throws(Refusal) -> (problems: [TokenProblem], inputs: [[Double]]) {
     let count = batch.inputs.count / MixtureTask.inputs
     let width = shape.width
     let copy = MixtureNetworkParameters<Double>(shape, students: router.studentRank)

@@ -4,29 +4,29 @@ import RoutingCore
 import RoutingEstimators
 
 /// Routers against a baseline on matched seeds, computed from runs alone.
-package struct Comparison: Sendable {
+public struct Comparison: Sendable {
   /// One router's runs.
-  package struct Entry: Sendable {
+  public struct Entry: Sendable {
     /// The router, with its learning rate where the same router was trained with several.
-    package var label: String
-    package var router: TrainingRouter
-    package var learningRate: Double
+    public var label: String
+    public var router: TrainingRouter
+    public var learningRate: Double
     /// By seed, in order.
-    package var runs: [RunRecord]
+    public var runs: [RunRecord]
     /// The final losses of those that did not diverge.
-    package var finalLosses: [Double]
+    public var finalLosses: [Double]
     /// The log of the final loss less the baseline's, over seeds that both have; nil without any, and for the baseline.
-    package var difference: PairedDifference?
+    public var difference: PairedDifference?
     /// Steps of the baseline by steps of the router.
-    package var speedUp: GeometricMean?
+    public var speedUp: GeometricMean?
     /// The speed-up of each matched seed.
-    package var speedUps: [(seed: UInt64, value: Double)]
+    public var speedUps: [(seed: UInt64, value: Double)]
     /// Seeds whose final loss is below the baseline's, of so many.
-    package var wins: (count: Int, of: Int)
+    public var wins: (count: Int, of: Int)
     /// The number of runs that diverged.
-    package var diverged: Int
+    public var diverged: Int
     /// The mean of the audits; nil without any.
-    package var audit: RouterAudit?
+    public var audit: RouterAudit?
   }
 
   /// The number of seeds.
@@ -36,26 +36,26 @@ package struct Comparison: Sendable {
   package var settings: any ModelSettings
   package var plan: TrainingPlan
   /// The label of the router that the others are held against.
-  package var baseline: String
-  package var entries: [Entry]
+  public var baseline: String
+  public var entries: [Entry]
   /// Folders of runs that are not complete.
-  package var unfinished: [String]
+  public var unfinished: [String]
 
   /// Compares runs.
   ///
   /// - Parameters:
   ///   - runs: of one task and one plan; they differ in router, seed and learning rate.
   ///   - baseline: a router's label; the first router of ``TrainingRouter/standardList`` that there is, if it is nil.
-  /// - Throws: ``RunError`` if they are of different tasks, or a seed is there twice.
-  package init(_ runs: RunCollection, baseline: String? = nil) throws(RunError) {
+  /// - Throws: ``Refusal`` if they are of different tasks, or a seed is there twice.
+  public init(_ runs: RunCollection, baseline: String? = nil) throws(Refusal) {
     guard let first = runs.records.first else {
-      throw RunError(.wrongData, "expected at least one complete run, got \(runs.unfinished.count) unfinished ones")
+      throw Refusal(.wrongData, "expected at least one complete run, got \(runs.unfinished.count) unfinished ones")
     }
     settings = first.manifest.settings
     plan = first.manifest.plan
     unfinished = runs.unfinished
     for run in runs.records where run.manifest.commonPart != first.manifest.commonPart {
-      throw RunError(
+      throw Refusal(
         .wrongData,
         "\(run.path): expected the task and the plan of \(first.path); runs differ in router, seed and learning rate only"
       )
@@ -63,7 +63,7 @@ package struct Comparison: Sendable {
     let groups = try Self.groups(runs.records)
     let chosen = baseline ?? groups.first?.label ?? ""
     guard let base = groups.first(where: { $0.label == chosen }) else {
-      throw RunError(
+      throw Refusal(
         .wrongUsage, "expected a baseline among \(groups.map(\.label).joined(separator: ", ")), got '\(chosen)'")
     }
     self.baseline = chosen
@@ -71,7 +71,7 @@ package struct Comparison: Sendable {
   }
 
   /// The runs of each router, the routers in the order of ``TrainingRouter/standardList``, then by name.
-  private static func groups(_ runs: [RunRecord]) throws(RunError) -> [(label: String, runs: [RunRecord])] {
+  private static func groups(_ runs: [RunRecord]) throws(Refusal) -> [(label: String, runs: [RunRecord])] {
     var rates: [String: Set<Double>] = [:]
     for run in runs { rates[run.manifest.router.label, default: []].insert(run.manifest.plan.learningRate) }
     var groups: [String: [RunRecord]] = [:]
@@ -88,7 +88,7 @@ package struct Comparison: Sendable {
     for (label, runs) in groups.sorted(by: { (rank($0.key), $0.key) < (rank($1.key), $1.key) }) {
       let runs = runs.sorted { $0.manifest.seed < $1.manifest.seed }
       for (a, b) in zip(runs, runs.dropFirst()) where a.manifest.seed == b.manifest.seed {
-        throw RunError(
+        throw Refusal(
           .wrongData, "\(b.path): expected one run of \(label) with seed \(b.manifest.seed), \(a.path) is one")
       }
       sorted.append((label, runs))

@@ -14,7 +14,7 @@ public struct PairedDifference: Sendable, Equatable {
   public var p: Double?
 
   /// - Precondition: there is a difference.
-  public init(_ differences: [Double]) {
+  package init(_ differences: [Double]) {
     precondition(!differences.isEmpty, "a mean needs a number")
     count = differences.count
     let n = Double(count)
@@ -42,7 +42,7 @@ public struct GeometricMean: Sendable, Equatable {
   /// - Parameters:
   ///   - values: above 0, at least one.
   ///   - seed: of the resamples; the same for every router, so that intervals depend on nothing but the values.
-  public init(_ values: [Double], seed: UInt64 = 0) {
+  package init(_ values: [Double], seed: UInt64 = 0) {
     precondition(
       !values.isEmpty && values.allSatisfy { $0 > 0 }, "a geometric mean is of numbers above 0, got \(values)")
     let logs = values.map { log($0) }
@@ -65,23 +65,23 @@ public struct GeometricMean: Sendable, Equatable {
 }
 
 /// Held-out losses at steps.
-public struct LossCurve: Sendable, Equatable {
+package struct LossCurve: Sendable, Equatable {
   /// Steps, rising.
-  public var steps: [Int]
+  package var steps: [Int]
   /// A loss for each.
-  public var losses: [Double]
+  package var losses: [Double]
 
-  public init(steps: [Int], losses: [Double]) {
+  package init(steps: [Int], losses: [Double]) {
     precondition(steps.count == losses.count && !steps.isEmpty, "a curve has a loss for each of its steps")
     self.steps = steps
     self.losses = losses
   }
 
   /// The last loss.
-  public var final: Double { losses[losses.count - 1] }
+  package var final: Double { losses[losses.count - 1] }
 
   /// The step at which the loss first is at most `target`, interpolated linearly between evaluations; nil if it never is.
-  public func crossing(_ target: Double) -> Double? {
+  package func crossing(_ target: Double) -> Double? {
     guard let k = losses.firstIndex(where: { $0 <= target }) else { return nil }
     guard k > 0 else { return Double(steps[0]) }
     let (before, after) = (losses[k - 1], losses[k])
@@ -90,7 +90,7 @@ public struct LossCurve: Sendable, Equatable {
 
   /// How many times faster than `baseline` this curve reaches the worse of the two final losses; nil where one of the two begins
   /// below it or never gets there.
-  public func speedUp(over baseline: LossCurve) -> Double? {
+  package func speedUp(over baseline: LossCurve) -> Double? {
     let target = max(final, baseline.final)
     guard let own = crossing(target), let other = baseline.crossing(target), own > 0, other > 0 else { return nil }
     return other / own

@@ -1,4 +1,5 @@
 import CStandardLibrary
+import RoutingCore
 
 /// The learning rate of each router with the smallest mean log final loss, on a grid that widens while that is on its edge.
 package struct RateSearch: Sendable {
@@ -38,8 +39,8 @@ package struct RateSearch: Sendable {
   /// - Parameter train: trains jobs; false if it was interrupted.
   /// - Returns: the rates, and the mean log final losses that they were chosen by; nil if it was interrupted.
   package func run(
-    train: ([TrainingJobs.Job]) throws(RunError) -> Bool
-  ) throws(RunError) -> (rates: TunedRates, losses: Losses)? {
+    train: ([TrainingJobs.Job]) throws(Refusal) -> Bool
+  ) throws(Refusal) -> (rates: TunedRates, losses: Losses)? {
     var losses: Losses = [:]
     var due = routers.flatMap { router in RateGrid.start.map { (router, $0) } }
     while !due.isEmpty {
@@ -67,7 +68,7 @@ package struct RateSearch: Sendable {
     }
   }
 
-  private func meanLogLoss(_ router: TrainingRouter, rate: Double) throws(RunError) -> Double {
+  private func meanLogLoss(_ router: TrainingRouter, rate: Double) throws(Refusal) -> Double {
     var sum = 0.0
     for job in jobs(router, rate: rate) {
       let metrics = try RunFolder.metrics(of: job.folder, job.manifest.plan)

@@ -3,11 +3,11 @@ import RoutingCore
 import SystemPackage
 
 /// A complete run, as its folder has it.
-package struct RunRecord: Sendable {
-  package var manifest: RunManifest
-  package var metrics: RunMetrics
+public struct RunRecord: Sendable {
+  public var manifest: RunManifest
+  public var metrics: RunMetrics
   /// Where it was found.
-  package var path: String
+  public var path: String
 
   /// The held-out losses; nil if the run diverged or nothing was held out.
   package var curve: LossCurve? {
@@ -18,31 +18,31 @@ package struct RunRecord: Sendable {
 }
 
 /// The runs below a folder.
-package struct RunCollection: Sendable {
+public struct RunCollection: Sendable {
   /// Complete runs, by path.
-  package var records: [RunRecord] = []
+  public var records: [RunRecord] = []
   /// The folders of runs that are not complete.
-  package var unfinished: [String] = []
+  public var unfinished: [String] = []
 
   /// Reads every run in a folder and in those below it, but for what `compare --tune` left in folders of its own.
   ///
-  /// - Throws: ``RunError`` if there is none, or a manifest or metrics are damaged.
-  package init(below folder: String) throws(RunError) {
+  /// - Throws: ``Refusal`` if there is none, or a manifest or metrics are damaged.
+  public init(below folder: String) throws(Refusal) {
     do { _ = try FileSystem.names(in: FilePath(named: folder)) } catch { throw FileReading.unreadable(folder, error) }
     try collect(folder, depth: 0)
     guard !records.isEmpty || !unfinished.isEmpty else {
-      throw RunError(.noInput, "\(folder): expected folders of runs (manifest.json), there are none")
+      throw Refusal(.noInput, "\(folder): expected folders of runs (manifest.json), there are none")
     }
   }
 
   /// Reads the runs in some folders.
   ///
-  /// - Throws: ``RunError`` if a manifest or metrics are damaged or missing.
-  package init(in folders: [String]) throws(RunError) {
+  /// - Throws: ``Refusal`` if a manifest or metrics are damaged or missing.
+  package init(in folders: [String]) throws(Refusal) {
     for folder in folders { try add(folder) }
   }
 
-  private mutating func collect(_ folder: String, depth: Int) throws(RunError) {
+  private mutating func collect(_ folder: String, depth: Int) throws(Refusal) {
     guard depth < 6, let names = RunFiles.names(in: folder) else { return }
     guard names.contains("manifest.json") else {
       for name in names where name != RateSearch.folderName { try collect("\(folder)/\(name)", depth: depth + 1) }
@@ -51,7 +51,7 @@ package struct RunCollection: Sendable {
     try add(folder)
   }
 
-  private mutating func add(_ folder: String) throws(RunError) {
+  private mutating func add(_ folder: String) throws(Refusal) {
     let manifest = try RunFolder.manifest(of: folder)
     let metrics = try RunFolder.metrics(of: folder, manifest.plan)
     if metrics.isComplete(manifest.plan) {

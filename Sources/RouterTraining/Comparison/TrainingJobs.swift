@@ -22,14 +22,14 @@ package enum TrainingJobs {
   /// Trains what is not complete yet.
   ///
   /// - Returns: whether everything is done, and nothing was interrupted.
-  /// - Throws: the first ``RunError``, in the order of the jobs.
+  /// - Throws: the first ``Refusal``, in the order of the jobs.
   package static func run(
     _ jobs: [Job], threads: Int, onEvent: Event = { _, _ in }, isInterrupted: @escaping @Sendable () -> Bool = { false }
-  ) throws(RunError) -> Bool {
-    let failures = Mutex<[Int: RunError]>([:])
+  ) throws(Refusal) -> Bool {
+    let failures = Mutex<[Int: Refusal]>([:])
     concurrently(jobs.count, threads: threads) { k in
       guard !isInterrupted(), failures.withLock({ $0.isEmpty }) else { return }
-      do throws(RunError) {
+      do throws(Refusal) {
         try run(jobs[k], onProgress: { onEvent(k, $0) }, isInterrupted: isInterrupted)
       } catch {
         failures.withLock { $0[k] = error }
@@ -42,12 +42,12 @@ package enum TrainingJobs {
 
   private static func run(
     _ job: Job, onProgress: (Trainer.Progress) -> Void, isInterrupted: () -> Bool
-  ) throws(RunError) {
+  ) throws(Refusal) {
     let folder: RunFolder
     if RunFiles.names(in: job.folder)?.contains("manifest.json") ?? false {
       let manifest = try RunFolder.manifest(of: job.folder)
       guard manifest.commonPart == job.manifest.commonPart else {
-        throw RunError(.wrongUsage, "\(job.folder): holds a run of another task or plan")
+        throw Refusal(.wrongUsage, "\(job.folder): holds a run of another task or plan")
       }
       if let metrics = try? RunFolder.metrics(of: job.folder, manifest.plan), metrics.isComplete(manifest.plan) {
         return

@@ -1,13 +1,14 @@
 import LayerTensors
 import MixtureOfExperts
+import RoutingCore
 
 /// ``MixtureTask`` and the network that learns it: the model of `routegrad compare`.
 ///
 /// Data and initial parameters are functions of the seed, the same for every router.
-public final class MixtureModel: TrainableModel {
+package final class MixtureModel: TrainableModel {
   /// Task and sizes.
-  public let settings: MixtureSettings
-  public let parameters: [TrainableParameter]
+  package let settings: MixtureSettings
+  package let parameters: [TrainableParameter]
   let router: TrainingRouter
   let network: MixtureNetwork<Float>
   let heldOut: MixtureTask.Batch
@@ -16,7 +17,7 @@ public final class MixtureModel: TrainableModel {
   private let unit: Double
 
   /// - Precondition: the settings are valid (``MixtureSettings/validate()``).
-  public init(_ settings: MixtureSettings, router: TrainingRouter, seed: UInt64) {
+  package init(_ settings: MixtureSettings, router: TrainingRouter, seed: UInt64) {
     self.settings = settings
     self.router = router
     task = MixtureTask(settings.kind, shared: settings.shared, seed: seed)
@@ -31,12 +32,12 @@ public final class MixtureModel: TrainableModel {
     }
   }
 
-  public var state: [(name: String, tensor: Tensor<Float>)] {
+  package var state: [(name: String, tensor: Tensor<Float>)] {
     network.layer.standIns.map { [("layer.standIns", $0)] } ?? []
   }
 
   /// The loss is in the units of ``evaluate(threads:)``; its gradient is that of the loss itself.
-  public func step(_ index: Int, threads: Int) throws(LayerError) -> StepResult {
+  package func step(_ index: Int, threads: Int) throws(Refusal) -> StepResult {
     let count = settings.batch
     let loss = try network.run(
       task.batch(index + 1, tokens: count),
@@ -45,11 +46,11 @@ public final class MixtureModel: TrainableModel {
   }
 
   /// `loss`: the mean squared error divided by the variance of the targets, or the cross-entropy.
-  public func evaluate(threads: Int) throws(LayerError) -> [String: Double] {
+  package func evaluate(threads: Int) throws(Refusal) -> [String: Double] {
     ["loss": try network.run(heldOut, randomness: nil, isTraining: false).loss / unit]
   }
 
-  public var routing: [RoutingFigures] { [network.workspace.routingFigures] }
+  package var routing: [RoutingFigures] { [network.workspace.routingFigures] }
 }
 
 extension MixtureSettings {

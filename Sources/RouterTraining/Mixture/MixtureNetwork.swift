@@ -3,17 +3,17 @@ import MixtureOfExperts
 import RoutingCore
 
 /// The sizes of the network of ``MixtureTask``.
-public struct MixtureNetworkShape: Sendable, Equatable {
+package struct MixtureNetworkShape: Sendable, Equatable {
   /// N.
-  public var experts = 8
+  package var experts = 8
   /// The width of the trunk.
-  public var width = 32
+  package var width = 32
   /// The hidden units of an expert.
-  public var hidden = 32
+  package var hidden = 32
   /// Whether ω is learned.
-  public var scale = true
+  package var scale = true
 
-  public init(experts: Int = 8, width: Int = 32, hidden: Int = 32, scale: Bool = true) {
+  package init(experts: Int = 8, width: Int = 32, hidden: Int = 32, scale: Bool = true) {
     self.experts = experts
     self.width = width
     self.hidden = hidden
@@ -139,7 +139,7 @@ final class MixtureNetwork<Scalar: LayerScalar> {
   @discardableResult
   func run(
     _ batch: MixtureTask.Batch, randomness: LayerRandomness?, isTraining: Bool
-  ) throws(LayerError) -> (loss: Double, auxiliary: Double) {
+  ) throws(Refusal) -> (loss: Double, auxiliary: Double) {
     let count = batch.inputs.count / MixtureTask.inputs
     precondition(count <= tokens, "\(count) tokens are more than \(tokens)")
     for i in 0..<batch.inputs.count { x.elements[i] = Scalar(batch.inputs[i]) }
@@ -177,7 +177,7 @@ final class MixtureNetwork<Scalar: LayerScalar> {
   }
 
   /// a of the routers that are given it: `a_D = L + y·∂L/∂y` at `y = p_D f_D`, the others likewise at what stands for `p_i f_i`.
-  private func contrast(_ batch: MixtureTask.Batch, count: Int) throws(LayerError) {
+  private func contrast(_ batch: MixtureTask.Batch, count: Int) throws(Refusal) {
     guard let contrast = router.contrast, let downstream else { return }
     let (n, width) = (shape.experts, shape.width)
     let candidates = downstream.candidates

@@ -11,15 +11,15 @@ public struct MixtureSettings: Sendable, Equatable {
   /// The tokens of a step.
   public var batch = 256
   /// The held-out tokens.
-  public var heldOut = 1024
+  package var heldOut = 1024
   /// The held-out tokens on which the router's gradient is audited.
-  public var audited = 64
+  package var audited = 64
   /// N.
   public var experts = 8
   /// The width of the trunk.
-  public var width = 32
+  package var width = 32
   /// The hidden units of an expert.
-  public var hidden = 32
+  package var hidden = 32
   /// α of the load-balancing loss.
   public var loadBalance = 0.01
 

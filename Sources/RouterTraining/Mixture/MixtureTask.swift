@@ -19,19 +19,19 @@ public struct MixtureTask: Sendable {
   }
 
   /// Which of the two.
-  public let kind: Kind
+  package let kind: Kind
   /// s, the share of the target's variance that is the shared teacher's; 0 in classification.
-  public let shared: Double
+  package let shared: Double
   /// Where everything comes from.
-  public let seed: UInt64
+  package let seed: UInt64
 
   /// The length of x.
-  public static let inputs = 16
+  package static let inputs = 16
   /// The number of targets, or of classes.
-  public static let outputs = 8
+  package static let outputs = 8
   static let hidden = 16
   /// K.
-  public static let cells = 8
+  package static let cells = 8
 
   private let prototypes: [Double]
   private let teachers: [Teacher]
@@ -55,7 +55,7 @@ public struct MixtureTask: Sendable {
   /// A task.
   ///
   /// - Precondition: `0 ≤ shared ≤ 1`.
-  public init(_ kind: Kind, shared: Double, seed: UInt64) {
+  package init(_ kind: Kind, shared: Double, seed: UInt64) {
     precondition(shared >= 0 && shared <= 1, "a share lies between 0 and 1, got \(shared)")
     self.kind = kind
     self.shared = kind == .regression ? shared : 0
@@ -66,22 +66,22 @@ public struct MixtureTask: Sendable {
   }
 
   /// A batch: inputs `[tokens, 16]`, and targets `[tokens, 8]` or labels.
-  public struct Batch: Sendable {
+  package struct Batch: Sendable {
     /// x.
-    public var inputs: [Double]
+    package var inputs: [Double]
     /// The targets of a regression; empty in classification.
-    public var targets: [Double]
+    package var targets: [Double]
     /// The labels of a classification; empty in regression.
-    public var labels: [Int]
+    package var labels: [Int]
   }
 
   /// The batch of a training step.
-  public func batch(_ step: Int, tokens: Int) -> Batch {
+  package func batch(_ step: Int, tokens: Int) -> Batch {
     sample(Philox(seed: seed, stream: UInt64(step)), tokens: tokens)
   }
 
   /// Held-out tokens.
-  public func heldOut(tokens: Int) -> Batch { sample(Philox(seed: seed, stream: Stream.heldOut), tokens: tokens) }
+  package func heldOut(tokens: Int) -> Batch { sample(Philox(seed: seed, stream: Stream.heldOut), tokens: tokens) }
 
   private func sample(_ generator: Philox, tokens: Int) -> Batch {
     var random = generator

@@ -6,7 +6,7 @@ import RoutingCore
 /// vector is one row; the experts of a layer stand one below the other). A run's checkpoint is such a file, too.
 extension TrainableModel {
   /// The file.
-  public func weights(metadata: [(String, String)] = []) -> [UInt8] {
+  package func weights(metadata: [(String, String)] = []) -> [UInt8] {
     let parameters = parameters
     let layout = SafeTensorsLayout(
       tensors: parameters.map { ($0.name, [$0.value.rows, $0.value.columns]) }, type: .f32, metadata: metadata)
@@ -22,7 +22,7 @@ extension TrainableModel {
   /// Takes parameters from a file, which may have other tensors besides.
   ///
   /// - Throws: `InvalidInput` if one is missing, of another shape or type, or not finite; nothing has changed then.
-  public func setWeights(_ file: SafeTensors) throws(InvalidInput) {
+  package func setWeights(_ file: SafeTensors) throws(InvalidInput) {
     let parameters = parameters
     for parameter in parameters {
       try file.requireFloats(parameter.name, shape: [parameter.value.rows, parameter.value.columns])

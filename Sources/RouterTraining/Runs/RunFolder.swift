@@ -8,9 +8,9 @@ import SystemPackage
 ///
 /// Whatever moment the program is killed at, what was saved stays whole: files are replaced by renaming, and the metrics, which
 /// grow, are cut back to the length that the checkpoint remembers.
-package final class RunFolder {
-  package let path: String
-  package let manifest: RunManifest
+public final class RunFolder {
+  public let path: String
+  public let manifest: RunManifest
   /// Open for appending, and locked, so that two programs never train in one folder.
   private let metrics: FileDescriptor
   private(set) var metricsBytes = 0
@@ -21,13 +21,13 @@ package final class RunFolder {
 
   /// Makes a folder for a run.
   ///
-  /// - Throws: ``RunError`` if it cannot be made, or holds a run already.
-  package init(creating path: String, _ manifest: RunManifest) throws(RunError) {
+  /// - Throws: ``Refusal`` if it cannot be made, or holds a run already.
+  public init(creating path: String, _ manifest: RunManifest) throws(Refusal) {
     try RunFiles.makeFolder(path)
     self.path = path
     self.manifest = manifest
     guard FileSystem.status(of: FilePath(named: "\(path)/\(Self.manifestName)")) == nil else {
-      throw RunError(.noOutput, "\(path): holds a run already; go on with it by 'routegrad train resume \(path)'")
+      throw Refusal(.noOutput, "\(path): holds a run already; go on with it by 'routegrad train resume \(path)'")
     }
     metrics = try Self.openMetrics(path)
     for file in try manifest.settings.folderFiles() { try RunFiles.replace(file.name, in: path, with: file.bytes) }
@@ -36,8 +36,8 @@ package final class RunFolder {
 
   /// Opens the folder of a run to go on with it.
   ///
-  /// - Throws: ``RunError`` if it cannot be opened, or its manifest is not one.
-  package init(opening path: String) throws(RunError) {
+  /// - Throws: ``Refusal`` if it cannot be opened, or its manifest is not one.
+  public init(opening path: String) throws(Refusal) {
     self.path = path
     manifest = try Self.manifest(of: path)
     metrics = try Self.openMetrics(path)
@@ -49,7 +49,7 @@ package final class RunFolder {
   deinit { try? metrics.close() }
 
   /// The manifest of a folder.
-  package static func manifest(of path: String) throws(RunError) -> RunManifest {
+  public static func manifest(of path: String) throws(Refusal) -> RunManifest {
     let file = "\(path)/\(manifestName)"
     let bytes = try FileReading.bytes(of: file)
     do throws(InvalidInput) {
@@ -64,7 +64,7 @@ package final class RunFolder {
   /// The metrics of a folder, as far as whole lines go.
   ///
   /// - Parameter plan: what its manifest says.
-  package static func metrics(of path: String, _ plan: TrainingPlan) throws(RunError) -> RunMetrics {
+  public static func metrics(of path: String, _ plan: TrainingPlan) throws(Refusal) -> RunMetrics {
     let file = "\(path)/\(metricsName)"
     let bytes = try FileReading.bytes(of: file)
     do throws(InvalidInput) {
@@ -81,7 +81,7 @@ package final class RunFolder {
     FileSystem.removeFolder(FilePath(named: path))
   }
 
-  private static func openMetrics(_ path: String) throws(RunError) -> FileDescriptor {
+  private static func openMetrics(_ path: String) throws(Refusal) -> FileDescriptor {
     let file = "\(path)/\(metricsName)"
     let descriptor: FileDescriptor
     do {
@@ -93,7 +93,7 @@ package final class RunFolder {
     }
     guard FileSystem.lock(descriptor) else {
       try? descriptor.close()
-      throw RunError(.noOutput, "\(path): another program is training in this folder")
+      throw Refusal(.noOutput, "\(path): another program is training in this folder")
     }
     return descriptor
   }
@@ -103,25 +103,25 @@ package final class RunFolder {
 
 extension RunFolder {
   /// Adds a line to the metrics.
-  func append(_ line: JSONValue) throws(RunError) {
+  func append(_ line: JSONValue) throws(Refusal) {
     let bytes = Array((JSONWriter.line(line) + "\n").utf8)
     try writingMetrics { try metrics.writeAll(bytes) }
     metricsBytes += bytes.count
   }
 
-  private func writingMetrics(_ body: () throws -> Void) throws(RunError) {
+  private func writingMetrics(_ body: () throws -> Void) throws(Refusal) {
     do { try body() } catch { throw AtomicFile.unwritable("\(path)/\(Self.metricsName)", error) }
   }
 
   /// Cuts the metrics back to what a checkpoint remembers, or to nothing, once they have been found to go with it.
   ///
   /// - Returns: what is left of them.
-  func cutMetrics(to restored: Restored?) throws(RunError) -> RunMetrics {
+  func cutMetrics(to restored: Restored?) throws(Refusal) -> RunMetrics {
     let file = "\(path)/\(Self.metricsName)"
     let length = restored?.checkpoint.metricsBytes ?? 0
     var bytes = try FileReading.bytes(of: file)
     guard bytes.count >= length else {
-      throw RunError(
+      throw Refusal(
         .wrongData, "\(file): damaged: expected at least \(length) bytes, as the checkpoint says, got \(bytes.count)")
     }
     bytes.removeSubrange(length...)
@@ -165,7 +165,7 @@ extension RunFolder {
   }
 
   /// Saves a checkpoint and removes those before the last two.
-  func save(_ checkpoint: Checkpoint) throws(RunError) {
+  func save(_ checkpoint: Checkpoint) throws(Refusal) {
     try writingMetrics { try FileSystem.synchronise(metrics) }
     try RunFiles.replace(Self.name(step: checkpoint.step), in: path, with: checkpoint.bytes)
     for name in checkpoints.dropFirst(Self.keptCheckpoints) { RunFiles.remove("\(path)/\(name)") }
@@ -185,15 +185,15 @@ extension RunFolder {
   /// - Parameters:
   ///   - previous: leave out the newest.
   /// - Returns: nil if there is none.
-  /// - Throws: ``RunError`` if it is damaged, naming the one before it if that is whole.
+  /// - Throws: ``Refusal`` if it is damaged, naming the one before it if that is whole.
   func restore(
     previous: Bool, into tensors: [(name: String, tensor: Tensor<Float>)]
-  ) throws(RunError) -> Restored? {
+  ) throws(Refusal) -> Restored? {
     var names = checkpoints
     var skipped: String?
     if previous, !names.isEmpty { skipped = names.removeFirst() }
     if previous, names.isEmpty {
-      throw RunError(.noInput, "\(path): expected a checkpoint before the last one, there is none")
+      throw Refusal(.noInput, "\(path): expected a checkpoint before the last one, there is none")
     }
     guard let name = names.first else { return nil }
     let bytes = try FileReading.bytes(of: "\(path)/\(name)")
@@ -210,7 +210,7 @@ extension RunFolder {
           (try? Checkpoint(older, into: scratch, manifest.plan)) == nil
           ? "\(names[1]) before it is damaged, too" : "\(names[1]) before it is whole: go on from it with '--previous'"
       }
-      throw RunError(.wrongData, "\(path)/\(name): \(error.description.onOneLine); \(advice)")
+      throw Refusal(.wrongData, "\(path)/\(name): \(error.description.onOneLine); \(advice)")
     }
     return Restored(checkpoint: checkpoint, name: name, skipped: skipped)
   }
@@ -221,15 +221,15 @@ extension RunFolder {
 extension RunFolder {
   /// The folder and the newest checkpoint of a run, which may be going on; or the checkpoint itself, if it is one that is named.
   ///
-  /// - Throws: ``RunError`` if there is none.
-  static func checkpoint(at path: String) throws(RunError) -> (folder: String, file: String) {
+  /// - Throws: ``Refusal`` if there is none.
+  static func checkpoint(at path: String) throws(Refusal) -> (folder: String, file: String) {
     if path.hasSuffix(suffix) {
       let parts = path.split(separator: "/", omittingEmptySubsequences: false)
       return (parts.count == 1 ? "." : parts.dropLast().joined(separator: "/"), path)
     }
     _ = try manifest(of: path)
     guard let newest = checkpoints(in: path).first else {
-      throw RunError(.noInput, "\(path): expected a checkpoint, the run has not saved one yet")
+      throw Refusal(.noInput, "\(path): expected a checkpoint, the run has not saved one yet")
     }
     return (path, "\(path)/\(newest)")
   }
@@ -237,7 +237,7 @@ extension RunFolder {
   /// Reads a checkpoint into tensors that exist.
   static func read(
     _ file: String, into tensors: [(name: String, tensor: Tensor<Float>)], _ plan: TrainingPlan
-  ) throws(RunError) {
+  ) throws(Refusal) {
     let bytes = try FileReading.bytes(of: file)
     do throws(InvalidInput) {
       _ = try Checkpoint(bytes, into: tensors, plan)

@@ -20,14 +20,14 @@ package protocol ModelSettings: Sendable {
   func validate(_ router: TrainingRouter) throws(InvalidInput)
   /// The model with fresh parameters.
   ///
-  /// - Throws: `InvalidInput` if settings and router do not fit, or ``RunError`` about files that the settings name.
+  /// - Throws: `InvalidInput` if settings and router do not fit, or ``Refusal`` about files that the settings name.
   func model(router: TrainingRouter, seed: UInt64) throws -> any TrainableModel
   /// What else a run's folder holds, so that what was trained can be used without the files that it was trained on.
-  func folderFiles() throws(RunError) -> [(name: String, bytes: [UInt8])]
+  func folderFiles() throws(Refusal) -> [(name: String, bytes: [UInt8])]
 }
 
 extension ModelSettings {
-  package func folderFiles() throws(RunError) -> [(name: String, bytes: [UInt8])] { [] }
+  package func folderFiles() throws(Refusal) -> [(name: String, bytes: [UInt8])] { [] }
 }
 
 /// The models that can be trained.
@@ -52,7 +52,7 @@ package enum ModelRegistry {
 }
 
 /// Everything that decides the bytes of a run, and who ran it: `manifest.json`.
-package struct RunManifest: Sendable {
+public struct RunManifest: Sendable {
   package static let schema = "routegrad.run/1"
 
   /// The version of the program.
@@ -60,9 +60,9 @@ package struct RunManifest: Sendable {
   /// The commit of the program, if it was told.
   package var commit: String?
   package var settings: any ModelSettings
-  package var router: TrainingRouter
-  package var seed: UInt64
-  package var plan: TrainingPlan
+  public package(set) var router: TrainingRouter
+  public package(set) var seed: UInt64
+  public package(set) var plan: TrainingPlan
 
   package init(
     settings: any ModelSettings, router: TrainingRouter, seed: UInt64, plan: TrainingPlan, version: String,
@@ -123,14 +123,14 @@ package struct RunManifest: Sendable {
 
   /// The model with fresh parameters.
   ///
-  /// - Throws: ``RunError`` about the files that it is trained on; settings are validated before.
-  package func model() throws(RunError) -> any TrainableModel {
+  /// - Throws: ``Refusal`` about the files that it is trained on; settings are validated before.
+  package func model() throws(Refusal) -> any TrainableModel {
     do {
       return try settings.model(router: router, seed: seed)
-    } catch let error as RunError {
+    } catch let error as Refusal {
       throw error
     } catch {
-      throw RunError(.wrongData, "\(settings.id): \(error)")
+      throw Refusal(.wrongData, "\(settings.id): \(error)")
     }
   }
 }

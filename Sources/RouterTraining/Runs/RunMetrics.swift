@@ -3,26 +3,26 @@ import MixtureOfExperts
 import RoutingCore
 
 /// `metrics.jsonl`: a line for every evaluation, from step 0.
-package struct RunMetrics: Sendable {
+public struct RunMetrics: Sendable {
   /// One line.
-  package struct Line: Sendable {
+  public struct Line: Sendable {
     /// The number of steps done.
-    package var step: Int
+    public var step: Int
     /// The held-out loss; nil without held-out data, and where it is not finite.
-    package var loss: Double?
+    public var loss: Double?
     /// The audit of the router's gradient, if one was due.
-    package var audit: RouterAudit?
+    public var audit: RouterAudit?
     /// Why no step follows though the plan has more.
-    package var stopped: Stop?
+    public var stopped: Stop?
   }
 
   /// Why a run ended early.
-  package enum Stop: String, Sendable, CaseIterable {
+  public enum Stop: String, Sendable, CaseIterable {
     case patience
     case diverged
   }
 
-  package var lines: [Line] = []
+  public package(set) var lines: [Line] = []
 
   /// Reads a file; what follows the last line feed was cut off while it was written, and is left out.
   ///
@@ -43,7 +43,7 @@ package struct RunMetrics: Sendable {
   }
 
   /// Whether the run is complete, with so many steps planned.
-  package func isComplete(_ plan: TrainingPlan) -> Bool {
+  public func isComplete(_ plan: TrainingPlan) -> Bool {
     lines.last.map { $0.step >= plan.steps || $0.stopped != nil } ?? false
   }
 

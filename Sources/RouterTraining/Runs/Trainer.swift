@@ -6,19 +6,19 @@ import RoutingCore
 ///
 /// The bytes of metrics and checkpoints are a function of the manifest alone: not of threads, nor of how often the run was
 /// interrupted.
-package final class Trainer {
+public final class Trainer {
   package let folder: RunFolder
   package let model: any TrainableModel
   private let plan: TrainingPlan
   private let optimiser: AdamOptimiser
   private let keepsCheckpoints: Bool
   /// The number of steps done.
-  package private(set) var step = 0
+  public private(set) var step = 0
   private var metrics: RunMetrics
   private var tally = LossTally()
 
   /// How a run ended.
-  package enum Outcome: Sendable, Equatable {
+  public enum Outcome: Sendable, Equatable {
     /// All steps are done, or patience is at its end.
     case finished
     /// The loss is not finite any more.
@@ -28,10 +28,10 @@ package final class Trainer {
   }
 
   /// What is known while a run goes on.
-  package struct Progress: Sendable {
-    package var step, steps: Int
+  public struct Progress: Sendable {
+    public var step, steps: Int
     /// The last held-out loss.
-    package var loss: Double?
+    public var loss: Double?
   }
 
   /// Begins a run, or goes on with it where its newest checkpoint is.
@@ -40,7 +40,7 @@ package final class Trainer {
   ///   - folder: where it is.
   ///   - previous: go on from the checkpoint before the newest.
   ///   - keepsCheckpoints: whether there are any; a run without them begins anew.
-  package init(_ folder: RunFolder, previous: Bool = false, keepsCheckpoints: Bool = true) throws(RunError) {
+  public init(_ folder: RunFolder, previous: Bool = false, keepsCheckpoints: Bool = true) throws(Refusal) {
     self.folder = folder
     self.keepsCheckpoints = keepsCheckpoints
     plan = folder.manifest.plan
@@ -61,13 +61,13 @@ package final class Trainer {
   ///   - threads: changes nothing but the time.
   ///   - onProgress: called after every step.
   ///   - isInterrupted: asked after every step; if true, the state is saved.
-  package func run(
+  public func run(
     threads: Int, onProgress: (Progress) -> Void = { _ in }, isInterrupted: () -> Bool = { false }
-  ) throws(RunError) -> Outcome {
+  ) throws(Refusal) -> Outcome {
     if metrics.lines.isEmpty { try evaluate(threads: threads) }
     while !metrics.isComplete(plan) {
       if isInterrupted() { return try save() ? .interrupted : .diverged }
-      let result = try layerError { () throws(LayerError) in try model.step(step, threads: threads) }
+      let result = try namingStep { () throws(Refusal) in try model.step(step, threads: threads) }
       guard result.loss.isFinite, result.auxiliary.isFinite else {
         try append(["step": JSONValue(step), "heldOut": .object([])], stopped: .diverged)
         break
@@ -92,7 +92,7 @@ package final class Trainer {
   ///
   /// - Returns: whether all numbers are finite.
   @discardableResult
-  private func save() throws(RunError) -> Bool {
+  private func save() throws(Refusal) -> Bool {
     guard keepsCheckpoints else { return true }
     let tensors = Checkpoint.tensors(of: model, optimiser)
     for (_, tensor) in tensors {
@@ -109,8 +109,8 @@ package final class Trainer {
 
 extension Trainer {
   /// Adds a line about the model as it is.
-  private func evaluate(threads: Int, gradientNorm: Double? = nil) throws(RunError) {
-    let figures = try layerError { () throws(LayerError) in try model.evaluate(threads: threads) }
+  private func evaluate(threads: Int, gradientNorm: Double? = nil) throws(Refusal) {
+    let figures = try namingStep { () throws(Refusal) in try model.evaluate(threads: threads) }
     let count = Double(tally.count)
     var members: [JSONValue.Member] = [
       .init(key: "step", value: JSONValue(step)),
@@ -135,7 +135,7 @@ extension Trainer {
     if !routing.isEmpty { members.append(.init(key: "routers", value: .array(routing.map(\.json)))) }
     // Not at step 0, where nothing depends on the router yet.
     if step > 0, plan.auditEvery != nil, step == plan.steps || plan.isDue(plan.auditEvery, step) {
-      let audit = try layerError { () throws(LayerError) in try model.auditRouter(threads: threads) }
+      let audit = try namingStep { () throws(Refusal) in try model.auditRouter(threads: threads) }
       members.append(.init(key: "audit", value: audit?.json ?? .null))
     }
     tally = LossTally()
@@ -145,7 +145,7 @@ extension Trainer {
     try append(.object(members), stopped: isWorse ? .diverged : isOver ? .patience : nil)
   }
 
-  private func append(_ line: JSONValue, stopped: RunMetrics.Stop?) throws(RunError) {
+  private func append(_ line: JSONValue, stopped: RunMetrics.Stop?) throws(Refusal) {
     guard case .object(var members) = line else { preconditionFailure("a line of metrics is an object") }
     if let stopped { members.append(.init(key: "stopped", value: .string(stopped.rawValue))) }
     let line = JSONValue.object(members)
@@ -157,11 +157,12 @@ extension Trainer {
     try folder.append(line)
   }
 
-  private func layerError<Result>(_ body: () throws(LayerError) -> Result) throws(RunError) -> Result {
-    do throws(LayerError) {
+  /// What `body` gives; what is wrong is said of this run and step.
+  private func namingStep<Result>(_ body: () throws(Refusal) -> Result) throws(Refusal) -> Result {
+    do throws(Refusal) {
       return try body()
     } catch {
-      throw RunError(.wrongData, "\(folder.path): step \(step): \(error)")
+      throw Refusal(error.code, "\(folder.path): step \(step): \(error)")
     }
   }
 }

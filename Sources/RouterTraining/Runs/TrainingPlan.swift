@@ -38,7 +38,7 @@ public struct TrainingPlan: Sendable, Equatable {
   /// The learning rate of step t, from 1.
   ///
   /// *Source*: arXiv 1706.03762, equation 3, in the form of fairseq: the peak is a setting.
-  public func rate(step t: Int) -> Double {
+  package func rate(step t: Int) -> Double {
     let (t, w) = (Double(t), Double(warmUp))
     if t < w { return learningRate * t / w }
     return schedule == .constant ? learningRate : learningRate * (max(w, 1) / max(t, 1)).squareRoot()

@@ -8,9 +8,9 @@ import CStandardLibrary
 ///
 /// *Edge cases*: 0 if no word matches, and if the hypotheses have no n-gram of some length up to four.
 /// *Source*: sacrebleu 2.6.0, `metrics/bleu.py`; its signature is `nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp`.
-public struct BLEU: Sendable, Equatable {
+package struct BLEU: Sendable, Equatable {
   /// How sentences are taken apart.
-  public enum Tokenizer: String, Sendable, CaseIterable {
+  package enum Tokenizer: String, Sendable, CaseIterable {
     /// As the script mteval-v13a does.
     case mteval13a = "13a"
     /// At whitespace.
@@ -18,19 +18,19 @@ public struct BLEU: Sendable, Equatable {
   }
 
   /// From 0 to 100.
-  public let score: Double
+  package let score: Double
   /// Of n-grams of length 1 to 4: how many the hypotheses have, and how many of them the references have, too.
-  public let totals, matches: [Int]
+  package let totals, matches: [Int]
   /// Of n-grams of length 1 to 4, in percent.
-  public let precisions: [Double]
-  public let brevityPenalty: Double
+  package let precisions: [Double]
+  package let brevityPenalty: Double
   /// The number of words.
-  public let hypothesisLength, referenceLength: Int
+  package let hypothesisLength, referenceLength: Int
 
   private static let order = 4
 
   /// - Precondition: as many references as hypotheses.
-  public init(hypotheses: [String], references: [String], tokenizer: Tokenizer = .mteval13a) {
+  package init(hypotheses: [String], references: [String], tokenizer: Tokenizer = .mteval13a) {
     precondition(
       hypotheses.count == references.count,
       "expected as many references as hypotheses, got \(references.count) and \(hypotheses.count)")

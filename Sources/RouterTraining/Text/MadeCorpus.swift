@@ -4,14 +4,14 @@ import RoutingCore
 ///
 /// German has three genders, endings that depend on gender, case and article, the verb second, and participles and infinitives last, so
 /// a translation depends on words far apart; some words are joined by `@@`, as in files.
-public enum MadeCorpus {
+package enum MadeCorpus {
   /// The pairs that are trained on.
-  public static let trainingPairs = 2000
+  package static let trainingPairs = 2000
   /// The pairs that are held out, all of them different from those.
-  public static let heldOutPairs = 200
+  package static let heldOutPairs = 200
 
   /// Source and target, the pairs to train on, and those held out.
-  public static func texts() throws(InvalidInput) -> (training: [TextLines], heldOut: [TextLines]) {
+  package static func texts() throws(InvalidInput) -> (training: [TextLines], heldOut: [TextLines]) {
     var random = Philox(seed: 1, stream: 0)
     var pairs: [(source: String, target: String)] = []
     var seen: Set<String> = []

@@ -1,10 +1,10 @@
 import RoutingCore
 
 /// A sentence and its translation, as token numbers without end symbols.
-public struct SentencePair: Sendable, Equatable {
-  public var source, target: [Int32]
+package struct SentencePair: Sendable, Equatable {
+  package var source, target: [Int32]
 
-  public init(source: [Int32], target: [Int32]) {
+  package init(source: [Int32], target: [Int32]) {
     self.source = source
     self.target = target
   }
@@ -14,22 +14,22 @@ public struct SentencePair: Sendable, Equatable {
 ///
 /// Pairs with an empty side, and pairs with a side that is longer with its end symbol than the model's context, are left out and
 /// counted; words outside the vocabulary are kept as unknown and counted.
-public struct ParallelText: Sendable, Equatable {
+package struct ParallelText: Sendable, Equatable {
   /// The pairs that are left, in the order of the files.
-  public private(set) var pairs: [SentencePair] = []
+  package private(set) var pairs: [SentencePair] = []
   /// The line of each, from 0.
-  public private(set) var lines: [Int] = []
+  package private(set) var lines: [Int] = []
   /// What was left out, and how much is unknown.
-  public private(set) var counts = Counts()
+  package private(set) var counts = Counts()
 
   /// What became of the lines.
-  public struct Counts: Sendable, Equatable {
+  package struct Counts: Sendable, Equatable {
     /// Pairs in the files.
-    public var lines = 0
+    package var lines = 0
     /// Pairs left out because a side was empty, or longer than the context.
-    public var empty = 0, long = 0
+    package var empty = 0, long = 0
     /// Tokens of the pairs that are left, end symbols included, and how many of them are unknown.
-    public var sourceTokens = 0, targetTokens = 0, unknown = 0
+    package var sourceTokens = 0, targetTokens = 0, unknown = 0
   }
 
   /// Numbers two parallel files.
@@ -37,7 +37,7 @@ public struct ParallelText: Sendable, Equatable {
   /// - Parameters:
   ///   - context: the most tokens of a side, the end symbol included.
   /// - Throws: `InvalidInput` if the numbers of lines differ, or no pair is left.
-  public init(
+  package init(
     source: TextLines, target: TextLines, vocabulary: Vocabulary, context: Int
   ) throws(InvalidInput) {
     try TextLines.requireParallel(source, target)

@@ -1,16 +1,16 @@
 import RoutingCore
 
 /// The lines of a text file, checked to be UTF-8. A line ends at `\n`, and the last one may go without; a `\r` before it is whitespace.
-public struct TextLines: Sendable {
+package struct TextLines: Sendable {
   /// The file's name, for messages.
-  public let name: String
+  package let name: String
   private let bytes: [UInt8]
   private let ranges: [Range<Int>]
 
   /// Takes a file apart.
   ///
   /// - Throws: `InvalidInput` that names file and line if it is not UTF-8, or if it has no line.
-  public init(_ bytes: [UInt8], name: String) throws(InvalidInput) {
+  package init(_ bytes: [UInt8], name: String) throws(InvalidInput) {
     guard !bytes.isEmpty else { throw InvalidInput(name, "expected at least one line, the file is empty") }
     self.name = name
     self.bytes = bytes
@@ -33,10 +33,10 @@ public struct TextLines: Sendable {
   }
 
   /// The number of lines.
-  public var count: Int { ranges.count }
+  package var count: Int { ranges.count }
 
   /// Line `k`, from 0.
-  public subscript(k: Int) -> String { String(decoding: bytes[ranges[k]], as: UTF8.self) }
+  package subscript(k: Int) -> String { String(decoding: bytes[ranges[k]], as: UTF8.self) }
 
   /// The words of line `k`.
   func words(_ k: Int) -> [Word] {
@@ -62,7 +62,7 @@ public struct TextLines: Sendable {
   /// Throws unless two files have the same number of lines.
   ///
   /// - Throws: `InvalidInput` that names both.
-  public static func requireParallel(_ a: TextLines, _ b: TextLines) throws(InvalidInput) {
+  package static func requireParallel(_ a: TextLines, _ b: TextLines) throws(InvalidInput) {
     guard a.count == b.count else {
       throw InvalidInput("\(a.name), \(b.name)", "expected as many lines in both, got \(a.count) and \(b.count)")
     }

@@ -2,9 +2,9 @@ import RoutingCore
 
 /// The tokens that a text is made of, numbered: words in order of frequency, or bytes. The first two numbers are the end of a sentence
 /// and words that are not in the list.
-public struct Vocabulary: Sendable, Equatable {
+package struct Vocabulary: Sendable, Equatable {
   /// What a token is.
-  public enum Unit: String, Sendable, CaseIterable {
+  package enum Unit: String, Sendable, CaseIterable {
     /// Words between whitespace, as subword-nmt and fairseq write them: `@@` at a word's end joins it to the next.
     case words
     /// Bytes of UTF-8.
@@ -12,21 +12,21 @@ public struct Vocabulary: Sendable, Equatable {
   }
 
   /// The number of the end of a sentence, which also begins the output.
-  public static let end: Int32 = 0
+  package static let end: Int32 = 0
   /// The number of every word that has none of its own.
-  public static let unknown: Int32 = 1
+  package static let unknown: Int32 = 1
   private static let special = 2
 
-  public let unit: Unit
+  package let unit: Unit
   /// The words, the first of them number 2.
   private let words: [Word]
   private let numbers: [Word: Int32]
 
   /// How many numbers there are.
-  public var count: Int { Self.special + (unit == .bytes ? 256 : words.count) }
+  package var count: Int { Self.special + (unit == .bytes ? 256 : words.count) }
 
   /// All 256 bytes.
-  public static let bytes = Vocabulary(.bytes, [])
+  package static let bytes = Vocabulary(.bytes, [])
 
   private init(_ unit: Unit, _ words: [Word]) {
     self.unit = unit
@@ -38,7 +38,7 @@ public struct Vocabulary: Sendable, Equatable {
   ///
   /// - Parameter limit: the most numbers, the two that stand for no word included; what is left out is
   ///   unknown. nil: no limit.
-  public init(of texts: [TextLines], limit: Int? = nil) {
+  package init(of texts: [TextLines], limit: Int? = nil) {
     var counts: [Word: Int] = [:]
     for text in texts {
       for k in 0..<text.count {
@@ -49,12 +49,12 @@ public struct Vocabulary: Sendable, Equatable {
     self.init(.words, Array(sorted.prefix(limit.map { max($0 - Self.special, 0) } ?? sorted.count)))
   }
 
-  public static func == (a: Vocabulary, b: Vocabulary) -> Bool { a.unit == b.unit && a.words == b.words }
+  package static func == (a: Vocabulary, b: Vocabulary) -> Bool { a.unit == b.unit && a.words == b.words }
 
   // MARK: - Numbers and text
 
   /// The numbers of a line's tokens, without an end.
-  public func numbers(_ text: TextLines, line: Int) -> [Int32] {
+  package func numbers(_ text: TextLines, line: Int) -> [Int32] {
     switch unit {
     case .words: text.words(line).map { numbers[$0] ?? Self.unknown }
     case .bytes: text.bytes(line).map { Int32($0) + Int32(Self.special) }
@@ -64,7 +64,7 @@ public struct Vocabulary: Sendable, Equatable {
   /// The text that numbers stand for: words with spaces between them, or with `joined` put together at `@@`.
   ///
   /// The end stands for nothing, an unknown word for `<unk>`.
-  public func text(_ tokens: some Sequence<Int32>, joined: Bool = true) -> String {
+  package func text(_ tokens: some Sequence<Int32>, joined: Bool = true) -> String {
     var text: [UInt8] = []
     for token in tokens where token != Self.end {
       switch unit {
@@ -79,7 +79,7 @@ public struct Vocabulary: Sendable, Equatable {
   }
 
   /// A line without the marks at which words were taken apart: `s/(@@ )|(@@ ?$)//g`, as subword-nmt's manual has it.
-  public static func joined(_ line: String) -> String {
+  package static func joined(_ line: String) -> String {
     var bytes: [UInt8] = []
     // What stands before a mark that was removed is no part of another.
     var begin = 0
@@ -97,12 +97,12 @@ public struct Vocabulary: Sendable, Equatable {
   // MARK: - In files
 
   /// The words, one a line.
-  public var fileText: [UInt8] { Array(words.map(\.bytes).joined(separator: [0x0A])) }
+  package var fileText: [UInt8] { Array(words.map(\.bytes).joined(separator: [0x0A])) }
 
   /// Reads ``fileText``.
   ///
   /// - Throws: `InvalidInput` if it is not UTF-8, or a line is not one word that no other line is.
-  public init(fileText: [UInt8], unit: Unit, name: String) throws(InvalidInput) {
+  package init(fileText: [UInt8], unit: Unit, name: String) throws(InvalidInput) {
     guard unit == .words else {
       self = .bytes
       return

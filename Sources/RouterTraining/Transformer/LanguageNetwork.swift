@@ -41,7 +41,7 @@ final class LanguageNetwork<Scalar: TransformerScalar> {
   func run(
     _ tokens: UnsafePointer<Int32>, targets: UnsafePointer<Int32>, plan: SequencePlan, randomness: StepRandomness?,
     isTraining: Bool, threads: Int
-  ) throws(LayerError) -> (loss: Double, auxiliary: Double) {
+  ) throws(Refusal) -> (loss: Double, auxiliary: Double) {
     let pass = BlockPass<Scalar>(
       plan: plan, randomness: randomness, switchLayers: max(stack.switchLayers, 1), threads: threads)
     embedding.forward(tokens, pass, dropout: dropout, to: embedded)

@@ -72,13 +72,13 @@ extension LanguageSettings: ModelSettings {
   package func model(router: TrainingRouter, seed: UInt64) throws -> any TrainableModel {
     let bytes = try FileReading.bytes(of: text)
     guard fingerprint.isEmpty || fingerprint == RunFiles.fingerprint(of: bytes) else {
-      throw RunError(.wrongData, "\(text): expected the file that the run began with (\(fingerprint)), got another")
+      throw Refusal(.wrongData, "\(text): expected the file that the run began with (\(fingerprint)), got another")
     }
     let (numbers, vocabulary): ([Int32], Int)
     do throws(InvalidInput) {
       (numbers, vocabulary) = try encoded(bytes)
     } catch {
-      throw RunError(.wrongData, "\(error)")
+      throw Refusal(.wrongData, "\(error)")
     }
     var settings = modelSettings
     settings.seed = seed
@@ -88,12 +88,12 @@ extension LanguageSettings: ModelSettings {
       return try SwitchLanguageModel(
         shape, text: numbers, vocabulary: vocabulary, router: router.tokenRouter, settings: settings)
     } catch {
-      throw error.path == "text" ? RunError(.wrongData, "\(text): \(error.expectation)") : error
+      throw error.path == "text" ? Refusal(.wrongData, "\(text): \(error.expectation)") : error
     }
   }
 
   /// These settings, for the file as it is now.
-  package func withFingerprint() throws(RunError) -> LanguageSettings {
+  package func withFingerprint() throws(Refusal) -> LanguageSettings {
     var settings = self
     settings.fingerprint = RunFiles.fingerprint(of: try FileReading.bytes(of: text))
     return settings

@@ -3,26 +3,26 @@ import MixtureOfExperts
 import RoutingCore
 
 /// A decoder-only Switch Transformer on a text: every step takes windows of the text at random places.
-public final class SwitchLanguageModel: TrainableModel {
+package final class SwitchLanguageModel: TrainableModel {
   /// What decides a model besides its shape.
-  public struct Settings: Sendable {
+  package struct Settings: Sendable {
     /// The tokens of a window.
-    public var context = 128
+    package var context = 128
     /// The windows of a step.
-    public var batch = 16
+    package var batch = 16
     /// Of parameters, windows and routing.
-    public var seed: UInt64 = 0
+    package var seed: UInt64 = 0
     /// The last so many of a hundred tokens are held out.
-    public var heldOutPercent = 10
+    package var heldOutPercent = 10
     /// The most held-out windows that are evaluated.
-    public var heldOutWindows = 64
+    package var heldOutWindows = 64
 
     static let contextLimit = Limit.whole(1...1 << 14)
     static let batchLimit = Limit.whole(1...1 << 16)
     static let tokensLimit = Limit<Int>("a batch of at most \(1 << 20) tokens") { $0 <= 1 << 20 }
     static let heldOutLimit = Limit("0 to 99 percent") { (0..<100).contains($0) }
 
-    public init() {}
+    package init() {}
 
     /// - Throws: `InvalidInput` for the first setting that is out of range.
     func validate() throws(InvalidInput) {
@@ -33,9 +33,9 @@ public final class SwitchLanguageModel: TrainableModel {
     }
   }
 
-  public let parameters: [TrainableParameter]
-  public let shape: TransformerShape
-  public let settings: Settings
+  package let parameters: [TrainableParameter]
+  package let shape: TransformerShape
+  package let settings: Settings
   private let network: LanguageNetwork<Float>
   private let text: [Int32]
   /// The tokens of `text` that are trained on.
@@ -49,7 +49,7 @@ public final class SwitchLanguageModel: TrainableModel {
   ///   - text: tokens below `vocabulary`.
   ///   - router: one whose gradient needs one output of the layer (see ``TokenRouter/candidates(experts:)``) and at most the token's loss.
   /// - Throws: `InvalidInput` if sizes, text or router do not fit.
-  public init(
+  package init(
     _ shape: TransformerShape, text: [Int32], vocabulary: Int, router: any TokenRouter, settings: Settings = Settings()
   ) throws(InvalidInput) {
     try shape.validate()
@@ -75,10 +75,10 @@ public final class SwitchLanguageModel: TrainableModel {
     targets = tokens
   }
 
-  public var state: [(name: String, tensor: Tensor<Float>)] { network.state }
-  public var routing: [RoutingFigures] { network.stack.routing }
+  package var state: [(name: String, tensor: Tensor<Float>)] { network.state }
+  package var routing: [RoutingFigures] { network.stack.routing }
 
-  public func step(_ index: Int, threads: Int) throws(LayerError) -> StepResult {
+  package func step(_ index: Int, threads: Int) throws(Refusal) -> StepResult {
     var random = Philox(seed: settings.seed, stream: RandomStream.order | UInt64(index))
     let places = UInt64(trained - settings.context)
     for row in 0..<settings.batch { take(Int(random.next(upperBound: places)), row: row) }
@@ -91,9 +91,9 @@ public final class SwitchLanguageModel: TrainableModel {
   ///   - index: of the step, which decides its noise.
   ///   - tokens: `[batch, context]`.
   ///   - targets: what follows each, `[batch, context]`.
-  public func step(
+  package func step(
     _ index: Int, tokens: [Int32], targets: [Int32], threads: Int
-  ) throws(LayerError) -> StepResult {
+  ) throws(Refusal) -> StepResult {
     precondition(
       tokens.count == plan.rows && targets.count == plan.rows,
       "expected \(plan.rows) tokens and targets, got \(tokens.count) and \(targets.count)")
@@ -104,7 +104,7 @@ public final class SwitchLanguageModel: TrainableModel {
   }
 
   /// `loss`, the mean −log p of held-out tokens, and `bitsPerToken`; nothing if no window is held out.
-  public func evaluate(threads: Int) throws(LayerError) -> [String: Double] {
+  package func evaluate(threads: Int) throws(Refusal) -> [String: Double] {
     let windows = min((text.count - trained - 1) / settings.context, settings.heldOutWindows)
     guard windows >= 1 else { return [:] }
     var sum = 0.0
@@ -130,11 +130,11 @@ public final class SwitchLanguageModel: TrainableModel {
   private func run(
     _ tokens: [Int32], _ targets: [Int32], _ plan: SequencePlan, randomness: StepRandomness?, isTraining: Bool,
     threads: Int
-  ) throws(LayerError) -> (loss: Double, auxiliary: Double) {
+  ) throws(Refusal) -> (loss: Double, auxiliary: Double) {
     let outcome = tokens.withUnsafeBufferPointer { tokens in
-      targets.withUnsafeBufferPointer { targets -> Result<(loss: Double, auxiliary: Double), LayerError> in
+      targets.withUnsafeBufferPointer { targets -> Result<(loss: Double, auxiliary: Double), Refusal> in
         guard let tokens = tokens.baseAddress, let targets = targets.baseAddress else { return .success((0, 0)) }
-        return Result { () throws(LayerError) in
+        return Result { () throws(Refusal) in
           try network.run(
             tokens, targets: targets, plan: plan, randomness: randomness, isTraining: isTraining, threads: threads)
         }

@@ -6,7 +6,7 @@ extension TransformerBlock {
   /// Leaves the residual stream after the block in `output`.
   ///
   /// - Returns: the sum of the auxiliary losses of its Switch layer.
-  func forward(_ x: UnsafePointer<Scalar>, _ pass: BlockPass<Scalar>) throws(LayerError) -> Double {
+  func forward(_ x: UnsafePointer<Scalar>, _ pass: BlockPass<Scalar>) throws(Refusal) -> Double {
     concurrently(pass.plan.groups.count, threads: pass.threads) { k in
       let group = pass.plan.groups[k]
       attend(x, k, group, pass)

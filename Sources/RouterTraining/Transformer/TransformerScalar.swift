@@ -3,7 +3,7 @@ import LayerTensors
 import MixtureOfExperts
 
 /// A number that Transformers compute with; like ``LayerScalar``, its requirements are whole passes over memory, row-major.
-public protocol TransformerScalar: LayerScalar {
+package protocol TransformerScalar: LayerScalar {
   /// `y = (x − mean)·inverse·gain + bias` of every row, inverse = 1/√(variance + 1e-5), as PyTorch's LayerNorm.
   static func normalise(
     _ x: UnsafePointer<Self>, rows: Int, width: Int, gain: UnsafePointer<Self>, bias: UnsafePointer<Self>,
@@ -44,7 +44,7 @@ public protocol TransformerScalar: LayerScalar {
 }
 
 /// The numbers of one step of Adam: `m ← β₁m + (1−β₁)cg`, `v ← β₂v + (1−β₂)(cg)²`, `θ ← θ − size·m/(root·√v + ε)`.
-public struct AdamRule<Scalar: LayerScalar> {
+package struct AdamRule<Scalar: LayerScalar> {
   var beta1, beta2, size, root, epsilon: Scalar
   /// c: what clipping multiplies gradients by.
   var gradientScale: Scalar
@@ -53,41 +53,41 @@ public struct AdamRule<Scalar: LayerScalar> {
 // The two conformances differ in nothing but the suffix of the C functions.
 
 extension Float: TransformerScalar {
-  public static func normalise(
+  package static func normalise(
     _ x: UnsafePointer<Float>, rows: Int, width: Int, gain: UnsafePointer<Float>, bias: UnsafePointer<Float>,
     to y: UnsafeMutablePointer<Float>, means: UnsafeMutablePointer<Float>, inverses: UnsafeMutablePointer<Float>
   ) { rg_norm_f(rows, width, x, gain, bias, y, means, inverses) }
 
-  public static func normaliseBackward(
+  package static func normaliseBackward(
     _ dy: UnsafePointer<Float>, x: UnsafePointer<Float>, rows: Int, width: Int, gain: UnsafePointer<Float>,
     means: UnsafePointer<Float>, inverses: UnsafePointer<Float>, addTo dx: UnsafeMutablePointer<Float>,
     gainSum: UnsafeMutablePointer<Float>, biasSum: UnsafeMutablePointer<Float>
   ) { rg_norm_backward_f(rows, width, dy, x, means, inverses, gain, dx, gainSum, biasSum) }
 
-  public static func addResidual(
+  package static func addResidual(
     _ x: UnsafePointer<Float>, bias: UnsafePointer<Float>?, mask: UnsafePointer<Float>?, rows: Int, columns: Int,
     to y: UnsafeMutablePointer<Float>
   ) { rg_residual_f(rows, columns, bias, x, mask, y) }
 
-  public static func multiply(
+  package static func multiply(
     _ x: UnsafePointer<Float>, mask: UnsafePointer<Float>?, count: Int, to y: UnsafeMutablePointer<Float>
   ) { rg_multiply_f(count, x, mask, y) }
 
-  public static func attentionSoftmax(
+  package static func attentionSoftmax(
     _ p: UnsafeMutablePointer<Float>, rows: Int, columns: Int, stride: Int, causal: Int?, scale: Float
   ) { rg_attention_softmax_f(rows, columns, stride, causal ?? -1, scale, p) }
 
-  public static func attentionSoftmaxBackward(
+  package static func attentionSoftmaxBackward(
     _ dp: UnsafeMutablePointer<Float>, stride dpStride: Int, p: UnsafePointer<Float>, rows: Int, columns: Int,
     stride: Int, causal: Int?, scale: Float
   ) { rg_attention_softmax_backward_f(rows, columns, stride, causal ?? -1, scale, p, dpStride, dp) }
 
-  public static func crossEntropy(
+  package static func crossEntropy(
     _ logits: UnsafeMutablePointer<Float>, rows: Int, classes: Int, labels: UnsafePointer<Int32>, smoothing: Float,
     factor: Float, losses: UnsafeMutablePointer<Double>, likelihoods: UnsafeMutablePointer<Double>
   ) { rg_cross_entropy_f(rows, classes, labels, smoothing, factor, logits, losses, likelihoods) }
 
-  public static func adam(
+  package static func adam(
     _ p: UnsafeMutablePointer<Float>, gradient g: UnsafePointer<Float>, first m: UnsafeMutablePointer<Float>,
     second v: UnsafeMutablePointer<Float>, count: Int, _ rule: AdamRule<Float>
   ) {
@@ -95,49 +95,49 @@ extension Float: TransformerScalar {
       count, rule.beta1, rule.beta2, rule.size, rule.root, rule.epsilon, rule.gradientScale, g, p, m, v)
   }
 
-  public static func squareSum(_ x: UnsafePointer<Float>, count: Int) -> Double { rg_square_sum_f(count, x) }
+  package static func squareSum(_ x: UnsafePointer<Float>, count: Int) -> Double { rg_square_sum_f(count, x) }
 
-  public static func dropoutMask(
+  package static func dropoutMask(
     _ mask: UnsafeMutablePointer<Float>, count: Int, seed: UInt64, stream: UInt64, dropped: Int, kept: Float
   ) { rg_dropout_mask_f(count, seed, stream, UInt32(dropped), kept, mask) }
 }
 
 extension Double: TransformerScalar {
-  public static func normalise(
+  package static func normalise(
     _ x: UnsafePointer<Double>, rows: Int, width: Int, gain: UnsafePointer<Double>, bias: UnsafePointer<Double>,
     to y: UnsafeMutablePointer<Double>, means: UnsafeMutablePointer<Double>, inverses: UnsafeMutablePointer<Double>
   ) { rg_norm_d(rows, width, x, gain, bias, y, means, inverses) }
 
-  public static func normaliseBackward(
+  package static func normaliseBackward(
     _ dy: UnsafePointer<Double>, x: UnsafePointer<Double>, rows: Int, width: Int, gain: UnsafePointer<Double>,
     means: UnsafePointer<Double>, inverses: UnsafePointer<Double>, addTo dx: UnsafeMutablePointer<Double>,
     gainSum: UnsafeMutablePointer<Double>, biasSum: UnsafeMutablePointer<Double>
   ) { rg_norm_backward_d(rows, width, dy, x, means, inverses, gain, dx, gainSum, biasSum) }
 
-  public static func addResidual(
+  package static func addResidual(
     _ x: UnsafePointer<Double>, bias: UnsafePointer<Double>?, mask: UnsafePointer<Double>?, rows: Int, columns: Int,
     to y: UnsafeMutablePointer<Double>
   ) { rg_residual_d(rows, columns, bias, x, mask, y) }
 
-  public static func multiply(
+  package static func multiply(
     _ x: UnsafePointer<Double>, mask: UnsafePointer<Double>?, count: Int, to y: UnsafeMutablePointer<Double>
   ) { rg_multiply_d(count, x, mask, y) }
 
-  public static func attentionSoftmax(
+  package static func attentionSoftmax(
     _ p: UnsafeMutablePointer<Double>, rows: Int, columns: Int, stride: Int, causal: Int?, scale: Double
   ) { rg_attention_softmax_d(rows, columns, stride, causal ?? -1, scale, p) }
 
-  public static func attentionSoftmaxBackward(
+  package static func attentionSoftmaxBackward(
     _ dp: UnsafeMutablePointer<Double>, stride dpStride: Int, p: UnsafePointer<Double>, rows: Int, columns: Int,
     stride: Int, causal: Int?, scale: Double
   ) { rg_attention_softmax_backward_d(rows, columns, stride, causal ?? -1, scale, p, dpStride, dp) }
 
-  public static func crossEntropy(
+  package static func crossEntropy(
     _ logits: UnsafeMutablePointer<Double>, rows: Int, classes: Int, labels: UnsafePointer<Int32>, smoothing: Double,
     factor: Double, losses: UnsafeMutablePointer<Double>, likelihoods: UnsafeMutablePointer<Double>
   ) { rg_cross_entropy_d(rows, classes, labels, smoothing, factor, logits, losses, likelihoods) }
 
-  public static func adam(
+  package static func adam(
     _ p: UnsafeMutablePointer<Double>, gradient g: UnsafePointer<Double>, first m: UnsafeMutablePointer<Double>,
     second v: UnsafeMutablePointer<Double>, count: Int, _ rule: AdamRule<Double>
   ) {
@@ -145,9 +145,9 @@ extension Double: TransformerScalar {
       count, rule.beta1, rule.beta2, rule.size, rule.root, rule.epsilon, rule.gradientScale, g, p, m, v)
   }
 
-  public static func squareSum(_ x: UnsafePointer<Double>, count: Int) -> Double { rg_square_sum_d(count, x) }
+  package static func squareSum(_ x: UnsafePointer<Double>, count: Int) -> Double { rg_square_sum_d(count, x) }
 
-  public static func dropoutMask(
+  package static func dropoutMask(
     _ mask: UnsafeMutablePointer<Double>, count: Int, seed: UInt64, stream: UInt64, dropped: Int, kept: Double
   ) { rg_dropout_mask_d(count, seed, stream, UInt32(dropped), kept, mask) }
 }

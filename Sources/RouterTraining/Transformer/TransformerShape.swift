@@ -1,29 +1,29 @@
 import RoutingCore
 
 /// The sizes of a stack of Transformer blocks.
-public struct TransformerShape: Sendable, Equatable {
+package struct TransformerShape: Sendable, Equatable {
   /// d, the width of the residual stream.
-  public var width = 128
+  package var width = 128
   /// The number of attention heads, each of width d/heads.
-  public var heads = 4
+  package var heads = 4
   /// The number of blocks.
-  public var layers = 4
+  package var layers = 4
   /// The hidden units of a dense feed-forward layer, and of each expert.
-  public var hidden = 512
+  package var hidden = 512
   /// N.
-  public var experts = 8
+  package var experts = 8
   /// Every so many feed-forward layers one is a Switch layer, the last of them first: 2 makes blocks 1, 3, … so; 0 none.
-  public var expertsEvery = 2
+  package var expertsEvery = 2
   /// Whether the Switch layers have a learned scale ω.
-  public var scale = false
+  package var scale = false
   /// α of the load-balancing loss.
-  public var loadBalance = 0.01
+  package var loadBalance = 0.01
   /// An expert takes at most this many times an even share of the tokens; nil: no limit.
-  public var capacityFactor: Double?
+  package var capacityFactor: Double?
   /// The probability of dropping an output of a sublayer, or a number of an embedding, in training.
-  public var dropout = 0.0
+  package var dropout = 0.0
 
-  public init() {}
+  package init() {}
 
   /// Whether the feed-forward layer of block `k` (from 0) is a Switch layer.
   func hasExperts(_ k: Int) -> Bool { expertsEvery > 0 && (k + 1).isMultiple(of: expertsEvery) }
@@ -52,11 +52,11 @@ public struct TransformerShape: Sendable, Equatable {
 }
 
 /// Where the random numbers of a training step come from: they are a function of seed and step alone.
-public struct StepRandomness: Sendable, Equatable {
-  public var seed: UInt64
-  public var step: Int
+package struct StepRandomness: Sendable, Equatable {
+  package var seed: UInt64
+  package var step: Int
 
-  public init(seed: UInt64, step: Int) {
+  package init(seed: UInt64, step: Int) {
     self.seed = seed
     self.step = step
   }

@@ -73,7 +73,7 @@ final class TransformerStack<Scalar: TransformerScalar> {
   ///
   /// - Parameter x: the embedded tokens; kept until the backward pass.
   /// - Returns: the sum of the auxiliary losses.
-  func forward(_ x: UnsafePointer<Scalar>, _ pass: BlockPass<Scalar>) throws(LayerError) -> Double {
+  func forward(_ x: UnsafePointer<Scalar>, _ pass: BlockPass<Scalar>) throws(Refusal) -> Double {
     var stream = x
     var auxiliary = 0.0
     for block in blocks {

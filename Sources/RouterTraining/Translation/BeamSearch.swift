@@ -3,11 +3,11 @@ import RoutingCore
 import Synchronization
 
 /// A sentence that a model has put out.
-public struct Translation: Sendable, Equatable {
+package struct Translation: Sendable, Equatable {
   /// Without the end.
-  public var tokens: [Int32]
+  package var tokens: [Int32]
   /// `log p/length^α`.
-  public var score: Double
+  package var score: Double
 }
 
 /// Beam search over many sentences.
@@ -27,7 +27,7 @@ struct BeamSearch<Scalar: TransformerScalar> {
   /// The translation of each source, in order.
   ///
   /// - Parameter sources: token numbers without ends; each has, with its end, at most `context` and `rows`.
-  func translate(_ sources: [[Int32]], threads: Int) throws(LayerError) -> [Translation] {
+  func translate(_ sources: [[Int32]], threads: Int) throws(Refusal) -> [Translation] {
     // Sentences of one length side by side come to their ends together.
     let order = sources.indices.sorted { (sources[$0].count, $0) < (sources[$1].count, $1) }
     var translations = [Translation](repeating: Translation(tokens: [], score: 0), count: sources.count)
@@ -48,16 +48,16 @@ struct BeamSearch<Scalar: TransformerScalar> {
     return translations
   }
 
-  private func translateTogether(_ sources: [[Int32]], threads: Int) throws(LayerError) -> [Translation] {
+  private func translateTogether(_ sources: [[Int32]], threads: Int) throws(Refusal) -> [Translation] {
     let plan = SequencePlan(lengths: sources.map { $0.count + 1 })
     _ = try network.encode(
       sources.flatMap { $0 + [Vocabulary.end] }, plan: plan, randomness: nil, threads: threads)
     let parts = (0..<(sources.count + Self.part - 1) / Self.part).map {
       $0 * Self.part..<min(($0 + 1) * Self.part, sources.count)
     }
-    let results = Mutex([Result<[Translation], LayerError>](repeating: .success([]), count: parts.count))
+    let results = Mutex([Result<[Translation], Refusal>](repeating: .success([]), count: parts.count))
     concurrently(parts.count, threads: threads) { k in
-      let result = Result { () throws(LayerError) in try decode(parts[k].map(plan.range)) }
+      let result = Result { () throws(Refusal) in try decode(parts[k].map(plan.range)) }
       results.withLock { $0[k] = result }
     }
     var translations: [Translation] = []
@@ -66,7 +66,7 @@ struct BeamSearch<Scalar: TransformerScalar> {
   }
 
   /// The translations of sentences whose encodings stand in some rows.
-  private func decode(_ memory: [Range<Int>]) throws(LayerError) -> [Translation] {
+  private func decode(_ memory: [Range<Int>]) throws(Refusal) -> [Translation] {
     var beams = memory.map {
       SentenceBeam(options, maximumLength: BeamOptions.maximumLength(source: $0.count - 1, context: context))
     }

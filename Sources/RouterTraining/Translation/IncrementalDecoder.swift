@@ -1,5 +1,6 @@
 import LayerTensors
 import MixtureOfExperts
+import RoutingCore
 
 /// The decoder of a translation network, one token of every hypothesis at a time: keys and values of the tokens before are kept, and those
 /// of the memory are computed once for each sentence.
@@ -73,7 +74,7 @@ final class IncrementalDecoder<Scalar: TransformerScalar> {
   ///   - tokens: the last token of each hypothesis, those of one sentence after another.
   ///   - hypotheses: of each sentence.
   ///   - position: the number of tokens before, the same of all.
-  func step(_ tokens: [Int32], hypotheses: [Int], position: Int) throws(LayerError) {
+  func step(_ tokens: [Int32], hypotheses: [Int], position: Int) throws(Refusal) {
     precondition(tokens.count <= rows && position < length, "expected at most \(rows) hypotheses of length \(length)")
     let count = tokens.count
     network.embedding.embed(tokens, position: position, to: stream)
@@ -150,7 +151,7 @@ final class IncrementalDecoder<Scalar: TransformerScalar> {
     add(bias: cross.output.biases, count: count)
   }
 
-  private func feedForward(_ layer: Layer, count: Int) throws(LayerError) {
+  private func feedForward(_ layer: Layer, count: Int) throws(Refusal) {
     normalise(layer.block.parameters.norm2, count: count)
     switch layer.block.parameters.feedForward {
     case .dense(let up, let down):

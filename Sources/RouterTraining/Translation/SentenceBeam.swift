@@ -4,13 +4,13 @@ import MixtureOfExperts
 import RoutingCore
 
 /// How translations are looked for.
-public struct BeamOptions: Sendable, Equatable {
+package struct BeamOptions: Sendable, Equatable {
   /// The number of hypotheses that are kept; 1 takes the most probable token every time.
-  public var width = 4
+  package var width = 4
   /// α: hypotheses are compared by `log p/length^α`, the end symbol counted in the length.
-  public var lengthPenalty = 0.6
+  package var lengthPenalty = 0.6
 
-  public init() {}
+  package init() {}
 
   static let widthLimit = Limit.whole(1...1 << 10)
 

@@ -1,20 +1,21 @@
 import MixtureOfExperts
+import RoutingCore
 
 /// What a text has become.
-public struct TranslatedText: Sendable, Equatable {
+package struct TranslatedText: Sendable, Equatable {
   /// A line for each of the source, in order; words are joined at `@@`. An empty line stays empty.
-  public var lines: [String]
+  package var lines: [String]
   /// The lines that were cut off at the model's context, and the words that are not in its vocabulary.
-  public var cut = 0, unknown = 0
+  package var cut = 0, unknown = 0
 }
 
 extension TranslationModel {
   /// Translates a text line by line.
   ///
   /// - Parameter options: how translations are looked for.
-  public func translate(
+  package func translate(
     _ text: TextLines, _ options: BeamOptions, threads: Int
-  ) throws(LayerError) -> TranslatedText {
+  ) throws(Refusal) -> TranslatedText {
     var result = TranslatedText(lines: [String](repeating: "", count: text.count))
     var (places, sources): ([Int], [[Int32]]) = ([], [])
     for k in 0..<text.count {

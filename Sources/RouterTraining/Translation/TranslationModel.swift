@@ -6,23 +6,23 @@ import RoutingCore
 ///
 /// Batches hold as many sentence pairs as there is room for on the fuller side, side by side and without padding; which pairs share a
 /// batch and in what order batches come is decided by the seed and the epoch.
-public final class TranslationModel: TrainableModel {
+package final class TranslationModel: TrainableModel {
   /// What decides a model besides its shape.
-  public struct Settings: Sendable, Equatable {
+  package struct Settings: Sendable, Equatable {
     /// The most tokens of a sentence, the end symbol included.
-    public var context = 128
+    package var context = 128
     /// The most tokens of either side of a batch.
-    public var batchTokens = 4096
+    package var batchTokens = 4096
     /// The share of a label that goes to all tokens evenly.
-    public var smoothing = 0.1
+    package var smoothing = 0.1
     /// Of parameters, batches, routing and dropout.
-    public var seed: UInt64 = 0
+    package var seed: UInt64 = 0
     /// The held-out sentences that are translated at an evaluation, for BLEU; 0: none.
-    public var bleuSentences = 0
+    package var bleuSentences = 0
     /// How they are.
-    public var beam = BeamOptions()
+    package var beam = BeamOptions()
 
-    public init() {}
+    package init() {}
 
     static let contextLimit = Limit.whole(2...1 << 14)
     static let batchTokensLimit = Limit.whole(2...1 << 20)
@@ -41,21 +41,21 @@ public final class TranslationModel: TrainableModel {
   }
 
   /// Sentences that are not trained on.
-  public struct HeldOut: Sendable {
-    public var text: ParallelText
+  package struct HeldOut: Sendable {
+    package var text: ParallelText
     /// The translation of each pair as text, what BLEU compares with.
-    public var references: [String]
+    package var references: [String]
 
     /// Numbers two files; references are the target's lines without `@@`.
-    public init(source: TextLines, target: TextLines, vocabulary: Vocabulary, context: Int) throws(InvalidInput) {
+    package init(source: TextLines, target: TextLines, vocabulary: Vocabulary, context: Int) throws(InvalidInput) {
       text = try ParallelText(source: source, target: target, vocabulary: vocabulary, context: context)
       references = text.lines.map { vocabulary.unit == .words ? Vocabulary.joined(target[$0]) : target[$0] }
     }
   }
 
-  public let parameters: [TrainableParameter]
-  public let vocabulary: Vocabulary
-  public let settings: Settings
+  package let parameters: [TrainableParameter]
+  package let vocabulary: Vocabulary
+  package let settings: Settings
   private let network: TranslationNetwork<Float>
   private let training: ParallelText?
   private let heldOut: HeldOut?
@@ -68,7 +68,7 @@ public final class TranslationModel: TrainableModel {
   ///   - training: pairs that the context has room for; nil for a model that only translates.
   ///   - router: one whose gradient needs one output of the layer and at most the token's loss.
   /// - Throws: `InvalidInput` if sizes or router do not fit.
-  public init(
+  package init(
     _ shape: TransformerShape, vocabulary: Vocabulary, training: ParallelText?, heldOut: HeldOut?,
     router: any TokenRouter, settings: Settings = Settings()
   ) throws(InvalidInput) {
@@ -91,11 +91,11 @@ public final class TranslationModel: TrainableModel {
     }
   }
 
-  public var state: [(name: String, tensor: Tensor<Float>)] { network.state }
+  package var state: [(name: String, tensor: Tensor<Float>)] { network.state }
 
-  public var routing: [RoutingFigures] { network.encoder.routing + network.decoder.routing }
+  package var routing: [RoutingFigures] { network.encoder.routing + network.decoder.routing }
 
-  public func step(_ index: Int, threads: Int) throws(LayerError) -> StepResult {
+  package func step(_ index: Int, threads: Int) throws(Refusal) -> StepResult {
     guard let training, let plan else { preconditionFailure("a model that only translates is not trained") }
     let sums = try network.run(
       TranslationBatch(plan.batch(step: index).map { training.pairs[$0] }),
@@ -104,7 +104,7 @@ public final class TranslationModel: TrainableModel {
   }
 
   /// `loss`, the mean −log p of held-out target tokens, and `bleu` if it was asked for; nothing if nothing is held out.
-  public func evaluate(threads: Int) throws(LayerError) -> [String: Double] {
+  package func evaluate(threads: Int) throws(Refusal) -> [String: Double] {
     guard let heldOut else { return [:] }
     var (sum, tokens) = (0.0, 0)
     for pairs in Self.consecutive(heldOut.text.pairs, tokens: settings.batchTokens) {
@@ -126,9 +126,9 @@ public final class TranslationModel: TrainableModel {
   /// Translations, in order.
   ///
   /// - Parameter sources: token numbers without ends, shorter than the context.
-  public func translate(
+  package func translate(
     _ sources: [[Int32]], _ options: BeamOptions, threads: Int
-  ) throws(LayerError) -> [Translation] {
+  ) throws(Refusal) -> [Translation] {
     try BeamSearch(network: network, options: options, rows: settings.batchTokens, context: settings.context)
       .translate(sources, threads: threads)
   }

@@ -66,7 +66,7 @@ final class TranslationNetwork<Scalar: TransformerScalar> {
   /// - Returns: the sum of the auxiliary losses.
   func encode(
     _ tokens: UnsafePointer<Int32>, plan: SequencePlan, randomness: StepRandomness?, threads: Int
-  ) throws(LayerError) -> Double {
+  ) throws(Refusal) -> Double {
     let pass = BlockPass<Scalar>(plan: plan, randomness: randomness, switchLayers: switchLayers, threads: threads)
     embedding.forward(tokens, pass, dropout: sourceDropout, to: embeddedSource)
     return try encoder.forward(embeddedSource.elements, pass)
@@ -81,7 +81,7 @@ final class TranslationNetwork<Scalar: TransformerScalar> {
   ///   - isTraining: whether gradients are wanted.
   func run(
     _ batch: TranslationBatch, randomness: StepRandomness?, isTraining: Bool, threads: Int
-  ) throws(LayerError) -> TranslationSums {
+  ) throws(Refusal) -> TranslationSums {
     let plan = batch.decoderPlan
     var sums = TranslationSums(tokens: plan.rows)
     sums.auxiliary = try encode(

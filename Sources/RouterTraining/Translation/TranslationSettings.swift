@@ -44,8 +44,8 @@ extension TranslationSettings {
 
   /// Reads the files, once: large ones take minutes.
   ///
-  /// - Throws: ``RunError`` that names file and line.
-  package func corpus() throws(RunError) -> Corpus {
+  /// - Throws: ``Refusal`` that names file and line.
+  package func corpus() throws(Refusal) -> Corpus {
     let settings = JSONWriter.line(json)
     if let last = cache.last.withLock({ $0 }), last.settings == settings { return last.corpus }
     let corpus = try readCorpus()
@@ -61,7 +61,7 @@ extension TranslationSettings {
     static func == (a: Cache, b: Cache) -> Bool { true }
   }
 
-  private func readCorpus() throws(RunError) -> Corpus {
+  private func readCorpus() throws(Refusal) -> Corpus {
     do {
       var texts: (training: [TextLines], heldOut: [TextLines]) = ([], [])
       if let training {
@@ -82,15 +82,15 @@ extension TranslationSettings {
         training: try ParallelText(
           source: texts.training[0], target: texts.training[1], vocabulary: vocabulary, context: model.context),
         heldOut: heldOut)
-    } catch let error as RunError {
+    } catch let error as Refusal {
       throw error
     } catch {
-      throw RunError(.wrongData, "\(error)")
+      throw Refusal(.wrongData, "\(error)")
     }
   }
 
   /// These settings, for the files as they are now.
-  package func withFingerprints() throws(RunError) -> TranslationSettings {
+  package func withFingerprints() throws(Refusal) -> TranslationSettings {
     var settings = self
     try settings.training?.take()
     try settings.heldOut?.take()
@@ -99,7 +99,7 @@ extension TranslationSettings {
 }
 
 extension TranslationSettings.Files {
-  fileprivate mutating func take() throws(RunError) {
+  fileprivate mutating func take() throws(Refusal) {
     for (k, path) in [source, target].enumerated() {
       fingerprints[k] = RunFiles.fingerprint(of: try FileReading.bytes(of: path))
     }
@@ -110,7 +110,7 @@ extension TranslationSettings.Files {
     for (path, fingerprint) in zip([source, target], fingerprints) {
       let bytes = try FileReading.bytes(of: path)
       guard fingerprint.isEmpty || fingerprint == RunFiles.fingerprint(of: bytes) else {
-        throw RunError(.wrongData, "\(path): expected the file that the run began with (\(fingerprint)), got another")
+        throw Refusal(.wrongData, "\(path): expected the file that the run began with (\(fingerprint)), got another")
       }
       texts.append(try TextLines(bytes, name: path))
     }
@@ -196,7 +196,7 @@ extension TranslationSettings: ModelSettings {
     return try model(router: router, seed: seed, corpus.vocabulary, corpus.training, corpus.heldOut)
   }
 
-  package func folderFiles() throws(RunError) -> [(name: String, bytes: [UInt8])] {
+  package func folderFiles() throws(Refusal) -> [(name: String, bytes: [UInt8])] {
     [(Self.vocabularyFile, try corpus().vocabulary.fileText)]
   }
 
@@ -216,11 +216,11 @@ extension TranslationSettings: ModelSettings {
   /// it was trained on are not needed.
   ///
   /// - Parameter path: the run's folder, or a checkpoint in it.
-  package static func trained(_ path: String) throws(RunError) -> TranslationModel {
+  package static func trained(_ path: String) throws(Refusal) -> TranslationModel {
     let (folder, file) = try RunFolder.checkpoint(at: path)
     let manifest = try RunFolder.manifest(of: folder)
     guard let settings = manifest.settings as? TranslationSettings else {
-      throw RunError(.wrongData, "\(folder): expected a run of translation, got one of \(manifest.settings.id)")
+      throw Refusal(.wrongData, "\(folder): expected a run of translation, got one of \(manifest.settings.id)")
     }
     let name = "\(folder)/\(vocabularyFile)"
     let bytes = try FileReading.bytes(of: name)
@@ -229,7 +229,7 @@ extension TranslationSettings: ModelSettings {
       let vocabulary = try Vocabulary(fileText: bytes, unit: settings.unit, name: name)
       model = try settings.model(router: manifest.router, seed: manifest.seed, vocabulary, nil, nil)
     } catch {
-      throw RunError(.wrongData, "\(error)")
+      throw Refusal(.wrongData, "\(error)")
     }
     try RunFolder.read(file, into: Checkpoint.tensors(of: model, AdamOptimiser(model.parameters)), manifest.plan)
     return model

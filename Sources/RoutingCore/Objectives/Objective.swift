@@ -40,21 +40,21 @@ public protocol Objective: Sendable {
 }
 
 /// Rays from the origin, one for each expert: `t ↦ t · π_i · r_i` for `0 ≤ t ≤ 1`, with direction `r_i = ω ⊙ f_i`.
-public struct RayBundle: Sendable {
+package struct RayBundle: Sendable {
   /// `r_i`, row-major `[experts][dimension]`.
-  public var directions: [Double]
+  package var directions: [Double]
   /// `π_i`, `[experts]`.
-  public var multipliers: [Double]
+  package var multipliers: [Double]
   /// The nodes c at which slopes are asked for.
-  public var nodes: [Double]
+  package var nodes: [Double]
 
   /// The number of rays.
-  public var experts: Int { multipliers.count }
+  package var experts: Int { multipliers.count }
 
   /// Collects rays.
   ///
   /// - Precondition: `directions` holds a whole number of entries for every multiplier.
-  public init(directions: [Double], multipliers: [Double], nodes: [Double]) {
+  package init(directions: [Double], multipliers: [Double], nodes: [Double]) {
     precondition(
       !multipliers.isEmpty && directions.count % multipliers.count == 0,
       "\(directions.count) entries are not \(multipliers.count) directions of one length")
@@ -73,7 +73,7 @@ public struct RaySamples: Sendable, Equatable {
   public var slopes: [Double]
 
   /// Collects samples.
-  public init(values: [Double], slopes: [Double]) {
+  package init(values: [Double], slopes: [Double]) {
     self.values = values
     self.slopes = slopes
   }
@@ -86,7 +86,7 @@ public struct RaySamples: Sendable, Equatable {
 
 extension Objective {
   /// Values at the ends, and slopes at the nodes, of many rays at once.
-  public func rays(_ bundle: RayBundle) -> RaySamples {
+  package func rays(_ bundle: RayBundle) -> RaySamples {
     precondition(
       bundle.directions.count == bundle.experts * dimension,
       "directions of a function of \(dimension) variables, got \(bundle.directions.count) for \(bundle.experts)")

@@ -12,7 +12,7 @@ extension MixtureProblem {
   ///   - router: W, b and x with `θ = W x + b`, up to rounding in Float32.
   ///   - source: the loss.
   /// - Throws: `InvalidInput` if lengths disagree, an entry is not finite, or the router has other logits.
-  public init(
+  package init(
     name: String? = nil, logits: [Double], outputs expertOutputs: Matrix?, scale: [Double]? = nil,
     defaults standIns: Matrix? = nil, router: RouterInput? = nil, source: Source
   ) throws(InvalidInput) {

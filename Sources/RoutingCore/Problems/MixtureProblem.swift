@@ -87,7 +87,7 @@ public struct MixtureProblem: Sendable {
   /// The same problem with every expert output (and stand-in) multiplied by `factor`: `f → h f`.
   ///
   /// Nil where the loss is a table, which cannot be evaluated anywhere else.
-  public func scalingOutputs(by factor: Double) -> MixtureProblem? {
+  package func scalingOutputs(by factor: Double) -> MixtureProblem? {
     guard case .loss = source else { return nil }
     return MixtureProblem(
       name: name, logits: logits, directions: directions.map { $0.scaled(by: factor) },
@@ -121,7 +121,7 @@ public struct MixtureTable: Sendable {
   public let mask: Mask
 
   /// A node is found in the table if it is within this distance of one listed there.
-  public static let nodeTolerance = 1e-12
+  package static let nodeTolerance = 1e-12
 
   /// A table; that it fits a problem is checked when the problem is made.
   public init(

@@ -21,16 +21,16 @@ public struct RouterInput: Sendable, Equatable {
   }
 
   /// The number of experts.
-  public var experts: Int { weights.rows }
+  package var experts: Int { weights.rows }
 
   /// `θ = W (x ∘ u) + b`, `[experts]`.
-  public func logits(factors u: [Double]) -> [Double] {
+  package func logits(factors u: [Double]) -> [Double] {
     let jittered = zip(input, u).map { $0 * $1 }
     return (0..<experts).map { dot(weights.row($0), jittered) + biases[$0] }
   }
 
   /// `W x + b`, what the router says without jitter.
-  public var logits: [Double] { logits(factors: input.map { _ in 1 }) }
+  package var logits: [Double] { logits(factors: input.map { _ in 1 }) }
 }
 
 extension RouterInput {

@@ -38,7 +38,7 @@ public enum RoutingProblem: Sendable {
   }
 
   /// The mask that comes with the problem (a table holds for one mask only), or nil if any may be used.
-  public var fixedMask: Mask? {
+  package var fixedMask: Mask? {
     if case .mixture(let problem) = self, case .table(let table) = problem.source { return table.mask }
     return nil
   }

@@ -8,22 +8,22 @@ import RoutingVerification
 /// Both halves are here: ``ExchangedRouter`` asks, ``serve(_:readLine:write:)`` answers for a router written in Swift.
 ///
 /// *Source*: docs/lint-protocol.md, which is a contract.
-public enum RouterExchange {
+package enum RouterExchange {
   static let schemas = ["routegrad.router/1", "routegrad.router/2"]
 
   /// What a router is asked to be, in the first line.
-  public struct Greeting: Sendable, Equatable {
+  package struct Greeting: Sendable, Equatable {
     /// The number of experts.
-    public var experts: Int
+    package var experts: Int
     /// The number of experts a token is sent to; nil leaves it to the router.
-    public var topK: Int?
+    package var topK: Int?
     /// A seed, for routers that make up weights of their own.
-    public var seed: UInt64
+    package var seed: UInt64
     /// What the router is to be, and is held to; nil leaves it to the router.
-    public var specification: RouterSpecification?
+    package var specification: RouterSpecification?
 
     /// A greeting.
-    public init(
+    package init(
       experts: Int = 8, topK: Int? = nil, seed: UInt64 = 0, specification: RouterSpecification? = nil
     ) {
       self.experts = specification?.experts ?? experts
@@ -40,7 +40,7 @@ public enum RouterExchange {
   ///   - readLine: the next line of standard input; nil at its end.
   ///   - write: takes a line to be written, its line feed included.
   /// - Throws: ``RouterFailure`` if a line cannot be read.
-  public static func serve(
+  package static func serve(
     _ makeRouter: (Greeting) throws(RouterFailure) -> any ForeignRouter, readLine: () -> String?,
     write: (String) -> Void
   ) throws(RouterFailure) {
@@ -79,7 +79,7 @@ public enum RouterExchange {
 }
 
 /// Carries one line to a router and its answer back.
-public protocol RouterTransport {
+package protocol RouterTransport {
   /// Sends a line, and waits for a line; both without line feeds.
   ///
   /// - Throws: ``RouterFailure`` if the line cannot be sent, or none comes back.
@@ -87,15 +87,15 @@ public protocol RouterTransport {
 }
 
 /// A router at the other end of a transport.
-public final class ExchangedRouter: ForeignRouter {
-  public let profile: RouterProfile
+package final class ExchangedRouter: ForeignRouter {
+  package let profile: RouterProfile
   private let transport: any RouterTransport
   private var calls = 0
 
   /// Greets a router, and learns what it is.
   ///
   /// - Throws: ``RouterFailure`` if there is no answer, it cannot be read, or it is not what was asked for.
-  public init(_ transport: any RouterTransport, greeting: RouterExchange.Greeting) throws(RouterFailure) {
+  package init(_ transport: any RouterTransport, greeting: RouterExchange.Greeting) throws(RouterFailure) {
     self.transport = transport
     let line = try transport.exchange(JSONWriter.line(greeting.json))
     profile = try RouterExchange.read(line, "the router's profile") { (value) throws(InvalidInput) in
@@ -110,7 +110,7 @@ public final class ExchangedRouter: ForeignRouter {
     }
   }
 
-  public func route(_ call: RouterCall) throws(RouterFailure) -> RouterAnswer {
+  package func route(_ call: RouterCall) throws(RouterFailure) -> RouterAnswer {
     calls += 1
     let number = calls
     let line = try transport.exchange(JSONWriter.line(call.json(number: number)))

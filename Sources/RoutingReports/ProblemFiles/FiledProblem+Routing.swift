@@ -3,11 +3,11 @@ import RoutingCore
 
 extension FiledProblem {
   /// Problems with their masks.
-  public struct Routed: Sendable {
+  package struct Routed: Sendable {
     /// The problems, routed, in their order.
-    public var problems: [RoutedProblem]
+    package var problems: [RoutedProblem]
     /// What a reader should be told about the masks, in one line; nil if nothing.
-    public var note: String?
+    package var note: String?
   }
 
   /// Routes problems by a mask that was asked for, or each by its own.
@@ -18,11 +18,11 @@ extension FiledProblem {
   /// - Parameters:
   ///   - problems: any number of them.
   ///   - mask: the mask that was asked for; nil if none was.
-  /// - Throws: ``ReportError`` of code `wrongUsage` if a mask was asked for and no problem takes one, or a
+  /// - Throws: ``Refusal`` of code `wrongUsage` if a mask was asked for and no problem takes one, or a
   ///   table has another.
-  public static func route(
+  package static func route(
     _ problems: [FiledProblem], mask: Mask?
-  ) throws(ReportError) -> Routed {
+  ) throws(Refusal) -> Routed {
     let categorical = problems.count { $0.problem.kind == .categorical }
     let note = try maskNote(categorical: categorical, of: problems.count, first: problems.first, mask: mask)
     var routed: [RoutedProblem] = []
@@ -32,29 +32,29 @@ extension FiledProblem {
 
   /// What a reader should be told about the masks of so many problems, in one line; nil if nothing.
   ///
-  /// - Throws: ``ReportError`` of code `wrongUsage` if a mask was asked for and no problem takes one.
+  /// - Throws: ``Refusal`` of code `wrongUsage` if a mask was asked for and no problem takes one.
   static func maskNote(
     categorical: Int, of count: Int, first: FiledProblem?, mask: Mask?
-  ) throws(ReportError) -> String? {
+  ) throws(Refusal) -> String? {
     guard let mask, mask != .none, categorical > 0 else { return nil }
     if categorical == count, let first {
-      throw ReportError(.wrongUsage, "\(first.location): a categorical problem takes no mask")
+      throw Refusal(.wrongUsage, "\(first.location): a categorical problem takes no mask")
     }
     return "categorical problems take no mask: \(categorical) of \(count) go without"
   }
 
   /// The problem with a mask that was asked for, or with its own.
-  func routed(mask: Mask?) throws(ReportError) -> RoutedProblem {
+  func routed(mask: Mask?) throws(Refusal) -> RoutedProblem {
     let fixed = problem.fixedMask
     if let fixed, let mask, fixed != mask {
-      throw ReportError(
+      throw Refusal(
         .wrongUsage, "\(location): the loss was tabulated with the mask \(fixed.words); it takes no other")
     }
     let own = problem.kind == .categorical ? .none : mask ?? fixed ?? .none
     do {
       return try RoutedProblem(problem, mask: own)
     } catch {
-      throw ReportError(.wrongUsage, "\(location): \(error.expectation)")
+      throw Refusal(.wrongUsage, "\(location): \(error.expectation)")
     }
   }
 }

@@ -25,23 +25,6 @@ public struct FiledProblem: Sendable {
   }
 }
 
-/// A file that cannot be read as what it should be.
-public struct InvalidFile: Error, Sendable, Equatable, CustomStringConvertible {
-  /// The file's name.
-  public var file: String
-  /// Which field is wrong, and how.
-  public var reason: InvalidInput
-
-  /// Describes what was wrong in a file.
-  public init(_ file: String, _ reason: InvalidInput) {
-    self.file = file
-    self.reason = reason
-  }
-
-  /// One line: file, path and expectation.
-  public var description: String { "\(file): \(reason)" }
-}
-
 /// Files of the formats `routegrad.problem/1` (one problem) and `routegrad.problems/1` (a list of them).
 ///
 /// *Source*: docs/formats.md, which is a contract.
@@ -57,13 +40,13 @@ public enum ProblemFile {
   /// - Parameters:
   ///   - bytes: the file's content.
   ///   - file: the file's name, for messages.
-  /// - Throws: ``InvalidFile`` for the first thing that is wrong: not UTF-8, not JSON, a field unknown,
+  /// - Throws: `Refusal` of code `wrongData` for the first thing that is wrong: not UTF-8, not JSON, a field unknown,
   ///   missing, of another type or length, a number not finite or out of range.
-  public static func problems(of bytes: [UInt8], file: String) throws(InvalidFile) -> [FiledProblem] {
+  public static func problems(of bytes: [UInt8], file: String) throws(Refusal) -> [FiledProblem] {
     do throws(InvalidInput) {
       return try decode(try root(of: bytes), file: file)
     } catch {
-      throw InvalidFile(file, error)
+      throw Refusal(file: file, error)
     }
   }
 
@@ -77,16 +60,16 @@ public enum ProblemFile {
   }
 
   /// A problem of a list.
-  static func item(_ value: JSONValue, index: Int, file: String) throws(InvalidFile) -> FiledProblem {
+  static func item(_ value: JSONValue, index: Int, file: String) throws(Refusal) -> FiledProblem {
     do throws(InvalidInput) {
       return try item(value, index: index, of: file)
     } catch {
-      throw InvalidFile(file, error)
+      throw Refusal(file: file, error)
     }
   }
 
   /// Requires of a list's other fields what ``problems(of:file:)`` does.
-  static func requireList(_ root: JSONValue, file: String) throws(InvalidFile) {
+  static func requireList(_ root: JSONValue, file: String) throws(Refusal) {
     do throws(InvalidInput) {
       let fields = try JSONFields(root, of: "a problem file")
       if try fields.word("schema", among: [single, several]) == several {
@@ -97,16 +80,16 @@ public enum ProblemFile {
         _ = try RoutingProblem(root)
       }
     } catch {
-      throw InvalidFile(file, error)
+      throw Refusal(file: file, error)
     }
   }
 
   /// The problems of a file's value.
-  static func decoded(_ root: JSONValue, file: String) throws(InvalidFile) -> [FiledProblem] {
+  static func decoded(_ root: JSONValue, file: String) throws(Refusal) -> [FiledProblem] {
     do throws(InvalidInput) {
       return try decode(root, file: file)
     } catch {
-      throw InvalidFile(file, error)
+      throw Refusal(file: file, error)
     }
   }
 

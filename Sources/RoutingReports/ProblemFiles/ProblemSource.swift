@@ -2,12 +2,12 @@ import FileFormats
 import RoutingCore
 
 /// Problems that are read from their beginning as often as needed, and need not fit into memory.
-public struct ProblemSource {
+package struct ProblemSource {
   /// Begins anew: gives the problems one after the other, then nil.
   let start: () throws -> () throws -> FiledProblem?
 
   /// Problems that are at hand.
-  public init(_ problems: [FiledProblem]) {
+  package init(_ problems: [FiledProblem]) {
     start = {
       var rest = problems[...]
       return { rest.popFirst() }
@@ -21,7 +21,7 @@ public struct ProblemSource {
   /// - Parameters:
   ///   - file: the file's name, for messages.
   ///   - open: opens it; what it gives reads the next piece, of any length, empty at the end.
-  public init(file: String, open: @escaping () throws -> () throws -> [UInt8]) {
+  package init(file: String, open: @escaping () throws -> () throws -> [UInt8]) {
     start = {
       var reader = JSONListReader("problems", read: try open())
       var index = 0
@@ -39,14 +39,14 @@ public struct ProblemSource {
           defer { index = 1 }
           return try ProblemFile.decoded(.object(reader.fields), file: file).first
         } catch let error as JSONError {
-          throw InvalidFile(file, error.inFile)
+          throw Refusal(file: file, error.inFile)
         }
       }
     }
   }
 
   /// The problems of several sources, one after the other.
-  public init(joining sources: [ProblemSource]) {
+  package init(joining sources: [ProblemSource]) {
     start = {
       var rest = sources[...]
       var next: () throws -> FiledProblem? = { nil }

@@ -1,11 +1,12 @@
 import CShippedProblems
+import RoutingCore
 
 /// The problems that ship with the program, embedded in it.
 public enum ShippedProblems {
   /// All of them, in the order in which they are reported.
   ///
-  /// - Throws: ``InvalidFile``, never for a program that was built from a checkout that passes its tests.
-  public static func all() throws(InvalidFile) -> [FiledProblem] {
+  /// - Throws: `Refusal`, never for a program that was built from a checkout that passes its tests.
+  public static func all() throws(Refusal) -> [FiledProblem] {
     var count = 0
     guard let files = rg_shipped_files(&count) else { return [] }
     var problems: [FiledProblem] = []
@@ -18,7 +19,7 @@ public enum ShippedProblems {
 
   /// The few on which an order of accuracy shows: losses that are smooth and no polynomials, for which no
   /// rule is exact.
-  public static func smooth() throws(InvalidFile) -> [FiledProblem] {
+  package static func smooth() throws(Refusal) -> [FiledProblem] {
     let names = ["categorical-8-cross-entropy", "mixture-8-log-cosh", "mixture-8-softmax-cross-entropy"]
     return try all().filter { names.contains($0.problem.name ?? "") }
   }

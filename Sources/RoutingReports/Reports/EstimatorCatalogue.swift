@@ -3,9 +3,9 @@ import RoutingCore
 import RoutingEstimators
 
 /// The estimators with their parameters and claims: what `routegrad estimators` prints.
-public enum EstimatorCatalogue {
+package enum EstimatorCatalogue {
   /// The catalogue as JSON, in the format `routegrad.estimators/1`.
-  public static var json: String {
+  package static var json: String {
     JSONWriter.indented([
       "schema": "routegrad.estimators/1", "version": .string(routeGradVersion),
       "estimators": .array(EstimatorRegistry.standard.map(json)),
@@ -13,7 +13,7 @@ public enum EstimatorCatalogue {
   }
 
   /// The catalogue for people.
-  public static func text(style: TextStyle) -> String {
+  package static func text(style: TextStyle) -> String {
     sections.map { $0.text(style: style) }.joined(separator: "\n")
   }
 

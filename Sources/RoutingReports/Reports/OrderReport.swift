@@ -5,18 +5,18 @@ import RoutingExpectations
 import RoutingVerification
 
 /// Measured next to theoretical orders of accuracy: what `routegrad order` prints.
-public struct OrderReport: Sendable {
+package struct OrderReport: Sendable {
   /// One entry for each problem, in their order.
-  public let problems: [Problem]
+  package let problems: [Problem]
   /// What a reader should be told besides, in one line; nil if nothing.
-  public let note: String?
+  package let note: String?
 
   /// The orders measured on a problem.
-  public struct Problem: Sendable {
+  package struct Problem: Sendable {
     /// The problem, and where it came from.
-    public let filed: FiledProblem
+    package let filed: FiledProblem
     /// The measurements, in registry order.
-    public let measurements: [OrderMeasurement]
+    package let measurements: [OrderMeasurement]
   }
 
   /// Measures on problems.
@@ -25,10 +25,10 @@ public struct OrderReport: Sendable {
   ///   - problems: in the order in which they are reported.
   ///   - mask: the mask; nil for each problem's own.
   ///   - threads: the number of threads.
-  /// - Throws: ``ReportError`` of code `wrongUsage` if the mask does not fit the problems.
-  public init(
+  /// - Throws: ``Refusal`` of code `wrongUsage` if the mask does not fit the problems.
+  package init(
     on problems: [FiledProblem], mask: Mask? = nil, threads: Int = 1
-  ) throws(ReportError) {
+  ) throws(Refusal) {
     let routed = try FiledProblem.route(problems, mask: mask)
     self.problems = parallelMap(0..<problems.count, threads: threads) { k in
       Problem(filed: problems[k], measurements: OrderMeasurement.measurements(on: routed.problems[k]))
@@ -37,7 +37,7 @@ public struct OrderReport: Sendable {
   }
 
   /// The report in a format.
-  public func rendered(as format: OutputFormat, style: TextStyle = .plain) -> String {
+  package func rendered(as format: OutputFormat, style: TextStyle = .plain) -> String {
     switch format {
     case .json: json
     case .csv: csv
@@ -68,7 +68,7 @@ extension OrderMeasurement {
 
 extension OrderReport {
   /// The report in the format `routegrad.order/1`.
-  public var json: String {
+  package var json: String {
     JSONWriter.indented([
       "schema": "routegrad.order/1", "version": .string(routeGradVersion),
       "problems": .array(
@@ -84,7 +84,7 @@ extension OrderReport {
   }
 
   /// One row for each problem and measurement.
-  public var csv: String {
+  package var csv: String {
     let header = [
       "problem", "name", "kind", "experts", "id", "parameters", "target", "theoreticalOrder",
       "theoreticalSlope",

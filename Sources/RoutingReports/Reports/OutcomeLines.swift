@@ -4,48 +4,48 @@ import RoutingEstimators
 import RoutingExpectations
 
 /// Every outcome of an estimator on a problem, one JSON line each: what `routegrad outcomes` prints.
-public struct OutcomeLines: Sendable {
+package struct OutcomeLines: Sendable {
   private let distribution: OutcomeDistribution
   private let outcomes: [Outcome]
 
   /// Enumerates.
   ///
-  /// - Throws: ``ReportError`` of code `wrongUsage` if there are more than
+  /// - Throws: ``Refusal`` of code `wrongUsage` if there are more than
   ///   ``RoutingCore/OutcomeDistribution/enumerationLimit`` outcomes or infinitely many, `wrongData` if the
   ///   estimator is not defined on the problem, lacks data or overflows.
-  public init(
+  package init(
     of estimator: any GradientEstimator, on problem: RoutedProblem, location: String
-  ) throws(ReportError) {
+  ) throws(Refusal) {
     let place = "\(location): \(estimator.specification)"
     guard estimator.isEnumerable else {
-      throw ReportError(.wrongUsage, "\(place): expected an estimator with finitely many outcomes")
+      throw Refusal(.wrongUsage, "\(place): expected an estimator with finitely many outcomes")
     }
     do {
       distribution = try estimator.finiteOutcomes(on: problem)
     } catch {
-      throw ReportError(.wrongData, "\(place): \(error)")
+      throw Refusal(.wrongData, "\(place): \(error)")
     }
     let limit = OutcomeDistribution.enumerationLimit
     do {
       outcomes = try distribution.enumerated()
     } catch {
-      throw ReportError(.wrongUsage, "\(place): \(error)")
+      throw Refusal(.wrongUsage, "\(place): \(error)")
     }
     guard outcomes.count <= limit else {
-      throw ReportError(.wrongUsage, "\(place): expected at most \(limit) outcomes, got \(outcomes.count)")
+      throw Refusal(.wrongUsage, "\(place): expected at most \(limit) outcomes, got \(outcomes.count)")
     }
     for outcome in outcomes where !distribution.gradient(of: outcome).allSatisfy(\.isFinite) {
-      throw ReportError(.wrongData, "\(place): the gradient of choice \(outcome.choice) overflows Float64")
+      throw Refusal(.wrongData, "\(place): the gradient of choice \(outcome.choice) overflows Float64")
     }
   }
 
   /// The number of outcomes.
-  public var count: Int { outcomes.count }
+  package var count: Int { outcomes.count }
 
   /// The lines of some outcomes, each with a line feed at its end.
   ///
   /// - Precondition: `range` lies within `0..<count`.
-  public func text(_ range: Range<Int>) -> String {
+  package func text(_ range: Range<Int>) -> String {
     range.map { JSONWriter.line(json(outcomes[$0])) + "\n" }.joined()
   }
 

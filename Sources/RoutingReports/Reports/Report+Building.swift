@@ -10,17 +10,21 @@ extension Report {
   ///   - options: what to report.
   ///   - onAdvance: called after each part of the work, from any thread, with how many problems that was; it adds up to
   ///     their number.
-  /// - Throws: ``ReportError``: of code `wrongUsage` if mask or target do not fit the problems, `wrongData`
-  ///   if a result overflows Float64 or a tolerance is out of reach.
+  ///   - continuing: asked before each estimator, and now and then while samples are drawn and integrals done, from any
+  ///     thread; false calls the report off.
+  /// - Throws: ``Refusal``: of code `wrongUsage` if mask or target do not fit the problems, `wrongData`
+  ///   if a result overflows Float64 or a tolerance is out of reach, `interrupted` if the report was called off.
   public init(
-    on problems: [FiledProblem], options: Options = Options(), onAdvance: @Sendable (Double) -> Void = { _ in }
-  ) throws(ReportError) {
+    on problems: [FiledProblem], options: Options = Options(), onAdvance: @Sendable (Double) -> Void = { _ in },
+    continuing: @Sendable () -> Bool = { true }
+  ) throws(Refusal) {
     let routed = try FiledProblem.route(problems, mask: options.mask)
     try Self.requireTarget(
       options, first: problems.first, areAllCategorical: problems.allSatisfy { $0.problem.kind == .categorical })
     let batch = zip(problems, routed.problems).map { ($0, $1) }
     self.options = options
-    self.problems = try Self.problems(batch, of: problems.count, options: options, onAdvance: onAdvance)
+    self.problems = try Self.problems(
+      batch, of: problems.count, options: options, onAdvance: onAdvance, continuing: continuing)
     self.note = routed.note
   }
 
@@ -32,12 +36,14 @@ extension Report {
   /// - Parameters:
   ///   - source: the problems.
   ///   - options: what to report.
-  ///   - onAdvance: as in ``init(on:options:onAdvance:)``.
+  ///   - onAdvance: as in ``init(on:options:onAdvance:continuing:)``.
+  ///   - continuing: likewise.
   ///   - begin: told the number of problems and the report's ``note``, before the first.
   ///   - write: told each problem's report, in their order.
-  /// - Throws: ``ReportError`` as ``init(on:options:onAdvance:)``, what `source` throws, and what `begin` and `write` throw.
-  public static func stream(
+  /// - Throws: ``Refusal`` as ``init(on:options:onAdvance:continuing:)``, what `source` throws, and what `begin` and `write` throw.
+  package static func stream(
     _ source: ProblemSource, options: Options, onAdvance: @Sendable (Double) -> Void = { _ in },
+    continuing: @Sendable () -> Bool = { true },
     begin: (_ count: Int, _ note: String?) throws -> Void, write: (Problem) throws -> Void
   ) throws {
     var (count, categorical) = (0, 0)
@@ -59,7 +65,8 @@ extension Report {
       let filed = try next()
       if let filed { batch.append((filed, try filed.routed(mask: options.mask))) }
       guard batch.count == length || filed == nil else { continue }
-      for problem in try problems(batch, of: count, options: options, onAdvance: onAdvance) { try write(problem) }
+      let reported = try problems(batch, of: count, options: options, onAdvance: onAdvance, continuing: continuing)
+      for problem in reported { try write(problem) }
       batch.removeAll(keepingCapacity: true)
       if filed == nil { return }
     }
@@ -67,26 +74,27 @@ extension Report {
 
   private static func requireTarget(
     _ options: Options, first: FiledProblem?, areAllCategorical: Bool
-  ) throws(ReportError) {
+  ) throws(Refusal) {
     let target = options.assessment.target
     guard target != .expectedLoss, let first, areAllCategorical else { return }
-    throw ReportError(
+    throw Refusal(
       .wrongUsage,
       "\(first.location): a categorical problem has only the target expected-loss, got \(target.rawValue)")
   }
 
   /// The reports on some of `count` problems, in parallel.
   private static func problems(
-    _ batch: [(FiledProblem, RoutedProblem)], of count: Int, options: Options, onAdvance: @Sendable (Double) -> Void
-  ) throws(ReportError) -> [Problem] {
+    _ batch: [(FiledProblem, RoutedProblem)], of count: Int, options: Options, onAdvance: @Sendable (Double) -> Void,
+    continuing: @Sendable () -> Bool
+  ) throws(Refusal) -> [Problem] {
     // With fewer problems than threads it is the samples of each that are split.
     let outer = count < options.threads ? 1 : options.threads
     var inner = options
     inner.assessment.sampling?.threads = outer == 1 ? options.threads : 1
     inner.assessment.integration.threads = outer == 1 ? options.threads : 1
     let parts = parallelMap(0..<batch.count, threads: outer) { [inner] k in
-      Result { () throws(ReportError) in
-        try Problem(batch[k].0, routed: batch[k].1, options: inner, onAdvance: onAdvance)
+      Result { () throws(Refusal) in
+        try Problem(batch[k].0, routed: batch[k].1, options: inner, onAdvance: onAdvance, continuing: continuing)
       }
     }
     var reported: [Problem] = []
@@ -97,11 +105,13 @@ extension Report {
 
 extension Report.Problem {
   init(
-    _ filed: FiledProblem, routed: RoutedProblem, options: Report.Options, onAdvance: (Double) -> Void
-  ) throws(ReportError) {
-    func requireFinite(_ values: [Double], _ quantity: String) throws(ReportError) {
+    _ filed: FiledProblem, routed: RoutedProblem, options: Report.Options, onAdvance: (Double) -> Void,
+    continuing: () -> Bool
+  ) throws(Refusal) {
+    let calledOff = Refusal(.interrupted, "\(filed.location): called off")
+    func requireFinite(_ values: [Double], _ quantity: String) throws(Refusal) {
       guard values.allSatisfy(\.isFinite) else {
-        throw ReportError(.wrongData, "\(filed.location): \(quantity) overflows Float64")
+        throw Refusal(.wrongData, "\(filed.location): \(quantity) overflows Float64")
       }
     }
     let expectedLoss = try? routed.expectedLoss()
@@ -120,13 +130,20 @@ extension Report.Problem {
         onAdvance((share - done) / Double(estimators.count))
         done = share
       }
-      do {
+      guard continuing() else { throw calledOff }
+      var isWanted = true
+      do throws(AssessmentError) {
         entries.append(
           try Report.Entry(estimator, on: routed, options: options) { samples in
             if let sampling = options.assessment.sampling { advance(to: Double(samples) / Double(sampling.samples)) }
+            isWanted = isWanted && continuing()
+            return isWanted
           })
+        // What is left of a sampled run has fewer samples than were asked for.
+        guard isWanted else { throw .interrupted }
       } catch {
-        throw ReportError(.wrongData, "\(filed.location): \(error)")
+        if case .interrupted = error { throw calledOff }
+        throw Refusal(.wrongData, "\(filed.location): \(error)")
       }
       advance(to: 1)
     }
@@ -138,17 +155,13 @@ extension Report.Entry {
   /// - Throws: ``AssessmentError`` other than that the estimator is unavailable, which is a result.
   init(
     _ estimator: any GradientEstimator, on problem: RoutedProblem, options: Report.Options,
-    onSamples: (Int) -> Void
+    continuing: (_ samples: Int) -> Bool
   ) throws(AssessmentError) {
     func assess(_ target: GradientTarget) throws(AssessmentError) -> Result<Assessment, Unavailable> {
       var options = options.assessment
       options.target = target
       do {
-        let assessment = try Assessment(of: estimator, on: problem, options: options) { samples in
-          onSamples(samples)
-          return true
-        }
-        return .success(assessment)
+        return .success(try Assessment(of: estimator, on: problem, options: options, continuing: continuing))
       } catch {
         guard case .unavailable(let reason) = error else { throw error }
         return .failure(reason)

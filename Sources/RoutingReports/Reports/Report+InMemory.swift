@@ -20,15 +20,18 @@ extension Report {
   ///   - assessment: against what they are held, and how.
   ///   - ownTargets: whether estimators that claim another target are held against that one as well.
   ///   - threads: the number of threads; it does not change the result.
-  /// - Throws: ``ReportError``: of code `wrongUsage` if mask or target do not fit the problems, `wrongData` if a result
-  ///   overflows Float64 or a tolerance is out of reach.
+  ///   - continuing: asked now and then, from any thread; false calls the report off.
+  /// - Throws: ``Refusal``: of code `wrongUsage` if mask or target do not fit the problems, `wrongData` if a result
+  ///   overflows Float64 or a tolerance is out of reach, `interrupted` if the report was called off.
   public init(
     _ problems: [RoutingProblem], estimators: [any GradientEstimator], mask: Mask? = nil,
-    assessment: AssessmentOptions = AssessmentOptions(), ownTargets: Bool = false, threads: Int = 1
-  ) throws(ReportError) {
+    assessment: AssessmentOptions = AssessmentOptions(), ownTargets: Bool = false, threads: Int = 1,
+    continuing: @Sendable () -> Bool = { true }
+  ) throws(Refusal) {
     try self.init(
       on: problems.enumerated().map { FiledProblem($1, file: "problems[\($0)]") },
       options: Options(
-        estimators: .listed(estimators), mask: mask, assessment: assessment, ownTargets: ownTargets, threads: threads))
+        estimators: .listed(estimators), mask: mask, assessment: assessment, ownTargets: ownTargets, threads: threads),
+      continuing: continuing)
   }
 }

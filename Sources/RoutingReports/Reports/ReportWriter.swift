@@ -11,9 +11,9 @@ import RoutingExpectations
 ///
 /// *Memory*: what the summary needs of a problem is a few numbers for each estimator; the tables that come after it are
 /// held as text.
-public struct ReportWriter {
+package struct ReportWriter {
   /// With more problems a table leaves their details out unless asked for them.
-  public static let fewProblems = 4
+  package static let fewProblems = 4
 
   private let options: Report.Options
   private let layout: Report.Layout
@@ -38,7 +38,7 @@ public struct ReportWriter {
   ///   - style: of tables; the other formats have none.
   ///   - count: the number of problems that will be added.
   ///   - note: what a reader should be told besides.
-  public init(
+  package init(
     _ options: Report.Options, as format: OutputFormat, layout: Report.Layout = .init(), style: TextStyle = .plain,
     count: Int, note: String? = nil
   ) {
@@ -55,7 +55,7 @@ public struct ReportWriter {
   private var startsWithSummary: Bool { format == .table && count > Self.fewProblems }
 
   /// What stands before the first problem.
-  public var beginning: String {
+  package var beginning: String {
     switch format {
     case .json:
       "{\n \"schema\": \"routegrad.report/1\",\n \"version\": \(JSONWriter.line(.string(routeGradVersion))),\n"
@@ -66,7 +66,7 @@ public struct ReportWriter {
   }
 
   /// A problem's part of the report.
-  public mutating func text(of problem: Report.Problem) -> String {
+  package mutating func text(of problem: Report.Problem) -> String {
     defer { written += 1 }
     let isFirst = written == 0
     switch format {
@@ -88,7 +88,7 @@ public struct ReportWriter {
   }
 
   /// What stands after the last problem; for tables that begin with the summary everything.
-  public func ending() -> String {
+  package func ending() -> String {
     switch format {
     case .json: return (written > 0 ? "\n " : "") + "]\n}\n"
     case .csv: return ""

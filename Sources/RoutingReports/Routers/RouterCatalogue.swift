@@ -36,14 +36,14 @@ public struct RouterCatalogue: Sendable {
 
   /// The catalogue that ships with the program.
   ///
-  /// - Throws: ``InvalidFile``, never for a program that was built from a checkout that passes its tests.
-  public static func shipped() throws(InvalidFile) -> RouterCatalogue {
+  /// - Throws: ``Refusal`` of code `wrongData`, never for a program that was built from a checkout that passes its tests.
+  public static func shipped() throws(Refusal) -> RouterCatalogue {
     guard let file = rg_shipped_routers()?.pointee else { return RouterCatalogue(entries: [], notSaid: []) }
     let bytes = [UInt8](UnsafeBufferPointer(start: file.bytes, count: file.count))
     do throws(InvalidInput) {
       return try RouterCatalogue(try ProblemFile.root(of: bytes))
     } catch {
-      throw InvalidFile(String(cString: file.name), error)
+      throw Refusal(file: String(cString: file.name), error)
     }
   }
 
@@ -96,12 +96,12 @@ extension RouterCatalogue.Omission {
 public enum RouterSpecificationFile {
   /// The specification of a file.
   ///
-  /// - Throws: ``InvalidFile`` for the first thing that is wrong.
-  public static func specification(of bytes: [UInt8], file: String) throws(InvalidFile) -> RouterSpecification {
+  /// - Throws: ``Refusal`` of code `wrongData` for the first thing that is wrong.
+  public static func specification(of bytes: [UInt8], file: String) throws(Refusal) -> RouterSpecification {
     do throws(InvalidInput) {
       return try RouterSpecification(try ProblemFile.root(of: bytes))
     } catch {
-      throw InvalidFile(file, error)
+      throw Refusal(file: file, error)
     }
   }
 

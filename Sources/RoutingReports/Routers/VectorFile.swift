@@ -20,12 +20,12 @@ public struct VectorFile: Sendable {
   /// - Parameters:
   ///   - bytes: the file's content.
   ///   - file: the file's name, for messages.
-  /// - Throws: ``InvalidFile`` for the first line that is wrong, with its number.
-  public init(_ bytes: [UInt8], file: String) throws(InvalidFile) {
+  /// - Throws: ``Refusal`` of code `wrongData` for the first line that is wrong, with its number.
+  public init(_ bytes: [UInt8], file: String) throws(Refusal) {
     do throws(InvalidInput) {
       try self.init(bytes)
     } catch {
-      throw InvalidFile(file, error)
+      throw Refusal(file: file, error)
     }
   }
 
@@ -88,8 +88,8 @@ public struct VectorFile: Sendable {
   /// Reads the answers to vectors: one line for each call, in any order.
   ///
   /// - Returns: the answers by the number of the call.
-  /// - Throws: ``InvalidFile`` for the first line that is wrong: no answer, of another shape than asked for, or to no call.
-  public func answers(_ bytes: [UInt8], file: String) throws(InvalidFile) -> [Int: RouterAnswer] {
+  /// - Throws: ``Refusal`` of code `wrongData` for the first line that is wrong: no answer, of another shape than asked for, or to no call.
+  public func answers(_ bytes: [UInt8], file: String) throws(Refusal) -> [Int: RouterAnswer] {
     var answers: [Int: RouterAnswer] = [:]
     let lines = JSONLines(bytes)
     do throws(InvalidInput) {
@@ -112,7 +112,7 @@ public struct VectorFile: Sendable {
         answers[number] = answer
       }
     } catch {
-      throw InvalidFile(file, error)
+      throw Refusal(file: file, error)
     }
     return answers
   }

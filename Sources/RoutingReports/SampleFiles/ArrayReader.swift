@@ -1,4 +1,5 @@
 import FileFormats
+import RoutingCore
 import RoutingVerification
 
 /// Gradients, and perhaps choices and coins, as arrays `[samples, …]` of NumPy: an `.npy` file, or the members of an `.npz`.
@@ -12,13 +13,13 @@ final class ArrayReader: SampleReader {
   private let choice: NpyArray?
   private let coins: NpyArray?
 
-  init(gradient: NpyArray, choice: NpyArray? = nil, coins: NpyArray? = nil, coordinates: Int) throws(SampleError) {
+  init(gradient: NpyArray, choice: NpyArray? = nil, coins: NpyArray? = nil, coordinates: Int) throws(Refusal) {
     self.gradient = gradient
     self.choice = choice
     self.coins = coins
     drawsGiven = choice == nil ? .none : coins == nil ? .choices : .choicesAndCoins
-    func wrong(_ array: NpyArray, _ expectation: String) -> SampleError {
-      SampleError(.wrongData, "\(array.place): \(expectation)")
+    func wrong(_ array: NpyArray, _ expectation: String) -> Refusal {
+      Refusal(.wrongData, "\(array.place): \(expectation)")
     }
     guard gradient.element.kind == "f" else {
       throw wrong(gradient, "expected floating-point numbers, got whole ones")
@@ -36,14 +37,14 @@ final class ArrayReader: SampleReader {
 
   /// Finds the members of an archive.
   convenience init(
-    zip bytes: ByteStream, coordinates: Int, reopen: (() throws(SampleError) -> any ByteSource)?
-  ) throws(SampleError) {
+    zip bytes: ByteStream, coordinates: Int, reopen: (() throws(Refusal) -> any ByteSource)?
+  ) throws(Refusal) {
     let name = bytes.name
     let members = ZipMembers(bytes)
     guard let reopen else {
       guard let first = try members.next() else { throw Self.empty(name) }
       guard ["gradient", "arr_0"].contains(first.name) else {
-        throw SampleError(
+        throw Refusal(
           .wrongData,
           "\(name): expected 'gradient' as the first member of an archive that is piped, got "
             + "'\(first.name.clipped(to: 40))'; give a file, or write the gradient first")
@@ -60,9 +61,9 @@ final class ArrayReader: SampleReader {
     guard !names.isEmpty else { throw Self.empty(name) }
     guard names.contains("gradient") || names.count == 1 else {
       let shown = names.prefix(8).joined(separator: ", ").clipped(to: 80)
-      throw SampleError(.wrongData, "\(name): expected a member 'gradient' or a single one, got \(shown)")
+      throw Refusal(.wrongData, "\(name): expected a member 'gradient' or a single one, got \(shown)")
     }
-    func open(_ member: String) throws(SampleError) -> NpyArray? {
+    func open(_ member: String) throws(Refusal) -> NpyArray? {
       guard names.contains(member) else { return nil }
       let members = ZipMembers(ByteStream(try reopen(), name: name))
       while let header = try members.next() {
@@ -75,22 +76,22 @@ final class ArrayReader: SampleReader {
     let choice = try open("choice")
     let coins = try open("coins")
     if coins != nil, choice == nil {
-      throw SampleError(.wrongData, "\(name): expected a member 'choice' beside 'coins', it is missing")
+      throw Refusal(.wrongData, "\(name): expected a member 'choice' beside 'coins', it is missing")
     }
     try self.init(gradient: gradient, choice: choice, coins: coins, coordinates: coordinates)
   }
 
   private static func array(
     _ header: ZipMembers.Header, of members: ZipMembers, name: String
-  ) throws(SampleError) -> NpyArray {
+  ) throws(Refusal) -> NpyArray {
     try NpyArray(ByteStream(members.content(of: header), name: name), member: header.name.clipped(to: 40))
   }
 
-  private static func empty(_ name: String) -> SampleError {
-    SampleError(.wrongData, "\(name): expected arrays, got an empty archive")
+  private static func empty(_ name: String) -> Refusal {
+    Refusal(.wrongData, "\(name): expected arrays, got an empty archive")
   }
 
-  func next(_ batch: inout SampleBatch) throws(SampleError) -> Bool {
+  func next(_ batch: inout SampleBatch) throws(Refusal) -> Bool {
     let most = max(min(SampleBatch.mostRows, SampleBatch.mostNumbers / max(gradient.width, 1)), 1)
     let count = try gradient.readyRows(atMost: most)
     guard count > 0 else {

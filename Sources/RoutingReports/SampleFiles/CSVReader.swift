@@ -1,5 +1,6 @@
 import CStandardLibrary
 import FileFormats
+import RoutingCore
 import RoutingVerification
 
 /// Gradients as lines of numbers between commas, `[samples][coordinates]`.
@@ -16,12 +17,12 @@ final class CSVReader: SampleReader {
   private var lines = 0
   private var emptyLine: Int?
 
-  init(_ bytes: ByteStream, coordinates: Int) throws(SampleError) {
+  init(_ bytes: ByteStream, coordinates: Int) throws(Refusal) {
     self.bytes = bytes
     self.coordinates = coordinates
   }
 
-  func next(_ batch: inout SampleBatch) throws(SampleError) -> Bool {
+  func next(_ batch: inout SampleBatch) throws(Refusal) -> Bool {
     var rows = 0
     while rows < SampleBatch.mostRows, rows == 0 || (rows + 1) * coordinates <= SampleBatch.mostNumbers {
       guard rows == 0 || bytes.hasLine else { break }
@@ -51,7 +52,7 @@ final class CSVReader: SampleReader {
     }
   }
 
-  private func read(_ line: UnsafeMutableBufferPointer<UInt8>, into numbers: inout [Double]) throws(SampleError) {
+  private func read(_ line: UnsafeMutableBufferPointer<UInt8>, into numbers: inout [Double]) throws(Refusal) {
     guard let base = line.baseAddress else { return }
     var position = base
     let end = base + line.count
@@ -86,19 +87,19 @@ final class CSVReader: SampleReader {
     end > base && (end - 1).pointee == 0x2C
   }
 
-  private func ragged(_ line: UnsafeMutableBufferPointer<UInt8>) -> SampleError {
+  private func ragged(_ line: UnsafeMutableBufferPointer<UInt8>) -> Refusal {
     let cells = line.count { $0 == 0x2C } + 1
     return wrong(lines, "expected \(coordinates) numbers, one for each expert, got \(cells)")
   }
 
   private func unexpected(
     _ position: UnsafeMutablePointer<UInt8>, _ end: UnsafeMutablePointer<UInt8>, column: Int
-  ) -> SampleError {
+  ) -> Refusal {
     let rest = String(decoding: UnsafeBufferPointer(start: position, count: end - position), as: UTF8.self)
     return wrong(lines, "column \(column + 1): expected ',' after a number, got '\(rest.clipped(to: 40))'")
   }
 
-  private func wrong(_ line: Int, _ expectation: String) -> SampleError {
-    SampleError(.wrongData, "\(bytes.name): line \(line): \(expectation)")
+  private func wrong(_ line: Int, _ expectation: String) -> Refusal {
+    Refusal(.wrongData, "\(bytes.name): line \(line): \(expectation)")
   }
 }

@@ -18,11 +18,11 @@ final class JSONLineReader: SampleReader {
 
   private static let known = ["gradient", "choice", "coins", "probability", "multiplier"]
 
-  init(_ bytes: ByteStream, coordinates: Int) throws(SampleError) {
+  init(_ bytes: ByteStream, coordinates: Int) throws(Refusal) {
     self.bytes = bytes
     self.coordinates = coordinates
     guard let line = try bytes.line(number: 1) else {
-      throw SampleError(.wrongData, "\(bytes.name): expected samples, got an empty stream")
+      throw Refusal(.wrongData, "\(bytes.name): expected samples, got an empty stream")
     }
     let first: JSONFields
     do throws(InvalidInput) {
@@ -34,7 +34,7 @@ final class JSONLineReader: SampleReader {
         throw InvalidInput("multiplier", "expected a probability beside it, the field 'probability' is missing")
       }
     } catch {
-      throw SampleError(.wrongData, "\(bytes.name): line 1: \(error)")
+      throw Refusal(.wrongData, "\(bytes.name): line 1: \(error)")
     }
     fields = Set(Self.known.filter(first.has))
     areOutcomes = first.has("probability")
@@ -42,7 +42,7 @@ final class JSONLineReader: SampleReader {
     self.first = first
   }
 
-  func next(_ batch: inout SampleBatch) throws(SampleError) -> Bool {
+  func next(_ batch: inout SampleBatch) throws(Refusal) -> Bool {
     var rows = 0
     while rows < SampleBatch.mostRows, rows == 0 || (rows + 1) * coordinates <= SampleBatch.mostNumbers {
       guard rows == 0 || bytes.hasLine else { break }
@@ -67,14 +67,14 @@ final class JSONLineReader: SampleReader {
         rows += 1
       } catch {
         if let failure { throw failure }
-        throw SampleError(.wrongData, "\(bytes.name): line \(lines): \(error)")
+        throw Refusal(.wrongData, "\(bytes.name): line \(lines): \(error)")
       }
     }
     return rows > 0
   }
 
   /// What went wrong below the lines' content, which has its own words.
-  private var failure: SampleError?
+  private var failure: Refusal?
 
   private func nextLine() throws(InvalidInput) -> UnsafeMutableBufferPointer<UInt8>? {
     do {

@@ -1,14 +1,15 @@
 import FileFormats
+import RoutingCore
 import RoutingVerification
 
 /// Some samples of a stream, next to each other.
-public struct SampleBatch {
+package struct SampleBatch {
   /// Gradients, `[samples][coordinates]`.
-  public internal(set) var gradients: [Double] = []
+  package internal(set) var gradients: [Double] = []
   /// What was drawn, one for each sample if the stream tells.
-  public internal(set) var draws: [ForeignDraw] = []
+  package internal(set) var draws: [ForeignDraw] = []
   /// Whole outcomes, if that is what the stream has.
-  public internal(set) var outcomes: [ForeignOutcome] = []
+  package internal(set) var outcomes: [ForeignOutcome] = []
 
   /// A batch holds at most so many samples.
   static let mostRows = 1024
@@ -16,7 +17,7 @@ public struct SampleBatch {
   static let mostNumbers = 1 << 16
 
   /// An empty batch.
-  public init() {}
+  package init() {}
 
   mutating func removeAll() {
     gradients.removeAll(keepingCapacity: true)
@@ -33,13 +34,13 @@ protocol SampleReader: AnyObject {
   var areOutcomes: Bool { get }
   /// Replaces a batch by the next samples: at least one, and then those that can be had without waiting. Returns false at the
   /// end of the stream.
-  func next(_ batch: inout SampleBatch) throws(SampleError) -> Bool
+  func next(_ batch: inout SampleBatch) throws(Refusal) -> Bool
 }
 
 /// A stream of samples in any of the formats, told apart by their first bytes.
-public final class SampleStream {
+package final class SampleStream {
   /// How samples are written.
-  public enum Format: String, Sendable, CaseIterable {
+  package enum Format: String, Sendable, CaseIterable {
     case npy
     case npz
     case csv
@@ -47,7 +48,7 @@ public final class SampleStream {
   }
 
   /// How these are.
-  public let format: Format
+  package let format: Format
   private let reader: any SampleReader
 
   /// Opens a stream.
@@ -58,11 +59,11 @@ public final class SampleStream {
   ///   - reopen: opens the same bytes from their beginning again, or nil if they pass by once. An `.npz` whose
   ///     members are read side by side needs it.
   ///   - source: the bytes.
-  /// - Throws: ``SampleError`` if this is no stream of samples.
-  public init(
+  /// - Throws: ``Refusal`` if this is no stream of samples.
+  package init(
     _ source: any ByteSource, name: String, coordinates: Int,
-    reopen: (() throws(SampleError) -> any ByteSource)? = nil
-  ) throws(SampleError) {
+    reopen: (() throws(Refusal) -> any ByteSource)? = nil
+  ) throws(Refusal) {
     let bytes = ByteStream(source, name: name)
     _ = try bytes.require(6)
     let start = bytes.available
@@ -73,7 +74,7 @@ public final class SampleStream {
       format = .npz
       reader = try ArrayReader(zip: bytes, coordinates: coordinates, reopen: reopen)
     } else if start.isEmpty {
-      throw SampleError(.wrongData, "\(name): expected samples, got an empty stream")
+      throw Refusal(.wrongData, "\(name): expected samples, got an empty stream")
     } else if start.first(where: { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }) == UInt8(ascii: "{") {
       format = .jsonLines
       reader = try JSONLineReader(bytes, coordinates: coordinates)
@@ -84,13 +85,13 @@ public final class SampleStream {
   }
 
   /// What samples come with.
-  public var drawsGiven: SampleVerifier.DrawsGiven { reader.drawsGiven }
+  package var drawsGiven: SampleVerifier.DrawsGiven { reader.drawsGiven }
 
   /// Whether the stream lists outcomes with their probabilities.
-  public var areOutcomes: Bool { reader.areOutcomes }
+  package var areOutcomes: Bool { reader.areOutcomes }
 
   /// How a sample is found again: its place in the stream, from its number.
-  public func place(ofRow row: Int) -> String {
+  package func place(ofRow row: Int) -> String {
     switch format {
     case .npy, .npz: "row \(row) (from 0)"
     case .csv: "line \(row + 1 + ((reader as? CSVReader)?.headerLines ?? 0))"
@@ -99,7 +100,7 @@ public final class SampleStream {
   }
 
   /// Replaces a batch by the next samples; false at the end.
-  public func next(_ batch: inout SampleBatch) throws(SampleError) -> Bool {
+  package func next(_ batch: inout SampleBatch) throws(Refusal) -> Bool {
     batch.removeAll()
     return try reader.next(&batch)
   }

@@ -23,7 +23,7 @@ public struct VerdictReport: Sendable {
   ///   - mask: its mask.
   ///   - stream: the samples.
   ///   - source: what their stream is called.
-  public init(
+  package init(
     _ evidence: Evidence, on problem: FiledProblem, mask: Mask, stream: SampleStream, source: String
   ) {
     self.evidence = evidence

@@ -3,7 +3,7 @@ import RoutingCore
 import RoutingVerification
 
 /// Judges a stream of samples: what `routegrad verify` does.
-public enum Verification {
+package enum Verification {
   /// Reads until there is a verdict or the stream ends.
   ///
   /// Memory does not grow with the number of samples. Streams of outcomes are read whole, up to ``mostOutcomes``.
@@ -15,9 +15,9 @@ public enum Verification {
   ///   - criteria: how closely.
   ///   - budget: the samples after which it gives up.
   ///   - onSamples: told now and then how many samples there were.
-  /// - Throws: ``SampleError`` for the first thing that is wrong with the stream before the verdict is in, ``ReportError`` of
+  /// - Throws: ``Refusal`` for the first thing that is wrong with the stream before the verdict is in, ``Refusal`` of
   ///   code `wrongUsage` if the tolerance hides the bias to be detected.
-  public static func evidence(
+  package static func evidence(
     from stream: SampleStream, name: String, claim: Claim, criteria: Criteria, budget: Int = .max,
     onSamples: (Int) -> Void = { _ in }
   ) throws -> Evidence {
@@ -26,7 +26,7 @@ public enum Verification {
     do throws(SampleVerifier.ImpossibleCriteria) {
       verifier = try SampleVerifier(claim, criteria: criteria, draws: stream.drawsGiven, budget: budget)
     } catch {
-      throw ReportError(.wrongUsage, "\(claim.subject): \(error)")
+      throw Refusal(.wrongUsage, "\(claim.subject): \(error)")
     }
     var batch = SampleBatch()
     while try stream.next(&batch) {
@@ -34,12 +34,12 @@ public enum Verification {
       onSamples(verifier.count)
       if !wantsMore { return verifier.finish() }
     }
-    guard verifier.count > 0 else { throw SampleError(.wrongData, "\(name): expected at least one sample, got none") }
+    guard verifier.count > 0 else { throw Refusal(.wrongData, "\(name): expected at least one sample, got none") }
     return verifier.finish()
   }
 
   /// More outcomes than this are not read.
-  public static let mostOutcomes = OutcomeDistribution.enumerationLimit
+  package static let mostOutcomes = OutcomeDistribution.enumerationLimit
 
   private static func outcomes(
     from stream: SampleStream, name: String, claim: Claim, criteria: Criteria
@@ -49,7 +49,7 @@ public enum Verification {
     while try stream.next(&batch) {
       outcomes += batch.outcomes
       guard outcomes.count <= mostOutcomes else {
-        throw SampleError(.wrongData, "\(name): expected at most \(mostOutcomes) outcomes, got more")
+        throw Refusal(.wrongData, "\(name): expected at most \(mostOutcomes) outcomes, got more")
       }
     }
     return OutcomeVerifier.verdict(on: outcomes, claim: claim, criteria: criteria)

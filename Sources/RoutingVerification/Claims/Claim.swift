@@ -141,9 +141,9 @@ public struct Criteria: Sendable, Equatable {
   /// A hundred roundings of Float32: what a few dozen operations leave. 1e-2 suits BFloat16.
   public static let standardTolerance = 1e-5
   /// What a relative tolerance may be.
-  public static let toleranceLimit = Limit.number(0..<1)
+  package static let toleranceLimit = Limit.number(0..<1)
   /// What a detectable bias may be.
-  public static let detectableBiasLimit = Limit<Double>.positive
+  package static let detectableBiasLimit = Limit<Double>.positive
   /// A bias of a twentieth of the gradient.
   public static let standardDetectableBias = 0.05
 
@@ -161,12 +161,12 @@ public struct Criteria: Sendable, Equatable {
   }
 
   /// ε on a claim: the tolerance times its scale, and the error of its mean.
-  public func tolerance(of claim: Claim) -> Double { relativeTolerance * claim.bounds.scale + claim.meanError }
+  package func tolerance(of claim: Claim) -> Double { relativeTolerance * claim.bounds.scale + claim.meanError }
 
   /// δ on a claim, per coordinate.
   ///
   /// A bias of norm up to `√N δ` has coordinates below δ, so that is what `consistent` leaves possible.
-  public func detectableBias(of claim: Claim) -> Double {
+  package func detectableBias(of claim: Claim) -> Double {
     let size = norm(claim.mean)
     return size > 0 ? relativeDetectableBias * size : relativeDetectableBias
   }

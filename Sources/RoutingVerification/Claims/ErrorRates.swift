@@ -3,7 +3,7 @@ import RoutingCore
 /// How often a verification may be wrong, in both directions.
 public struct ErrorRates: Sendable, Equatable {
   /// What a rate may be; smaller ones are not distinguished from 0 in what follows.
-  public static let limit = Limit.number(1e-300...0.5)
+  package static let limit = Limit.number(1e-300...0.5)
 
   /// α: the probability that code without a bias is ever refuted, however often one looks.
   public var falseFail: Double

@@ -8,12 +8,12 @@ import RoutingCore
 /// *Numerics*: coordinates may differ by the tolerance ε, an absolute number that stands for rounding.
 public struct ConditionalConformance: Sendable {
   /// The claimed outcomes, in the estimator's order.
-  public let outcomes: [Outcome]
+  package let outcomes: [Outcome]
   /// ε.
-  public let tolerance: Double
+  package let tolerance: Double
   /// Outcomes that are told apart: their probabilities, by group. Where coins are not told a group holds all outcomes of
   /// one choice.
-  public let groupProbabilities: [Double]
+  package let groupProbabilities: [Double]
   /// The largest deviation of a coordinate so far.
   public private(set) var largestDeviation = 0.0
   /// The number of gradients compared.

@@ -12,7 +12,7 @@ public struct ExactMomentComparison: Sendable {
   /// The claim's mean, and its covariance where the claim has one.
   public var expected: Moments
   /// Whether the covariance was compared too.
-  public var comparesCovariance: Bool
+  package var comparesCovariance: Bool
   /// The largest deviation of a coordinate of the mean.
   public var meanDeviation: Double
   /// The largest deviation of an entry of the covariance; nil if it was not compared.

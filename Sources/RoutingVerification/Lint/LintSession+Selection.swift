@@ -40,7 +40,8 @@ extension LintSession {
     for (name, training) in selectionCalls() {
       var call = training
       if reference.wanted(by: call) == nil { call.mode = .eval }  // what is drawn in training is the largest key here
-      guard reference.margin(of: call) > leastMargin, let own = reference.answer(to: call) else { continue }
+      guard reference.margin(of: call) > leastMargin, let own = reference.answer(to: call), own.firstNotFinite == nil
+      else { continue }
       compared += 1
       let answer = try ask(call)
       if let difference = comparison.difference(answer, from: own, to: call, in: [.choice]) {

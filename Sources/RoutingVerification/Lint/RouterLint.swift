@@ -111,17 +111,24 @@ extension LintSession {
     }
   }
 
-  /// Whether two answers to calls on the same numbers agree; what differs if not.
+  /// Whether two answers to calls on the same numbers agree; what differs if not. In which order a token's experts are told
+  /// matters only where they are drawn one after the other.
   ///
   /// - Parameter gradientsToo: whether gradients are compared.
   func difference(
     _ a: RouterAnswer, _ b: RouterAnswer, to call: RouterCall, gradientsToo: Bool = true
   ) -> String? {
+    let isOrdered = specification.gate?.source == .sequential
+    func multipliers(_ answer: RouterAnswer, _ t: Int) -> [Double] {
+      isOrdered
+        ? answer.multipliers[t]
+        : zip(answer.choice[t], answer.multipliers[t]).sorted { $0.0 < $1.0 }.map(\.1)
+    }
     for t in 0..<call.tokens {
-      if a.choice[t] != b.choice[t] {
+      if isOrdered ? a.choice[t] != b.choice[t] : a.choice[t].sorted() != b.choice[t].sorted() {
         return "token \(t) goes to \(Words.list(a.choice[t])) and to \(Words.list(b.choice[t]))"
       }
-      if !agree(a.multipliers[t], b.multipliers[t], scale: 1) {
+      if !agree(multipliers(a, t), multipliers(b, t), scale: 1) {
         return "token \(t)'s multipliers are \(Words.list(a.multipliers[t])) and \(Words.list(b.multipliers[t]))"
       }
       guard gradientsToo, let left = a.gradient, let right = b.gradient else { continue }

@@ -6,26 +6,26 @@ import RoutingCore
 ///
 /// *Source*: the internal shrinking of Hypothesis (MacIver, Donaldson, "Test-case reduction via test-case generation",
 /// ECOOP 2020).
-public struct DrawSource: Sendable {
+package struct DrawSource: Sendable {
   /// The choices made so far.
-  public private(set) var choices: [UInt64] = []
+  package private(set) var choices: [UInt64] = []
   private let recorded: [UInt64]
   private var generator: Philox?
 
   /// A source of random choices.
-  public init(seed: UInt64, stream: UInt64) {
+  package init(seed: UInt64, stream: UInt64) {
     recorded = []
     generator = Philox(seed: seed, stream: stream)
   }
 
   /// A source that plays choices back; after the last it chooses 0.
-  public init(playing choices: [UInt64]) {
+  package init(playing choices: [UInt64]) {
     recorded = choices
     generator = nil
   }
 
   /// A whole number from 0 to `bound`; a recorded one that is larger is cut.
-  public mutating func choose(upTo bound: UInt64) -> UInt64 {
+  package mutating func choose(upTo bound: UInt64) -> UInt64 {
     var choice: UInt64 = 0
     if choices.count < recorded.count {
       choice = min(recorded[choices.count], bound)
@@ -37,20 +37,20 @@ public struct DrawSource: Sendable {
   }
 
   /// A whole number from a range, its lower end being the simplest.
-  public mutating func integer(in range: ClosedRange<Int>) -> Int {
+  package mutating func integer(in range: ClosedRange<Int>) -> Int {
     range.lowerBound + Int(choose(upTo: UInt64(range.upperBound - range.lowerBound)))
   }
 
   /// One of a few, the first being the simplest.
   ///
   /// - Precondition: there is one.
-  public mutating func element<Element>(of elements: [Element]) -> Element {
+  package mutating func element<Element>(of elements: [Element]) -> Element {
     precondition(!elements.isEmpty, "there is nothing to choose from")
     return elements[integer(in: 0...elements.count - 1)]
   }
 
   /// A real number of moderate size: 0, 1, −1, 2 … are the simplest, then quarters, then numbers with 18 binary digits.
-  public mutating func real() -> Double {
+  package mutating func real() -> Double {
     let style = choose(upTo: 5)
     switch style {
     case 0: return signed(choose(upTo: 8))
@@ -60,7 +60,7 @@ public struct DrawSource: Sendable {
   }
 
   /// Real numbers.
-  public mutating func reals(_ count: Int) -> [Double] { (0..<count).map { _ in real() } }
+  package mutating func reals(_ count: Int) -> [Double] { (0..<count).map { _ in real() } }
 
   /// 0, 1, −1, 2, −2 …
   private func signed(_ choice: UInt64) -> Double {

@@ -14,18 +14,18 @@ import RoutingExpectations
 /// order mixed in. The Fehlberg rules need this: their leading coefficient is small, and h ≲ 0.02 leaves few digits.
 ///
 /// *Source*: docs/estimators.md for what is measured; arXiv 2304.08612 and 2310.00811 for the orders claimed.
-public struct OrderMeasurement: Sendable {
+package struct OrderMeasurement: Sendable {
   /// The estimator.
-  public var estimator: any GradientEstimator
+  package var estimator: any GradientEstimator
   /// What its bias is taken against: the target that it claims.
-  public var target: GradientTarget
+  package var target: GradientTarget
   /// p, as claimed; nil if none is.
-  public var theoretical: Int?
+  package var theoretical: Int?
   /// What was found.
-  public var outcome: Outcome
+  package var outcome: Outcome
 
   /// What a measurement finds.
-  public enum Outcome: Sendable, Equatable {
+  package enum Outcome: Sendable, Equatable {
     /// The bias is rounding at every scale.
     case exact
     /// `p + 1`, with the standard error of the fit.
@@ -35,14 +35,14 @@ public struct OrderMeasurement: Sendable {
   }
 
   /// Measures every estimator that claims an order or exactness on the problem's kind, each member of a family of rules.
-  public static func measurements(on problem: RoutedProblem) -> [OrderMeasurement] {
+  package static func measurements(on problem: RoutedProblem) -> [OrderMeasurement] {
     EstimatorRegistry.standard.filter { $0.claims.kinds.contains(problem.kind) }.flatMap(\.family).filter {
       $0.claims.order != nil || $0.claims.exactness == .all
     }.map { OrderMeasurement(of: $0, on: problem) }
   }
 
   /// Measures one estimator.
-  public init(of estimator: any GradientEstimator, on problem: RoutedProblem) {
+  package init(of estimator: any GradientEstimator, on problem: RoutedProblem) {
     self.estimator = estimator
     target = estimator.claims.target
     theoretical = estimator.claims.order

@@ -55,7 +55,7 @@ public struct ProblemGenerator: Sendable {
   }
 
   /// The problem that a source's choices make.
-  public func problem(from source: inout DrawSource) -> RoutedProblem {
+  package func problem(from source: inout DrawSource) -> RoutedProblem {
     let kind = source.element(of: kinds)
     let count = source.integer(in: experts)
     let mask = kind == .mixture && masks ? self.mask(&source) : .none

@@ -111,9 +111,9 @@ public struct CounterExample: Sendable, CustomStringConvertible {
   public var seed: UInt64
   public var run: Int
   /// The problem that failed first.
-  public var original: RoutedProblem
+  package var original: RoutedProblem
   /// How often the property was asked while shrinking.
-  public var evaluations: Int
+  package var evaluations: Int
 
   public var description: String {
     "\(reason), on \(problem.experts) experts with logits \(problem.problem.logits), mask \(problem.mask.rule) "

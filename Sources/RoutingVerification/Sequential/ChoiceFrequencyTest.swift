@@ -13,13 +13,13 @@ import CStandardLibrary
 ///
 /// *Source*: J. Ville 1939 for the bound `P(sup E ≥ 1/α) ≤ α`; Lindon, Malek, "Anytime-valid inference for multinomial count
 /// data", NeurIPS 2022, arXiv 2011.03567.
-public struct ChoiceFrequencyTest: Sendable {
+package struct ChoiceFrequencyTest: Sendable {
   /// p, by outcome.
-  public let probabilities: [Double]
+  package let probabilities: [Double]
   /// How often each outcome came up.
-  public private(set) var counts: [Int]
+  package private(set) var counts: [Int]
   /// The number of choices so far.
-  public private(set) var count = 0
+  package private(set) var count = 0
   private var logarithm = 0.0
   private var product = 1.0
 
@@ -29,7 +29,7 @@ public struct ChoiceFrequencyTest: Sendable {
   /// Prepares to test.
   ///
   /// - Parameter probabilities: of the outcomes, at least one; they sum to 1.
-  public init(probabilities: [Double]) {
+  package init(probabilities: [Double]) {
     precondition(!probabilities.isEmpty, "choices have at least one outcome")
     precondition(
       probabilities.allSatisfy { $0 >= 0 && $0 <= 1 }, "probabilities lie between 0 and 1")
@@ -38,13 +38,13 @@ public struct ChoiceFrequencyTest: Sendable {
   }
 
   /// The logarithm of the e-value: infinite after an outcome of probability 0.
-  public var logEValue: Double { logarithm + log(product) }
+  package var logEValue: Double { logarithm + log(product) }
 
   /// Adds a choice.
   ///
   /// - Parameter outcome: which, an index of ``probabilities``.
   /// - Complexity: O(1).
-  public mutating func add(_ outcome: Int) {
+  package mutating func add(_ outcome: Int) {
     let p = probabilities[outcome]
     let total = Self.prior * Double(probabilities.count)
     if p > 0 {

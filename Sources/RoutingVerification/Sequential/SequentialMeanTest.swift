@@ -44,7 +44,7 @@ public struct SequentialMeanTest: ~Copyable {
   /// The logarithm of the e-value, as of the last block's end; −∞ is possible, NaN is not.
   public private(set) var logEValue = 0.0
   /// How many coordinates have passed.
-  public private(set) var coordinatesPassed = 0
+  package private(set) var coordinatesPassed = 0
 
   var lanes: Lanes
   private var blockLength = 1
@@ -85,7 +85,7 @@ public struct SequentialMeanTest: ~Copyable {
   public var hasPassed: Bool { coordinatesPassed == coordinates }
 
   /// The coordinate with the largest capital against its mean.
-  public var worstCoordinate: Int {
+  package var worstCoordinate: Int {
     (0..<coordinates).max { lanes.largestCapital($0) < lanes.largestCapital($1) } ?? 0
   }
 
@@ -109,7 +109,7 @@ public struct SequentialMeanTest: ~Copyable {
   /// - Parameter rows: whole samples, `[samples][coordinates]`.
   /// - Throws: ``Violation`` for the first sample outside of the bounds; samples after it are not added.
   /// - Complexity: O(samples · coordinates).
-  public mutating func add(_ rows: UnsafeBufferPointer<Double>) throws(Violation) {
+  package mutating func add(_ rows: UnsafeBufferPointer<Double>) throws(Violation) {
     let samples = rows.count / coordinates
     precondition(samples * coordinates == rows.count, "\(rows.count) numbers are no samples of \(coordinates)")
     guard let base = rows.baseAddress else { return }
@@ -167,7 +167,7 @@ extension SequentialMeanTest {
   public var sampleMean: [Double] { (0..<coordinates).map { lanes[.target, $0] + lanes[.mean, $0] } }
 
   /// The standard deviation of the samples, `[coordinates]`.
-  public var sampleDeviation: [Double] {
+  package var sampleDeviation: [Double] {
     (0..<coordinates).map { (count > 1 ? lanes[.squares, $0] / Double(count - 1) : 0).squareRoot() }
   }
 

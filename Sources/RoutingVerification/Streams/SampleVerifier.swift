@@ -86,7 +86,7 @@ public struct SampleVerifier: ~Copyable {
   ///   - rows: whole samples, `[samples][experts]`.
   ///   - draws: what was drawn, one for each sample, if the verifier was told that they come.
   /// - Returns: whether more samples are wanted.
-  public mutating func add(_ rows: UnsafeBufferPointer<Double>, draws: [ForeignDraw] = []) -> Bool {
+  package mutating func add(_ rows: UnsafeBufferPointer<Double>, draws: [ForeignDraw] = []) -> Bool {
     let width = claim.coordinates
     let samples = rows.count / width
     var start = 0

@@ -4,18 +4,18 @@ import RoutingCore
 import RoutingReports
 
 /// What `routegrad compare` prints: routers against a baseline, and what that comes to in words.
-package struct ComparisonReport: Sendable {
+public struct ComparisonReport: Sendable {
   package let comparison: Comparison
   /// Remarks on how it came about.
   package var notes: [String]
 
-  package init(_ comparison: Comparison, notes: [String] = []) {
+  public init(_ comparison: Comparison, notes: [String] = []) {
     self.comparison = comparison
     self.notes = notes
   }
 
   /// The report in a format.
-  package func rendered(as format: OutputFormat, style: TextStyle = .plain) -> String {
+  public func rendered(as format: OutputFormat, style: TextStyle = .plain) -> String {
     switch format {
     case .json: json
     case .csv: csv

@@ -46,9 +46,9 @@ def lint(
     uniforms: int = 0, takes: str = "logits", gates: str = "softmax", mask: tuple[str, float] | None = None,
     output_scales: Sequence[float] = (1.0,), gradient_factor: float = 1.0, jitter: tuple[str, float] | None = None,
     auxiliary_loss: tuple[str, float] | None = None, capacity: int | None = None, routes_jointly: bool = False,
-    may_choose_fewer: bool = False, precision: str | None = None,
+    may_choose_fewer: bool = False, precision: str | None = None, spec: Mapping[str, Any] | str | None = None, config: Any = None,
 ) -> Lint:
-    """Holds a router to fifteen deterministic checks, its random draws forced: what ``routegrad lint`` does (docs/lint.md).
+    """Holds a router to deterministic checks, its random draws forced: what ``routegrad lint`` does (docs/lint.md).
 
     Args:
         router: called as ``router(logits)`` with logits [T, N] of its framework, and returns ``(multipliers, choice)``, both
@@ -63,9 +63,14 @@ def lint(
               draws takes its uniform draws as a second argument, [T, ``uniforms``].
             - NumPy, any other callable: as for JAX, with a third result ``backward``, a function from the gradient at the
               multipliers, [T, k], to that at the logits, [T, N].
+            - a MoE block of transformers, or the name of a model with ``spec``, see ``routegrad.hf``: it is held to
+              ``spec`` or, without, to what its own configuration states. Then nothing else but ``config`` and ``seed`` is read.
             - an object with ``profile`` and ``answer(call)``, the exchange of docs/lint-protocol.md itself; then nothing
               but ``experts``, ``top_k`` and ``seed`` is read.
         experts, top_k: N and k.
+        spec: for a block of transformers, the specification that it is held to (docs/router-specifications.md), or the name of
+            a family whose router it ought to be, such as ``"deepseek-v3"``, with the block's own numbers.
+        config: for a block, the model's configuration, if its load-balancing loss is to be held, too.
         seed: of the calls.
         name, uniforms, …, precision: the profile, what the router says of itself (docs/lint-protocol.md), to which it is
             held. ``mask`` and ``jitter`` are pairs ``("reference-code", 0.1)``, ``("input", 0.01)``, and ``auxiliary_loss`` is
@@ -74,6 +79,11 @@ def lint(
     Raises RouteGradError if the router raised, its exception as ``__cause__``, or its answer cannot be read.
     """
     n, k, seed = whole(experts, "experts"), whole(top_k, "top_k"), check_seed(seed)
+    if spec is not None or type(router).__module__.startswith("transformers."):
+        from . import hf
+        driven = hf.adapter(router, spec=spec, config=config)
+        selection = driven.spec["selection"]
+        return _ask(driven, driven.spec["experts"], selection["count"] + selection.get("always", 0), seed)
     if name is None:
         name = getattr(router, "__name__", type(router).__name__)
     profile = {
@@ -85,7 +95,11 @@ def lint(
         "routesJointly": routes_jointly, "mayChooseFewer": may_choose_fewer, "precision": precision,
     }
     profile = json.loads(to_json(profile, "profile"))  # numbers of NumPy as Python's; refused here if it is none of JSON's
-    driven = adapter(router, framework, profile)
+    return _ask(adapter(router, framework, profile), n, k, seed)
+
+
+def _ask(driven: Any, n: int, k: int, seed: Any) -> Lint:
+    """The battery on what drives a router."""
     answer = _exchange(driven.profile, driven.answer)
     watch()
     verdict, report = c_int(), ReportHandle()

@@ -53,11 +53,13 @@ struct AuditLayerCommand: ParsableCommand {
     let layer = try complain(of: name) { () throws(InvalidInput) in try DumpedLayer(bytes) }
     let destination = try Output(path: output.output)
     let means = try gradients.map { try MeanGradientFile(path: $0, layer: layer, estimators: options.estimators) }
-    let progress = AuditProgressLine(isShown: !runOptions.quiet)
+    let progress = ProgressLine(isShown: !runOptions.quiet)
     let writer = means?.writer
     let audit = try complain(of: name) { [options] () throws(InvalidInput) in
       defer { progress.clear() }
-      return try LayerAudit(layer, options: options, onMean: writer, onProgress: progress.show)
+      return try LayerAudit(layer, options: options, onMean: writer) { done, all in
+        progress.show("\(all > 0 ? 100 * done / all : 0) %")
+      }
     }
     try means?.finish()
     try destination.finish(audit.rendered(as: output.format, name: name, style: output.style))
@@ -66,11 +68,11 @@ struct AuditLayerCommand: ParsableCommand {
   /// What `body` gives; what it finds wrong is said of a file.
   private func complain<Value>(
     of file: String, _ body: () throws(InvalidInput) -> Value
-  ) throws(InvalidFile) -> Value {
+  ) throws(Refusal) -> Value {
     do throws(InvalidInput) {
       return try body()
     } catch {
-      throw InvalidFile(file, error)
+      throw Refusal(file: file, error)
     }
   }
 }

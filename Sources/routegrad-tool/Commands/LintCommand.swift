@@ -66,9 +66,7 @@ struct LintCommand: ParsableCommand {
     guard !command.isEmpty, command[0] != "" else {
       throw ValidationError("expected a command after '--', as in 'routegrad lint -- python3 router.py'")
     }
-    guard (2...1024).contains(experts) else {
-      throw ValidationError("'--experts': expected 2 to 1024, got \(experts)")
-    }
+    try RouterSpecification.expertsLimit.validate("--experts", experts)
     if let topK, !(1...experts).contains(topK) {
       throw ValidationError("'--top-k': expected 1 to \(experts), got \(topK)")
     }
@@ -106,17 +104,16 @@ struct LintCommand: ParsableCommand {
     let child = try ChildProcess(command, timeout: timeout)
     var hasAnswered = false
     defer { child.stop(hasAnswered: hasAnswered) }
-    let isShown = !runOptions.quiet && isatty(STDERR_FILENO) == 1
+    let progress = ProgressLine(isShown: !runOptions.quiet)
+    defer { progress.clear() }
     do throws(RouterFailure) {
       let router = try ExchangedRouter(child, greeting: .init(experts: experts, topK: topK, seed: seed))
       let result = try RouterLint(seed: seed).run(on: router) { check in
-        if isShown { Terminal.show("\r\u{1B}[K\(check.rawValue)") }
+        progress.show(check.rawValue)
       }
-      if isShown { Terminal.show("\r\u{1B}[K") }
       hasAnswered = true
       return result
     } catch {
-      if isShown { Terminal.show("\r\u{1B}[K") }
       throw Refusal(.wrongData, "\(command[0]): \(error)")
     }
   }

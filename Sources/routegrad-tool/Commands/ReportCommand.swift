@@ -1,5 +1,6 @@
 import ArgumentParser
 import RouteGrad
+import Synchronization
 
 struct ReportCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -49,7 +50,9 @@ struct ReportCommand: ParsableCommand {
       ownTargets: output.format == .table || output.format == .markdown, threads: runOptions.threadCount)
     let source = try input.source(otherwise: ShippedProblems.all)
     let destination = try Output(path: output.output)
-    let progress = Progress(isShown: !runOptions.quiet)
+    let progress = ProgressLine(isShown: !runOptions.quiet)
+    let total = Atomic(1)
+    let done = Mutex(0.0)
     var writer: ReportWriter?
     var note: String?
     // Refusals leave nothing behind, so that what can be held is held back until the end.
@@ -62,9 +65,17 @@ struct ReportCommand: ParsableCommand {
     }
     do {
       defer { progress.clear() }
-      try Report.stream(source, options: options, onAdvance: progress.advance) { count, said in
+      try Report.stream(source, options: options) { share in
+        let total = total.load(ordering: .relaxed)
+        let done = done.withLock { sum in
+          sum += share
+          return sum
+        }
+        let percent = Int(100 * min(done / Double(total), 1))
+        progress.show("\(percent) % of \(total) problem\(total == 1 ? "" : "s")")
+      } begin: { count, said in
         note = said
-        progress.begin(total: count)
+        total.store(max(count, 1), ordering: .relaxed)
         let begun = ReportWriter(
           options, as: output.format, layout: .init(details: details), style: output.style, count: count, note: said)
         writer = begun

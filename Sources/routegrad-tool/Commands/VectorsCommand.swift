@@ -49,7 +49,7 @@ struct VectorsCommand: ParsableCommand {
       do throws(InvalidInput) {
         try specification.validate()
       } catch {
-        throw Failure(.wrongUsage, "'--experts': \(specification.name) with \(experts) experts: \(error)")
+        throw Refusal(.wrongUsage, "'--experts': \(specification.name) with \(experts) experts: \(error)")
       }
     }
     let destination = try Output(path: output)
@@ -57,7 +57,7 @@ struct VectorsCommand: ParsableCommand {
     do throws(InvalidInput) {
       vectors = try GoldenVectors(of: specification, seed: seed, forwardOnly: forward)
     } catch {
-      throw Failure(.wrongData, "\(specification.name): \(error)")
+      throw Refusal(.wrongData, "\(specification.name): \(error)")
     }
     switch format {
     case .jsonl: try destination.finish(vectors.jsonLines)

@@ -68,14 +68,14 @@ struct VerifyCommand: ParsableCommand {
     let source = path == "-" ? FileSource.standardInput : try FileSource(path)
     let stream = try SampleStream(
       source, name: name, coordinates: routed.experts,
-      reopen: source.isFile ? { () throws(SampleError) in try FileSource(path) } : nil)
-    let progress = SampleProgress(isShown: !runOptions.quiet)
+      reopen: source.isFile ? { () throws(Refusal) in try FileSource(path) } : nil)
+    let progress = ProgressLine(isShown: !runOptions.quiet)
     let evidence: Evidence
     do {
       defer { progress.clear() }
       evidence = try Verification.evidence(
         from: stream, name: name, claim: claim, criteria: verification.criteria,
-        budget: verification.maxSamples ?? .max, onSamples: progress.show)
+        budget: verification.maxSamples ?? .max, onSamples: { progress.show("\($0) samples") })
     }
     let report = VerdictReport(evidence, on: filed, mask: routed.mask, stream: stream, source: name)
     switch format {

@@ -16,12 +16,12 @@ struct ProblemArguments: ParsableArguments {
   }
 
   /// The problems of all files, in order, which need not fit into memory, or others if no file is named.
-  func source(otherwise shipped: () throws(InvalidFile) -> [FiledProblem]) throws -> ProblemSource {
+  func source(otherwise shipped: () throws(Refusal) -> [FiledProblem]) throws -> ProblemSource {
     files.isEmpty ? ProblemSource(try shipped()) : ProblemSource(joining: try files.map { try Input.source(of: $0) })
   }
 
   /// The problems of all files, in order, or others if no file is named.
-  func problems(otherwise shipped: () throws(InvalidFile) -> [FiledProblem]) throws -> [FiledProblem] {
+  func problems(otherwise shipped: () throws(Refusal) -> [FiledProblem]) throws -> [FiledProblem] {
     files.isEmpty ? try shipped() : try files.flatMap { try Input.problems(in: $0) }
   }
 }

@@ -17,7 +17,7 @@ struct RouterArgument: ParsableArguments {
     if let entry = catalogue.entry(named: router) { return (entry.specification, entry) }
     guard router == "-" || router.contains("/") || router.contains(".") else {
       let names = catalogue.entries.map(\.name).joined(separator: ", ")
-      throw Failure(.wrongUsage, "unknown router '\(router.clipped)'; expected a file or one of \(names)")
+      throw Refusal(.wrongUsage, "unknown router '\(router.clipped)'; expected a file or one of \(names)")
     }
     let bytes = try Input.bytes(of: router)
     return (try RouterSpecificationFile.specification(of: bytes, file: Input.name(of: router)), nil)

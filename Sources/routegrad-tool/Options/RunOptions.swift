@@ -18,5 +18,5 @@ struct RunOptions: ParsableArguments {
   }
 
   /// The number of threads, of which more than this many would only stand in each other's way.
-  var threadCount: Int { min(threads ?? max(sysconf(Int32(_SC_NPROCESSORS_ONLN)), 1), 1024) }
+  var threadCount: Int { min(threads ?? max(sysconf(Int32(_SC_NPROCESSORS_ONLN)), 1), Limit<Int>.mostThreads) }
 }

@@ -9,7 +9,7 @@ struct SamplingOptions: ParsableArguments {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "Samples per estimator with monte-carlo, at least 2. (default: 100000)", valueName: "n"))
+      "Samples per estimator with monte-carlo, at least 2. (default: \(MonteCarlo.standardSamples))", valueName: "n"))
   var samples: Int?
 
   @Option(parsing: .unconditional, help: ArgumentHelp("The seed, from 0 to 2^64 - 1.", valueName: "n"))
@@ -41,6 +41,6 @@ struct SamplingOptions: ParsableArguments {
 
   /// The samples to draw; nil for exact moments.
   var sampling: AssessmentOptions.Sampling? {
-    method == .auto ? nil : AssessmentOptions.Sampling(samples: samples ?? 100_000, seed: seed)
+    method == .auto ? nil : AssessmentOptions.Sampling(samples: samples ?? MonteCarlo.standardSamples, seed: seed)
   }
 }

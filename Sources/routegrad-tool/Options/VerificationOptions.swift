@@ -6,12 +6,12 @@ struct VerificationOptions: ParsableArguments {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp("The probability of refuting what is right, over all looks together.", valueName: "alpha"))
-  var falseFailRate = 1e-6
+  var falseFailRate = ErrorRates().falseFail
 
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp("The probability of passing a bias of the detectable size.", valueName: "beta"))
-  var falsePassRate = 1e-3
+  var falsePassRate = ErrorRates().falsePass
 
   @Option(
     parsing: .unconditional,

@@ -12,7 +12,7 @@ enum Input {
 
   /// The problems of a file, or of standard input for `-`.
   ///
-  /// - Throws: `Refusal` if it cannot be read, `InvalidFile` if it holds no problems.
+  /// - Throws: `Refusal` if it cannot be read, or holds no problems.
   static func problems(in path: String) throws -> [FiledProblem] {
     try ProblemFile.problems(of: bytes(of: path), file: name(of: path))
   }
@@ -23,7 +23,7 @@ enum Input {
 
   /// The problems of a file, or of standard input for `-`, which need not fit into memory.
   ///
-  /// - Throws: `Refusal` if it cannot be read, `InvalidFile` if it is small and holds no problems.
+  /// - Throws: `Refusal` if it cannot be read, or is small and holds no problems.
   static func source(of path: String) throws -> ProblemSource {
     let descriptor = path == "-" ? FileDescriptor.standardInput : try FileReading.open(path)
     let isFile = FileSystem.status(of: descriptor)?.isFile ?? false

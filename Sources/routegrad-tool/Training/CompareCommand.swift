@@ -124,7 +124,7 @@ struct CompareCommand: ParsableCommand {
     do throws(InvalidInput) {
       try settings.validate()
     } catch {
-      throw Failure(option: error)
+      throw Refusal(option: error)
     }
     return settings
   }
@@ -136,7 +136,7 @@ struct CompareCommand: ParsableCommand {
     do throws(InvalidInput) {
       try plan.validate()
     } catch {
-      throw Failure(option: error)
+      throw Refusal(option: error)
     }
     return plan
   }

@@ -30,7 +30,7 @@ struct ComparisonSession {
     do throws(InvalidInput) {
       given = try TunedRates(bytes)
     } catch {
-      throw Refusal(.wrongData, "\(path): \(error)")
+      throw Refusal(file: path, error)
     }
   }
 
@@ -77,7 +77,7 @@ struct ComparisonSession {
       settings, plan: plan, routers: routers, seeds: first..<first + UInt64(command.tuneSeeds),
       folder: "\(folder)/\(RateSearch.folderName)",
       version: routeGradVersion)
-    guard let result = try search.run(train: { jobs throws(RunError) in try train(jobs) }) else {
+    guard let result = try search.run(train: { jobs throws(Refusal) in try train(jobs) }) else {
       throw interrupted(folder)
     }
     for (router, losses) in result.losses.sorted(by: { $0.key < $1.key }) {
@@ -92,7 +92,7 @@ struct ComparisonSession {
 
   private static func figure(_ x: Double) -> String { x.isFinite ? Figures.short(x, digits: 4) : "diverged" }
 
-  private func train(_ jobs: [TrainingJobs.Job]) throws(RunError) -> Bool {
+  private func train(_ jobs: [TrainingJobs.Job]) throws(Refusal) -> Bool {
     let board = JobBoard(jobs.map(\.name), isShown: !command.runOptions.quiet)
     defer { board.clear() }
     return try TrainingJobs.run(

@@ -81,7 +81,7 @@ struct TrainTranslationCommand: ParsableCommand {
     do throws(InvalidInput) {
       try settings.validate()
     } catch {
-      throw Failure(option: error)
+      throw Refusal(option: error)
     }
     settings = try settings.withFingerprints()
     var plan = TrainingPlan(steps: 3000)
@@ -118,7 +118,7 @@ struct BeamArguments: ParsableArguments {
     do throws(InvalidInput) {
       try options.validate()
     } catch {
-      throw ValidationError(Failure(option: error).message)
+      throw ValidationError(Refusal(option: error).description)
     }
   }
 

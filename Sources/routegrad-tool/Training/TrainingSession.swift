@@ -18,7 +18,7 @@ enum TrainingSession {
     do throws(InvalidInput) {
       try manifest.validate()
     } catch {
-      throw Failure(option: error)
+      throw Refusal(option: error)
     }
     // Before a folder is made: whatever is wrong with settings or files.
     _ = try manifest.model()
@@ -33,12 +33,14 @@ enum TrainingSession {
     Interruption.deferInterrupts()
     let trainer = try makeTrainer()
     if !options.quiet, let note = try note() { Terminal.complain(note) }
-    let line = TrainingProgressLine(isShown: !options.quiet, firstStep: trainer.step)
+    let line = ProgressLine(isShown: !options.quiet)
+    let (start, firstStep) = (ContinuousClock.now, trainer.step)
     let outcome: Trainer.Outcome
     do {
       defer { line.clear() }
       outcome = try trainer.run(
-        threads: options.threadCount, onProgress: line.show, isInterrupted: { Interruption.isRequested })
+        threads: options.threadCount, onProgress: { line.show($0.line(since: start, firstStep: firstStep)) },
+        isInterrupted: { Interruption.isRequested })
     }
     let folder = trainer.folder.path
     switch outcome {
@@ -58,32 +60,6 @@ enum TrainingSession {
 
   /// The commit of the program, where its builder says so in the environment.
   static var commit: String? { getenv("ROUTEGRAD_COMMIT").map { String(cString: $0) } }
-}
-
-/// Steps, loss and the time left, on standard error if that is a terminal.
-final class TrainingProgressLine {
-  private let isShown: Bool
-  private let firstStep: Int
-  private let start = ContinuousClock.now
-  private var due = ContinuousClock.now + .milliseconds(200)
-  private var isVisible = false
-
-  init(isShown: Bool, firstStep: Int) {
-    self.isShown = isShown && isatty(STDERR_FILENO) == 1
-    self.firstStep = firstStep
-  }
-
-  func show(_ progress: Trainer.Progress) {
-    guard isShown, ContinuousClock.now >= due else { return }
-    due = .now + .milliseconds(200)
-    isVisible = true
-    Terminal.show("\r\u{1B}[K\(progress.line(since: start, firstStep: firstStep))")
-  }
-
-  /// Takes the line away.
-  func clear() {
-    if isVisible { Terminal.show("\r\u{1B}[K") }
-  }
 }
 
 extension Trainer.Progress {

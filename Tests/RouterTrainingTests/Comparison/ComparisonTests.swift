@@ -1,3 +1,4 @@
+import RoutingCore
 import Testing
 
 @testable import RouterTraining
@@ -50,7 +51,7 @@ struct ComparisonTests {
       let turned = try Comparison(RunCollection(below: folder), baseline: "exact")
       let (forth, back) = (comparison.entries[2], turned.entries[0])
       #expect(forth.difference?.mean == back.difference.map { -$0.mean })
-      #expect(throws: RunError.self) { try Comparison(RunCollection(below: folder), baseline: "base") }
+      #expect(throws: Refusal.self) { try Comparison(RunCollection(below: folder), baseline: "base") }
     }
   }
 
@@ -58,9 +59,9 @@ struct ComparisonTests {
     try SmallRun.inFolder { folder in
       try Self.train(Self.jobs(folder, seeds: 0..<1), threads: 2)
       try Self.train([TrainingJobs.Job(SmallRun.manifest(steps: 20), below: "\(folder)/other")], threads: 1)
-      let error = #expect(throws: RunError.self) { try Comparison(RunCollection(below: folder)) }
+      let error = #expect(throws: Refusal.self) { try Comparison(RunCollection(below: folder)) }
       #expect(error?.code == .wrongData && error?.description.contains("seed-3") ?? false)
-      #expect(throws: RunError.self) { try RunCollection(below: "\(folder)/missing") }
+      #expect(throws: Refusal.self) { try RunCollection(below: "\(folder)/missing") }
     }
   }
 

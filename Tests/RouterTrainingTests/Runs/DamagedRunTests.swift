@@ -26,7 +26,7 @@ struct DamagedRunTests {
   private static func resume(
     _ files: [String: [UInt8]], _ name: String, _ bytes: [UInt8],
     then body: (String, Trainer) throws -> Void = { _, _ in }
-  ) throws -> RunError? {
+  ) throws -> Refusal? {
     try SmallRun.inFolder { folder in
       try RunFiles.makeFolder(folder)
       for (name, bytes) in files { try SmallRun.write(bytes, "\(folder)/\(name)") }
@@ -34,7 +34,7 @@ struct DamagedRunTests {
       do {
         try body(folder, Trainer(RunFolder(opening: folder)))
         return nil
-      } catch let error as RunError {
+      } catch let error as Refusal {
         let text = error.description
         #expect(text.hasPrefix("\(folder)/") && text.count < 600, "\(text)")
         #expect(text.allSatisfy { !$0.isNewline }, "\(text)")
@@ -45,7 +45,7 @@ struct DamagedRunTests {
         // Refused, and nothing is lost.
         #expect(try SmallRun.bytes("\(folder)/\(name)") == bytes)
         #expect(try RunFiles.names(in: folder)?.count == files.count)
-        return RunError(error.code, String(text.dropFirst(folder.count + 1)))
+        return Refusal(error.code, String(text.dropFirst(folder.count + 1)))
       }
     }
   }

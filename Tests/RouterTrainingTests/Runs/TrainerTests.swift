@@ -1,4 +1,5 @@
 import Foundation
+import RoutingCore
 import Testing
 
 @testable import RouterTraining
@@ -75,7 +76,7 @@ struct TrainerTests {
       flipped[whole.count / 2] ^= 4
       for damaged in [flipped, Array(whole.dropLast()), Array(whole.prefix(100)), []] {
         try SmallRun.write(damaged, path)
-        let error = #expect(throws: RunError.self) { try Self.reopened(folder) }
+        let error = #expect(throws: Refusal.self) { try Self.reopened(folder) }
         #expect(error?.code == .wrongData)
         for part in [Self.last, "damaged", "checkpoint-00000030.safetensors", "--previous"] {
           #expect(error?.description.contains(part) ?? false, "\(part) in \(error?.description ?? "")")
@@ -112,7 +113,7 @@ struct TrainerTests {
       // Writing the temporary file of the checkpoint at step 30 finds no space.
       let temporary = "\(folder)/checkpoint-00000030.safetensors.tmp"
       try FileManager.default.createSymbolicLink(atPath: temporary, withDestinationPath: "/dev/full")
-      let error = #expect(throws: RunError.self) { try trainer?.run(threads: 1) }
+      let error = #expect(throws: Refusal.self) { try trainer?.run(threads: 1) }
       #expect(error?.code == .noOutput)
       #expect(
         error?.description == "\(folder)/checkpoint-00000030.safetensors: cannot be written: No space left on device")
@@ -129,9 +130,9 @@ struct TrainerTests {
     try SmallRun.inFolder { folder in
       let manifest = try SmallRun.manifest()
       let first = try RunFolder(creating: folder, manifest)
-      let again = #expect(throws: RunError.self) { try RunFolder(creating: folder, manifest) }
+      let again = #expect(throws: Refusal.self) { try RunFolder(creating: folder, manifest) }
       #expect(again?.code == .noOutput && again?.description.contains("train resume \(folder)") ?? false)
-      let locked = #expect(throws: RunError.self) { try RunFolder(opening: folder) }
+      let locked = #expect(throws: Refusal.self) { try RunFolder(opening: folder) }
       #expect(locked?.description.contains("another program") ?? false)
       withExtendedLifetime(first) {}
     }
@@ -171,7 +172,7 @@ struct TrainerTests {
         ("\"steps\": 40", "\"steps\": -1", "plan.steps"),
       ] {
         try SmallRun.write(Array(text.replacingOccurrences(of: from, with: to).utf8), "\(folder)/manifest.json")
-        let error = #expect(throws: RunError.self) { try RunFolder.manifest(of: folder) }
+        let error = #expect(throws: Refusal.self) { try RunFolder.manifest(of: folder) }
         #expect(error?.code == .wrongData && error?.description.contains(part) ?? false, "\(part)")
       }
     }

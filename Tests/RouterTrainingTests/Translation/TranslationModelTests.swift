@@ -114,7 +114,7 @@ struct TranslationModelTests {
       let readBack = try TranslationSettings(id: "translation", .init(settings.json, of: "settings"))
       #expect(readBack == settings)
       try Data("x y\ny y\n".utf8).write(to: URL(filePath: "\(folder)/t"))
-      #expect(throws: RunError.self) { try readBack.corpus() }
+      #expect(throws: Refusal.self) { try readBack.corpus() }
     }
   }
 

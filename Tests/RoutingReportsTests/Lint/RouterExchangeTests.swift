@@ -108,7 +108,10 @@ struct RouterExchangeTests {
       "gradient[0]: expected 2 entries, got 1"
     ),
     (#"{"call": 1, "choice": [[0]], "multipliers": [[1]]}"#, "gradient: expected in training mode"),
-    (#"{"call": 1, "choice": [[0, 1]], "multipliers": [[1]], "gradient": [[0, 0]]}"#, "choice[0]: expected at most 1"),
+    (
+      #"{"call": 1, "choice": [[0, 1, 0]], "multipliers": [[1, 1, 1]], "gradient": [[0, 0]]}"#,
+      "choice[0]: expected at most 2"
+    ),
     (#"{"call": 1, "choice": [[0]], "multipliers": [[1]], "gradient": [[0, 0]], "x": 1}"#, "x: expected no such field"),
     (#"{"call": 2, "choice": [[0]], "multipliers": [[1]], "gradient": [[0, 0]]}"#, "call: expected 1, got 2"),
     (#"{"call": 1, "choice": [[0]], "multipliers": [[1]], "gradient": [[0, 1e999]]}"#, "expected a finite number"),

@@ -21,6 +21,24 @@ struct RouterLintTests {
     #expect(result.findings.map(\.check) == LintCheck.allCases)
   }
 
+  @Test(arguments: PlantedRouter.specified.map(\.name))
+  func soundRoutersOfSpecificationsAreProved(name: String) throws {
+    let profile = try #require(PlantedRouter.specified.first { $0.name == name })
+    let result = try RouterLint(seed: TestSeed.value).run(on: SpecifiedRouter(profile))
+    for finding in result.findings {
+      #expect(finding.verdict == .proved || finding.verdict == nil, "\(finding.check): \(finding.detail)")
+    }
+    #expect(result.verdict == .proved)
+  }
+
+  /// What is refuted is named, where it is one of the product's mistakes.
+  @Test(arguments: PlantedRouter.all)
+  func mistakesAreNamed(_ planted: PlantedRouter) throws {
+    guard case .mistake(let mistake) = planted.fault else { return }
+    let result = try RouterLint(seed: TestSeed.value, checks: [planted.caughtBy]).run(on: planted.faulty)
+    #expect(result[planted.caughtBy]?.detail.contains("(\(mistake.rawValue))") == true)
+  }
+
   /// Few experts, many experts, as many as are chosen.
   @Test(arguments: [2, 3, 5, 64])
   func soundRoutersPassWithAnyNumberOfExperts(experts: Int) throws {
@@ -71,7 +89,7 @@ struct RouterLintTests {
       RouterAnswer(choice: [], multipliers: [], gradient: [])
     }
     let other = #expect(throws: RouterFailure.self) { try RouterLint().run(on: impossible) }
-    #expect(other?.description == "the router's profile: experts: expected a whole number from 2 to 1024, got 1")
+    #expect(other?.description == "the router's profile: experts: expected 2 to 1024 experts, got 1")
   }
 
   @Test func strangersAndNaNAreRefutedWhereverTheyComeUp() throws {

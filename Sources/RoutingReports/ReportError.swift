@@ -1,4 +1,0 @@
-import RoutingCore
-
-/// Why a report cannot be made.
-public typealias ReportError = Refusal
