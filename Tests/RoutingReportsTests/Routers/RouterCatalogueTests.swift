@@ -26,7 +26,9 @@ import Testing
       lines.contains { $0.contains("deepseek-v3 ") && $0.contains("top-8, 4/8 groups") && $0.hasSuffix("score/Σ·2.5") })
   }
 
-  @Test(arguments: ["mixtral", "deepseek-v3-training", "phi-3.5-moe", "llama-4", "noisy-top-k", "top-p", "base", "inkling"])
+  @Test(arguments: [
+    "mixtral", "deepseek-v3-training", "phi-3.5-moe", "llama-4", "noisy-top-k", "top-p", "base", "inkling",
+  ])
   func entriesAreExplained(_ name: String) throws {
     let entry = try #require(try RouterCatalogue.shipped().entry(named: name))
     var small = entry.specification
