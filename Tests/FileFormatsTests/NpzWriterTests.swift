@@ -1,3 +1,4 @@
+import RoutingCore
 import Testing
 
 @testable import FileFormats
@@ -8,7 +9,7 @@ import Testing
   private final class Bytes: ByteSource {
     private var left: ArraySlice<UInt8>
     init(_ bytes: [UInt8]) { left = bytes[...] }
-    func read(into buffer: UnsafeMutableRawBufferPointer) throws(SampleError) -> Int {
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws(Refusal) -> Int {
       let count = min(buffer.count, left.count)
       buffer.copyBytes(from: left.prefix(count))
       left.removeFirst(count)

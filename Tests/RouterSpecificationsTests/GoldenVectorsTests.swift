@@ -12,7 +12,7 @@ import _TestSupport
 
   @Test(.seeded, arguments: specifications)
   func everyMistakeIsToldApart(_ specification: RouterSpecification) throws {
-    let vectors = try GoldenVectors(of: specification, seed: 0, pool: 160)
+    let vectors = try GoldenVectors(of: specification, seed: 0, pool: 96)
     #expect(!vectors.vectors.isEmpty)
     #expect(vectors.missed.isEmpty, "\(specification.name): \(vectors.missed.map(\.rawValue))")
     let comparison = AnswerComparison.ofVectors(

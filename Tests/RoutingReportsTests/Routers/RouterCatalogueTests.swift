@@ -26,12 +26,14 @@ import Testing
       lines.contains { $0.contains("deepseek-v3 ") && $0.contains("top-8, 4/8 groups") && $0.hasSuffix("score/Σ·2.5") })
   }
 
-  @Test(arguments: (try? RouterCatalogue.shipped().entries.map(\.name)) ?? [])
-  func everyEntryIsExplained(_ name: String) throws {
+  @Test(arguments: [
+    "mixtral", "deepseek-v3-training", "phi-3.5-moe", "llama-4", "noisy-top-k", "top-p", "base", "inkling",
+  ])
+  func entriesAreExplained(_ name: String) throws {
     let entry = try #require(try RouterCatalogue.shipped().entry(named: name))
     var small = entry.specification
     small.experts = 16 + small.alwaysChosen
-    guard (try? small.validate()) != nil else { return }
+    try small.validate()
     let text = RouterExplanation(small, entry: entry).text(style: TextStyle())
     #expect(text.split(separator: "\n").allSatisfy { $0.count <= 80 })
     #expect(text.contains("\n1. ") && text.contains("Source: "))

@@ -82,7 +82,7 @@ import Testing
     ),
   ])
   func refusesWhatIsNoAnswer(_ text: String, _ message: String) throws {
-    let error = #expect(throws: InvalidFile.self) {
+    let error = #expect(throws: Refusal.self) {
       try file().answers(Array(text.utf8), file: "answers.jsonl")
     }
     #expect(error?.description.hasPrefix(message) == true, "\(error?.description ?? "")")
@@ -101,7 +101,7 @@ import Testing
   ])
   func refusesWhatIsNoVector(_ found: String, _ other: String, _ message: String) throws {
     let text = found.isEmpty ? "" : Self.text.replacing(found, with: other, maxReplacements: 1)
-    let error = #expect(throws: InvalidFile.self) { try VectorFile(Array(text.utf8), file: "v") }
+    let error = #expect(throws: Refusal.self) { try VectorFile(Array(text.utf8), file: "v") }
     #expect(error?.description.hasPrefix(message) == true, "\(error?.description ?? "")")
   }
 
