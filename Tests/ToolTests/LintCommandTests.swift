@@ -75,7 +75,8 @@ import _TestSupport
     let other = try compare(["specified", "softmax-over-chosen"], "specified", "olmoe")
     #expect(other.status == 1)
     #expect(other.output.contains("softmax-over-chosen"))
-    expectRefusal(try compare(["specified"], "exit 3", "mixtral"), status: 65, "exit 3: ", "ended with status 3")
+    expectRefusal(
+      try compare(["specified"], "silent-exit", "mixtral"), status: 65, "silent-exit: ", "ended with status 0")
   }
 
   @Test func theSameSeedGivesTheSameBytes() throws {

@@ -129,7 +129,8 @@ extension LintSession {
     if case .forced = specification.selection { isForced = true }
     if count > profile.topK, profile.takes == .logits, !isForced {
       let plain = randomCall().logits[0]
-      for masked in [0, count - 1 - specification.alwaysChosen, plain.indices.max { plain[$0] < plain[$1] } ?? 0] {
+      let optional = plain.indices.dropLast(specification.alwaysChosen)
+      for masked in [0, optional.count - 1, optional.max { plain[$0] < plain[$1] } ?? 0] {
         var logits = plain
         logits[masked] = -.infinity
         patterns.append(("logit \(masked) of −∞", logits))

@@ -190,9 +190,10 @@ extension LintSession {
             choice: [answer.choice[t]], multipliers: [answer.multipliers[t]], gradient: [gradient(answer)[t]])
         }
         if let difference = difference(row(answers.0), row(answers.1), to: single) {
+          let words = resemblance(answers.1, changed)
           throw .refuted(
             "\(Words.call(call)), and with other tokens from \(half) on: of token \(t), \(difference)"
-              + resemblance(answers.1, changed))
+              + (words.isEmpty ? resemblance(answers.0, call) : words))
         }
       }
     }
