@@ -62,7 +62,7 @@ import _TestSupport
   }
 
   @Test(arguments: [
-    (["vectors", "mixtral", "--experts", "1"], 64, "'--experts': expected a whole number from 2 to 1024, got 1"),
+    (["vectors", "mixtral", "--experts", "1"], 64, "'--experts': expected 2 to 1024 experts, got 1"),
     (["vectors", "deepseek-v3", "--experts", "12"], 64, "groups.count: expected a divisor of 12"),
     (["vectors", "mixtral", "--format", "csv"], 64, "--format"),
     (["vectors", "mixtral", "--output", "no/such/folder.jsonl"], 73, "no/such/folder.jsonl"),

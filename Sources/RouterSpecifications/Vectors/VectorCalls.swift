@@ -106,7 +106,7 @@ struct VectorCalls {
       var bias = source.bias(atMost: 0.25)
       let depth = [8.0, 12, 16][Int(source.generator.next() % 3)]
       for i in 0..<min(most, n - 1) {
-        call.logits[0][i] = -depth - Double(i) / 4
+        call.logits[0][i] = Double(Float((-depth - Double(i) / 4) * specification.score.temperature))
         bias[i] += specification.key == .logits ? 32 : 8
       }
       call.bias = bias

@@ -37,9 +37,7 @@ struct VectorsCommand: ParsableCommand {
   }
 
   func validate() throws {
-    if let experts, let complaint = RouterSpecification.expertsLimit.complaint(about: experts) {
-      throw ValidationError("'--experts': \(complaint)")
-    }
+    try RouterSpecification.expertsLimit.validate("--experts", experts)
   }
 
   func run() throws {
