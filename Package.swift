@@ -116,7 +116,8 @@ let package = Package(
     .executableTarget(
       name: "routegrad-bench",
       dependencies: [
-        "RouteGrad", "RouteGradTraining", "GSLNumerics", "FileFormats", "RoutingCore", "RouterTraining",
+        "RouteGrad", "RouteGradTraining", "GSLNumerics", "FileFormats", "RoutingCore", "RouterSpecifications",
+        "RoutingReports", "RouterTraining",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 

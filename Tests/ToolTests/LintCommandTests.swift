@@ -65,7 +65,8 @@ import _TestSupport
 
   /// Softmax, top-k, normalised, and top-k, then softmax, are the same function; without the sum they are not.
   @Test func twoRoutersAgainstEachOther() throws {
-    let program = URL(filePath: try Tool.executable()).deletingLastPathComponent().appending(path: "lint-test-router").path
+    let program = URL(filePath: try Tool.executable()).deletingLastPathComponent().appending(path: "lint-test-router")
+      .path
     func compare(_ mine: [String], _ other: String, _ name: String) throws -> Tool.Run {
       try Tool.run(["lint", "--spec", name, "--same-as", "'\(program)' \(other)", "--", program] + mine)
     }
@@ -131,7 +132,8 @@ import _TestSupport
   /// An echo answers with the greeting itself.
   @Test func anEchoIsNoRouter() throws {
     expectRefusal(
-      try Tool.run(["lint", "--", "cat"]), status: 65, "cat: the router's profile: schema: expected \"routegrad.router/2\", got \"routegrad.router/1\"")
+      try Tool.run(["lint", "--", "cat"]), status: 65,
+      "cat: the router's profile: schema: expected \"routegrad.router/2\", got \"routegrad.router/1\"")
   }
 
   @Test func anInterruptEndsTheRouterToo() throws {

@@ -216,7 +216,9 @@ extension PlantedRouter {
   static let importance = RouterProfile(
     RouterSpecification(
       name: "importance", experts: 8, selection: .topK(2),
-      auxiliaryLosses: [.init(.cvSquared, coefficient: 0.1), .init(.balance, coefficient: 0.01), .init(.z, coefficient: 1e-3)]))
+      auxiliaryLosses: [
+        .init(.cvSquared, coefficient: 0.1), .init(.balance, coefficient: 0.01), .init(.z, coefficient: 1e-3),
+      ]))
   static let functions = RouterProfile(
     RouterSpecification(
       name: "functions", experts: 6, selection: .topK(2), gate: .init(isNormalized: true), takesFunctions: true))

@@ -118,7 +118,8 @@ package final class ExchangedRouter: ForeignRouter {
       let answered = try RouterExchange.callNumber(value)
       guard answered == number else { throw InvalidInput("call", "expected \(number), got \(answered)") }
       var answer = try RouterAnswer(value)
-      if profile.specification.auxiliaryLosses.isEmpty { answer.auxiliaryLoss = nil }  // null is said of what there is none of, too
+      // Null is said of what there is none of, too.
+      if profile.specification.auxiliaryLosses.isEmpty { answer.auxiliaryLoss = nil }
       return answer
     }
   }

@@ -22,7 +22,8 @@ extension LintSession {
       throw .refuted(
         "\(Words.call(call)): \(difference), which is what \(theirs.name) answers\(resemblance(mine, call))")
     }
-    return "the same answers as \(theirs.name) to \(compared) calls: choices, multipliers, gradients, and what else both report"
+    return
+      "the same answers as \(theirs.name) to \(compared) calls: choices, multipliers, gradients, and what else both report"
   }
 
   private func callsForTwo() -> [RouterCall] {

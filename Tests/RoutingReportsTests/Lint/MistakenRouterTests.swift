@@ -47,10 +47,10 @@ struct MistakenRouterTests {
   @Test(arguments: specifications.map(\.name).enumerated().filter { $0.offset % 3 == 0 }.map(\.element))
   func mistakenOnesAreRefutedAndNamed(name: String) throws {
     let sound = try router(name)
-    for mistake in RouterMistake.allCases where !isSame(mistake, nil, sound.profile) {
+    for mistake in RouterMistake.allCases where !sound.profile.isSame(mistake, as: nil) {
       let router = SpecifiedRouter(sound.profile, mistake: mistake)
       // Some mistakes are the same function where there is one expert, or the score is normalised.
-      let names = RouterMistake.allCases.filter { isSame($0, mistake, sound.profile) }.map(\.rawValue)
+      let names = RouterMistake.allCases.filter { sound.profile.isSame($0, as: mistake) }.map(\.rawValue)
       var refuted: [String] = []
       let isNamed = try Self.checks.contains { check in
         let result = try RouterLint(seed: TestSeed.value, checks: [check]).run(on: router)
@@ -70,24 +70,5 @@ struct MistakenRouterTests {
     return SpecifiedRouter(
       RouterProfile(
         specification, uniforms: uniforms, takes: specification.noise?.kind == .uniformInput ? .input : .logits))
-  }
-
-  /// Whether two mistakes, or a mistake and none, give the same answers to some random calls.
-  private func isSame(_ a: RouterMistake, _ b: RouterMistake?, _ profile: RouterProfile) -> Bool {
-    if a == b { return true }
-    var source = CallGenerator(for: profile, generator: .init(seed: 7))
-    let comparison = AnswerComparison(of: profile.specification, tolerance: 1e-9)
-    return (0..<24).allSatisfy { k in
-      let call = source.call(tokens: k < 12 ? 1 : 6, mode: k % 4 == 3 ? .eval : .train)
-      // Where experts are drawn, how often each comes is no matter of one call.
-      let reference = RouterReference(profile.specification)
-      let drawn = reference.wanted(by: call) == nil ? (try? SpecifiedRouter(profile).route(call))?.choice : nil
-      func answer(_ mistake: RouterMistake?) -> RouterAnswer? {
-        RouterReference(profile.specification, mistake: mistake).answer(to: call, given: drawn)
-      }
-      guard let one = answer(a), let other = answer(b) else { return true }
-      return one.choice.map(\.count) == other.choice.map(\.count)
-        && comparison.difference(one, from: other, to: call) == nil
-    }
   }
 }
