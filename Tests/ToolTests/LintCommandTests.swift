@@ -43,6 +43,7 @@ import _TestSupport
     #expect(report["schema"].string == "routegrad.lint/1")
     #expect(report["seed"].string == "3")
     #expect(report["verdict"].string == "refuted")
+    #expect(report["router"]["gradientFactor"].number == 2)
     #expect(report["router"]["specification"]["gate"]["factor"].number == 2)
     #expect(report["checks"][0].keys == ["check", "verdict", "detail", "reason", "calls"])
     #expect(report["checks"][5]["check"].string == "gate-gradient")

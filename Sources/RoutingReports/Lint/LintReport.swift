@@ -68,12 +68,40 @@ public struct LintReport: Sendable {
 }
 
 extension RouterProfile {
-  /// The profile in a report.
+  /// The profile in a report: what version 1 of the exchange has words for, and the specification.
   fileprivate var summary: JSONValue {
-    [
+    let gate = specification.gate
+    return [
       "name": .string(name), "experts": JSONValue(experts), "topK": JSONValue(topK), "uniforms": JSONValue(uniforms),
-      "normals": JSONValue(normals), "takes": .string(takes.rawValue), "precision": .string(precision.rawValue),
-      "specification": specification.json,
+      "takes": .string(takes.rawValue), "gates": .string(simpleGates.rawValue),
+      "mask": ["rule": .string(specification.mask.rule), "threshold": JSONValue(specification.mask.threshold)],
+      "outputScales": JSONValue(gate?.outputScales ?? [1]), "gradientFactor": .number(gate?.gradientFactor ?? 1),
+      "jitter": jitter, "auxiliaryLoss": balance, "capacity": JSONValue(specification.capacity?.limit),
+      "routesJointly": .bool(specification.selection.isJoint),
+      "mayChooseFewer": .bool(specification.selection.mayBeFewer && !specification.selection.isJoint),
+      "precision": .string(precision.rawValue), "normals": JSONValue(normals), "specification": specification.json,
     ]
+  }
+
+  private var simpleGates: Gates {
+    guard let gate = specification.gate else { return .other }
+    switch gate.source {
+    case .score where specification.score == .init() && !gate.isNormalized && gate.scale == 1: return .softmax
+    case .softmaxOverChosen where gate.scale == 1: return .renormalized
+    case .sequential: return .sequential
+    default: return .other
+    }
+  }
+
+  private var jitter: JSONValue {
+    guard let noise = specification.noise, specification.hasMultiplicativeNoise else { return .null }
+    return ["on": noise.kind == .uniform ? "logits" : "input", "width": .number(noise.width)]
+  }
+
+  private var balance: JSONValue {
+    guard let loss = specification.auxiliaryLosses.first(where: { $0.kind == .balance && $0.scope == .batch }) else {
+      return .null
+    }
+    return ["coefficient": .number(loss.coefficient), "counting": .string(loss.counting.rawValue)]
   }
 }
