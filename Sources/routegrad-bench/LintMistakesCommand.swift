@@ -28,7 +28,9 @@ struct LintMistakesCommand: ParsableCommand {
       let seconds = (clock.now - start) / .seconds(1)
       let refuted = sound.findings.filter { $0.verdict == .refuted || $0.verdict == .undecided }
       for finding in refuted { print("  \(finding.check.rawValue): \(finding.detail)") }
-      let mistakes = RouterMistake.allCases.filter { $0.applies(to: profile.specification) && !profile.isSame($0, as: nil) }
+      let mistakes = RouterMistake.allCases.filter {
+        $0.applies(to: profile.specification) && !profile.isSame($0, as: nil)
+      }
       let unnamed = try mistakes.filter { try !isNamed($0, profile) }
       isClean = isClean && sound.verdict == .proved && unnamed.isEmpty
       print(

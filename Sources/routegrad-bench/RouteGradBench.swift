@@ -12,7 +12,8 @@ struct RouteGradBench: ParsableCommand {
       """,
     subcommands: [
       ExactMomentsCommand.self, MCGumbelCommand.self, GumbelIntegralCommand.self, SwitchLayerCommand.self,
-      SwitchTransformerCommand.self, VerifierRatesCommand.self, VerifyStreamCommand.self, FuzzCommand.self, LintMistakesCommand.self,
+      SwitchTransformerCommand.self, VerifierRatesCommand.self, VerifyStreamCommand.self, FuzzCommand.self,
+      LintMistakesCommand.self,
       FuzzRouterCommand.self,
     ])
 }
