@@ -177,3 +177,68 @@ def test_tensors_of_types_that_numpy_does_not_have():
     plain = routegrad.mixture([0.5, 1.0], [[1.0], [2.0]], {"type": "linear", "coefficients": [1.0]})
     assert np.array_equal(routegrad.target(problem), routegrad.target(plain))
     assert routegrad.verify(HalfPrecision(np.zeros((3, 2))), plain, "conventional").verdict != "proved"
+
+
+BIASED = {
+    "experts": 8, "score": "sigmoid", "selectionBias": True, "groups": {"count": 4, "kept": 2, "score": "sum-of-two"},
+    "selection": {"kind": "top-k", "count": 3}, "gate": {"of": "score", "normalized": True, "scale": 2.5}, "replays": True,
+}
+
+
+def biased(logits, bias=None, choice=None, *, outside=-np.inf, in_gate=False, forced=True):
+    """Sigmoids, groups, a selection bias: DeepSeek-V3's router, right or wrong."""
+    with np.errstate(over="ignore"):
+        score = 1 / (1 + np.exp(-logits))
+    keys = np.where(logits == -np.inf, -np.inf, score + bias)
+    groups = keys.reshape(len(keys), 4, 2)
+    kept = np.argsort(-groups.sum(-1), axis=-1, kind="stable")[:, :2]
+    mask = np.zeros((len(keys), 4), bool)
+    np.put_along_axis(mask, kept, True, -1)
+    keys = np.where(mask.repeat(2, -1), keys, outside)
+    if choice is None or not forced:
+        choice = np.argsort(-keys, axis=-1, kind="stable")[:, :3]
+        choice = np.where(np.take_along_axis(keys, choice, -1) == -np.inf, -1, choice)
+    there = choice >= 0
+    gates = score + bias if in_gate else score
+    chosen = np.where(there, np.take_along_axis(gates, np.where(there, choice, 0), -1), 0)
+    slopes = np.take_along_axis(score * (1 - score), np.where(there, choice, 0), -1)
+    total = chosen.sum(-1, keepdims=True)
+
+    def backward(given):
+        given = 2.5 * (given - (given * chosen).sum(-1, keepdims=True) / total) / total
+        spread = np.zeros_like(logits)
+        np.put_along_axis(spread, np.where(there, choice, 0), np.where(there, given * slopes, 0), -1)
+        return spread
+
+    return 2.5 * chosen / total, choice, backward
+
+
+def test_a_router_is_held_to_a_specification():
+    found = routegrad.lint(biased, spec=BIASED)
+    assert found.verdict == "proved", found
+    assert {"selection", "tiny-gates", "bias-precision", "replay"} <= set(found.checks("proved"))
+    assert found.findings["router"]["specification"]["experts"] == 8
+
+
+@pytest.mark.parametrize("wrong, check, mistake", [
+    ({"outside": 0.0}, "selection", "masked-groups-at-zero"), ({"in_gate": True}, "gate-order", "bias-in-gate"),
+    ({"forced": False}, "replay", "choice-not-forced"),
+])
+def test_a_mistake_against_the_specification_is_named(wrong, check, mistake):
+    def router(logits, bias=None, choice=None):
+        return biased(logits, bias, choice, **wrong)
+
+    found = routegrad.lint(router, spec=BIASED)
+    detail, = (c["detail"] for c in found.findings["checks"] if c["check"] == check)
+    assert check in found.checks("refuted") and f"({mistake})" in detail, found
+
+
+@pytest.mark.parametrize("spec, words", [
+    ({**BIASED, "experts": 9}, "groups.count: expected a divisor of 9"), ({**BIASED, "score": "tanh"}, "score: expected one of"),
+    ({"experts": 8}, "selection"), ({**BIASED, "applied": "input"}, "experts as functions"), (3, "spec: expected a dict"),
+    ({**BIASED, "experts": "eight"}, "experts"), ({**BIASED, "selection": {"kind": "top-k", "count": 9}}, "expected 0 to 8"),
+])
+def test_bad_specifications_get_one_line(spec, words):
+    with pytest.raises(routegrad.RouteGradError) as caught:
+        routegrad.lint(biased, spec=spec)
+    assert words in str(caught.value) and "\n" not in str(caught.value)

@@ -75,3 +75,36 @@ def test_jax_draws_are_an_argument(jax):
 
     found = routegrad.lint(sampled, framework="jax", experts=4, uniforms=1)
     assert {"repeatability", "gate-gradient"} <= set(found.checks("proved")), found
+
+
+def test_pytorch_normal_bernoulli_and_multinomial_draws_are_forced(torch):
+    spec = {"experts": 6, "noise": {"kind": "learned-normal"}, "key": "logits", "selection": {"kind": "top-k", "count": 2},
+            "gate": {"of": "softmax-over-chosen"}, "auxiliaryLosses": [{"kind": "cv-squared", "coefficient": 0.1}]}
+
+    def noisy(logits, noise_logits=None, training=True):
+        z = logits + torch.nn.functional.softplus(noise_logits) * torch.randn_like(logits) if training else logits
+        values, choice = z.topk(2, dim=-1)
+        importance = torch.softmax(z, -1).sum(0)
+        loss = 0.1 * importance.var(unbiased=False) / importance.mean() ** 2
+        return {"multipliers": torch.softmax(values, -1), "choice": choice, "auxiliary_loss": loss}
+
+    found = routegrad.lint(noisy, framework="torch", spec=spec, precision="float64")
+    assert found.verdict == "proved", found
+    assert {"noise-gradient", "auxiliary-gradient"} <= set(found.checks("proved"))
+
+    def deviation(logits, noise_logits=None, training=True):
+        result = noisy(logits, noise_logits, training)
+        z = logits if not training else logits + 0 * result["multipliers"].sum()
+        importance = torch.softmax(z, -1).sum(0)
+        return {**result, "auxiliary_loss": 0.1 * (importance.std(unbiased=False) / importance.mean()) ** 2}
+
+    assert "auxiliary-gradient" in routegrad.lint(deviation, framework="torch", spec=spec, precision="float64").checks("refuted")
+
+    def drawn(logits, training=True):
+        p = torch.softmax(logits, -1)
+        choice = torch.multinomial(p.detach(), 2) if training else p.topk(2, dim=-1).indices
+        return p.gather(-1, choice), choice
+
+    sampled = {"experts": 6, "selection": {"kind": "sampled", "count": 2}}
+    found = routegrad.lint(drawn, framework="torch", spec=sampled, uniforms=6, precision="float64")
+    assert found.verdict == "proved", found

@@ -58,7 +58,8 @@ def lint(
             (PyTorch: the logits, where the router makes them of an input). What the frameworks add:
 
             - PyTorch, a module or a function with ``framework="torch"``: gradients by autograd. Draws of ``torch.rand``,
-              ``rand_like``, ``uniform_`` and ``exponential_`` (so of ``gumbel_softmax``) are forced.
+              ``rand_like``, ``uniform_``, ``exponential_`` (so of ``gumbel_softmax``), ``randn``, ``randn_like``, ``normal_``,
+              ``bernoulli`` and ``multinomial`` (N uniform draws without replacement, k with) are forced.
             - JAX, what ``jax.jit`` returns or a function with ``framework="jax"``: gradients by ``jax.vjp``. A router that
               draws takes its uniform draws as a second argument, [T, ``uniforms``].
             - NumPy, any other callable: as for JAX, with a third result ``backward``, a function from the gradient at the
@@ -68,8 +69,12 @@ def lint(
             - an object with ``profile`` and ``answer(call)``, the exchange of docs/lint-protocol.md itself; then nothing
               but ``experts``, ``top_k`` and ``seed`` is read.
         experts, top_k: N and k.
-        spec: for a block of transformers, the specification that it is held to (docs/router-specifications.md), or the name of
-            a family whose router it ought to be, such as ``"deepseek-v3"``, with the block's own numbers.
+        spec: the specification that it is held to (docs/router-specifications.md), a dict; the profile is then that, but for
+            ``uniforms``, ``takes`` and ``precision``. A callable is handed what its specification reads by the names of its
+            parameters: ``bias``, ``choice``, ``normals``, ``noise_logits``, ``expert_scales``, ``sequences``, ``global_tokens``,
+            ``global_counts``; None where a call has none. Its dict may have ``auxiliary_loss`` (its gradient by autograd or
+            ``jax.grad``, else as ``auxiliary_gradient``), ``noise_gradient`` and ``bias_after``, too. For a block of transformers it may be the name
+            of a family whose router it ought to be, such as ``"deepseek-v3"``, with the block's own numbers.
         config: for a block, the model's configuration, if its load-balancing loss is to be held, too.
         seed: of the calls.
         name, uniforms, …, precision: the profile, what the router says of itself (docs/lint-protocol.md), to which it is
@@ -79,13 +84,15 @@ def lint(
     Raises RouteGradError if the router raised, its exception as ``__cause__``, or its answer cannot be read.
     """
     n, k, seed = whole(experts, "experts"), whole(top_k, "top_k"), check_seed(seed)
-    if spec is not None or type(router).__module__.startswith("transformers."):
+    if name is None and not isinstance(router, str):
+        name = getattr(router, "__name__", type(router).__name__)
+    if isinstance(router, str) or isinstance(spec, str) or type(router).__module__.startswith("transformers."):
         from . import hf
         driven = hf.adapter(router, spec=spec, config=config)
         selection = driven.spec["selection"]
         return _ask(driven, driven.spec["experts"], selection["count"] + selection.get("always", 0), seed)
-    if name is None:
-        name = getattr(router, "__name__", type(router).__name__)
+    if spec is not None:
+        return _specified(router, spec, framework, seed, uniforms, takes, precision)
     profile = {
         "name": text(name, "name").decode(), "experts": n, "topK": k,
         "uniforms": uniforms, "takes": takes, "gates": gates, "mask": _pair(mask, "mask", "rule", "threshold"),
@@ -96,6 +103,28 @@ def lint(
     }
     profile = json.loads(to_json(profile, "profile"))  # numbers of NumPy as Python's; refused here if it is none of JSON's
     return _ask(adapter(router, framework, profile), n, k, seed)
+
+
+def _specified(
+    router: Any, spec: Any, framework: str | None, seed: Any, uniforms: int, takes: str, precision: str | None,
+) -> Lint:
+    """The battery on a callable that is held to a specification."""
+    if not isinstance(spec, Mapping):
+        raise RouteGradError(f"spec: expected a dict, a specification (docs/router-specifications.md), got {shown(spec)}")
+    spec = {"schema": "routegrad.router-spec/1", "name": "router", **spec}
+    if spec.get("functions") or spec.get("applied") == "input":
+        raise RouteGradError(
+            "spec: experts as functions are not put to a callable; expected an object with 'profile' and 'answer(call)'")
+    n, selection = whole(spec.get("experts"), "spec: experts"), spec.get("selection")
+    noise = spec.get("noise") if isinstance(spec.get("noise"), Mapping) else {}
+    draws = n if noise.get("kind") in ("uniform", "uniform-input", "gumbel") else 0
+    profile = {
+        "schema": "routegrad.router/2", "specification": spec, "uniforms": max(uniforms, draws),
+        "normals": n if noise.get("kind") in ("normal", "learned-normal") else 0, "takes": takes, "precision": precision,
+    }
+    count = selection.get("count", 1) if isinstance(selection, Mapping) else 1
+    joint = isinstance(selection, Mapping) and selection.get("kind") == "expert-choice"
+    return _ask(adapter(router, framework, json.loads(to_json(profile, "spec"))), n, 0 if joint else count, seed)
 
 
 def _ask(driven: Any, n: int, k: int, seed: Any) -> Lint:

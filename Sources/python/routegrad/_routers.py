@@ -15,7 +15,16 @@ from ._arguments import one_line, shown
 from ._arrays import plain_array
 from ._errors import RouteGradError
 
-_EXTRAS = {"dispatch": "dispatch", "auxiliary_loss": "auxiliaryLoss"}
+# What a router may return besides, and what it may take besides, by the names of its parameters; the field of the exchange.
+_EXTRAS = {
+    "dispatch": "dispatch", "auxiliary_loss": "auxiliaryLoss", "auxiliary_gradient": "auxiliaryGradient",
+    "noise_gradient": "noiseGradient", "bias_after": "biasAfter",
+}
+_GIVEN = {
+    "bias": "bias", "choice": "choice", "normals": "normals", "noise_logits": "noiseLogits",
+    "expert_scales": "expertScales", "sequences": "sequences", "global_tokens": "globalTokens",
+    "global_counts": "globalCounts",
+}
 
 
 def adapter(router: Any, framework: str | None, profile: dict[str, Any]) -> Any:
@@ -56,12 +65,20 @@ class Adapter:
     def __init__(self, router: Callable[..., Any], profile: dict[str, Any]):
         self.router = router
         self.profile = {**profile, "precision": profile["precision"] or self.precision}
-        self.takes_training = _has_parameter(getattr(router, "forward", router), "training")
+        self.experts = profile["specification"]["experts"] if "specification" in profile else profile["experts"]
+        function = getattr(router, "forward", router)
+        self.takes_training = _has_parameter(function, "training")
+        self.takes = [name for name in _GIVEN if _has_parameter(function, name)]
+        self.given: dict[str, Any] = {}
 
     def answer(self, call: dict[str, Any]) -> dict[str, Any]:
         """The answer to a call."""
         logits = np.array([[-math.inf if x is None else x for x in row] for row in call["logits"]])
         outputs, upstream = np.array(call["expertOutputs"]), np.array(call["upstream"])
+        # A parameter that this call has nothing for is None.
+        self.given = {
+            name: np.array(call[_GIVEN[name]]) if call.get(_GIVEN[name]) is not None else None for name in self.takes}
+        self.normals = np.array(call["normals"]) if call.get("normals") is not None else np.zeros((len(logits), 0))
         result, backward, after = self.run(logits, np.array(call["uniforms"]), call["mode"] == "train")
         choice, multipliers = self.plain_arrays(result, logits.shape[0])
         kept = choice >= 0
@@ -92,7 +109,16 @@ class Adapter:
     def call(self, logits: Any, uniforms: Any, training: bool) -> Any:
         """Calls the router."""
         arguments = (logits, uniforms) if self.profile["uniforms"] else (logits,)
-        return self.router(*arguments, **({"training": training} if self.takes_training else {}))
+        return self.router(*arguments, **self.named(training))
+
+    def named(self, training: bool) -> dict[str, Any]:
+        """What the router takes by name, as arrays of its framework."""
+        given = {name: None if value is None else self.of_framework(value) for name, value in self.given.items()}
+        return {**given, **({"training": training} if self.takes_training else {})}
+
+    def of_framework(self, value: NDArray[Any]) -> Any:
+        """An array of NumPy as the framework's."""
+        return value
 
     @staticmethod
     def array(value: Any) -> NDArray[Any]:
@@ -106,8 +132,8 @@ class Adapter:
             raise RouteGradError(
                 f"router: expected multipliers and whole-numbered choices of one shape [{tokens}, k], got {multipliers.dtype} "
                 f"{list(multipliers.shape)} and {choice.dtype} {list(choice.shape)}")
-        if choice.size and choice.max() >= self.profile["experts"]:
-            raise RouteGradError(f"router: expected choices below {self.profile['experts']}, got {choice.max()}")
+        if choice.size and choice.max() >= self.experts:
+            raise RouteGradError(f"router: expected choices below {self.experts}, got {choice.max()}")
         return choice.astype(np.int64), multipliers.astype(np.float64)
 
 
@@ -133,8 +159,14 @@ class JaxAdapter(Adapter):
             return result["multipliers"], {key: value for key, value in result.items() if key != "multipliers"}
 
         values, pull, rest = jax.vjp(multipliers, handed, has_aux=True)
+        if rest.get("auxiliary_loss") is not None and "auxiliary_gradient" not in rest:
+            rest["auxiliary_gradient"] = jax.grad(lambda x: multipliers(x)[1]["auxiliary_loss"].sum())(handed)
         return ({**rest, "multipliers": values}, lambda given: np.asarray(pull(given.astype(values.dtype))[0]),
                 np.asarray(handed))
+
+
+    def of_framework(self, value: NDArray[Any]) -> Any:
+        return self.jax.numpy.asarray(value, dtype=self.precision if value.dtype.kind == "f" else None)
 
 
 def _named(result: Any, names: tuple[str, ...]) -> Mapping[str, Any]:
