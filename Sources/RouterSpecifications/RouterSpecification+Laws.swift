@@ -21,6 +21,12 @@ extension RouterSpecification {
     return key == .logits || score.function == .softmax
   }
 
+  /// Whether an expert returns 0 whatever it is given.
+  public func returnsZero(_ expert: Int) -> Bool {
+    guard let nullExperts, nullExperts.kind == .zero else { return false }
+    return expert >= experts - nullExperts.count
+  }
+
   /// Whether the noise is lost by a shift: a factor on the logits.
   public var hasMultiplicativeNoise: Bool { noise?.kind == .uniform || noise?.kind == .uniformInput }
 

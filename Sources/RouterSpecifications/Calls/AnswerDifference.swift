@@ -117,12 +117,12 @@ public struct AnswerComparison: Sendable {
     return nil
   }
 
-  /// Multipliers by expert, each allowed any of the coin's scales.
+  /// Multipliers by expert, each allowed any of the coin's scales; what multiplies 0 is not compared.
   private func multipliers(_ found: RouterAnswer, _ expected: RouterAnswer, _ call: RouterCall) -> AnswerDifference? {
     let scales = specification.gate?.outputScales ?? [1]
     for t in expected.choice.indices {
       let spread = isStrict ? 1 + (call.logits[t].filter(\.isFinite).map(\.magnitude).max() ?? 0) : 1
-      for (place, expert) in expected.choice[t].enumerated() {
+      for (place, expert) in expected.choice[t].enumerated() where !specification.returnsZero(expert) {
         let other =
           found.choice[t].indices.contains(place) && found.choice[t][place] == expert
           ? place : found.choice[t].firstIndex(of: expert)

@@ -29,7 +29,7 @@ public final class RunFolder {
     guard FileSystem.status(of: FilePath(named: "\(path)/\(Self.manifestName)")) == nil else {
       throw Refusal(.noOutput, "\(path): holds a run already; go on with it by 'routegrad train resume \(path)'")
     }
-    metrics = try Self.openMetrics(path)
+    metrics = try Self.openMetrics(path, isNew: true)
     for file in try manifest.settings.folderFiles() { try RunFiles.replace(file.name, in: path, with: file.bytes) }
     try RunFiles.replace(Self.manifestName, in: path, with: Array(JSONWriter.indented(manifest.json).utf8))
   }
@@ -40,7 +40,7 @@ public final class RunFolder {
   public init(opening path: String) throws(Refusal) {
     self.path = path
     manifest = try Self.manifest(of: path)
-    metrics = try Self.openMetrics(path)
+    metrics = try Self.openMetrics(path, isNew: false)
     for name in RunFiles.names(in: path) ?? [] where name.hasSuffix(RunFiles.temporarySuffix) {
       RunFiles.remove("\(path)/\(name)")
     }
@@ -81,15 +81,16 @@ public final class RunFolder {
     FileSystem.removeFolder(FilePath(named: path))
   }
 
-  private static func openMetrics(_ path: String) throws(Refusal) -> FileDescriptor {
+  private static func openMetrics(_ path: String, isNew: Bool) throws(Refusal) -> FileDescriptor {
     let file = "\(path)/\(metricsName)"
     let descriptor: FileDescriptor
     do {
       descriptor = try .open(
-        FilePath(named: file), .readWrite, options: [.create, .append, .closeOnExec],
+        FilePath(named: file), .readWrite, options: isNew ? [.create, .append, .closeOnExec] : [.append, .closeOnExec],
         permissions: FilePermissions(rawValue: 0o666))
     } catch {
-      throw AtomicFile.unwritable(file, error)
+      // A run that was begun has metrics, if no line of them.
+      throw isNew ? AtomicFile.unwritable(file, error) : FileReading.unreadable(file, error)
     }
     guard FileSystem.lock(descriptor) else {
       try? descriptor.close()

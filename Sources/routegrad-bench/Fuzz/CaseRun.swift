@@ -42,6 +42,14 @@ struct CaseRun: Sendable {
   private static let script =
     #"cd "$1" && ulimit -c 0 && ulimit -t "$2" && ulimit -v "$3" && shift 3 && exec "$@""#
 
+  /// The largest resident memory of a process so far, MiB; 0 if it is gone.
+  private static func memory(of process: pid_t) -> Int {
+    guard let status = try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8),
+      let line = status.split(separator: "\n").first(where: { $0.hasPrefix("VmHWM:") })
+    else { return 0 }
+    return (Int(line.filter(\.isNumber)) ?? 0) / 1024
+  }
+
   /// Runs a program.
   ///
   /// - Parameter folder: where it may write; made, and removed afterwards.
@@ -59,6 +67,7 @@ struct CaseRun: Sendable {
     var status: Int32 = 0
     var usage = rusage()
     var isOver = false
+    var seen = 0
     while true {
       let ended = wait4(process, &status, isOver ? 0 : WNOHANG, &usage)
       if ended == process { break }
@@ -70,6 +79,7 @@ struct CaseRun: Sendable {
         isOver = true
         kill(-process, SIGKILL)
       }
+      seen = max(seen, Self.memory(of: process))
       usleep(seconds < 0.1 ? 1000 : 5000)
     }
     kill(-process, SIGKILL)  // what it left behind
@@ -77,9 +87,10 @@ struct CaseRun: Sendable {
     let signal = Int(status & 0x7F)
     end =
       isOver || signal == Int(SIGXCPU) ? .timeout : signal != 0 ? .signal(signal) : .status(Int((status >> 8) & 0xFF))
-    // The kernel counts what the starting process had at the most as the child's, too; less than that says nothing.
+    // The kernel counts what the starting process had at the most as the child's, too: less than that says nothing, and what was
+    // seen while it ran is what there is.
     let largest = Int(usage.ru_maxrss) / 1024
-    memory = largest > Self.ownMemory ? largest : 0
+    memory = largest > Self.ownMemory ? largest : seen
     output = Self.read(streams[1])
     error = Self.read(streams[2])
     changedFiles = Self.changes(fuzzCase.files, in: place)
