@@ -86,7 +86,8 @@ public final class RunFolder {
     let descriptor: FileDescriptor
     do {
       descriptor = try .open(
-        FilePath(named: file), .readWrite, options: isNew ? [.create, .append, .closeOnExec] : [.append, .closeOnExec],
+        FilePath(named: file), .readWrite,
+        options: isNew ? [.create, .append, .closeOnExec] : [.append, .closeOnExec],
         permissions: FilePermissions(rawValue: 0o666))
     } catch {
       // A run that was begun has metrics, if no line of them.
