@@ -121,6 +121,7 @@ struct TrainCommandTests {
       expectRefusal(try Tool.run(train + ["file"], in: folder), status: 73, "file: cannot be written")
       expectRefusal(
         try Tool.run(train + ["file/run"], in: folder), status: 73, "file/run: cannot be written: Not a directory")
+      expectRefusal(try Tool.run(train + [""], in: folder), status: 64, "'--output': expected the name of a folder")
       expectRefusal(try Tool.run(train + ["/proc/run"], in: folder), status: 73, "/proc/run: cannot be written")
       expectRefusal(try Tool.run(["train", "resume", "missing"], in: folder), status: 66, "missing/manifest.json")
       expectRefusal(

@@ -307,6 +307,7 @@ struct VerifyCommandTests {
     (["--bounds=-1,1", "--detectable-bias", "0"], "'--detectable-bias': expected a finite number above 0"),
     (["--bounds=-1,1", "--tolerance", "1"], "'--tolerance': expected a number from 0 to below 1"),
     (["--bounds=-1,1", "--tolerance", "0.5"], "is not above the tolerance"),
+    (["--bounds=-1e300,1e300", "--detectable-bias", "1e300"], "of inf is not a finite number"),
     (["--bounds=-1,1", "--max-samples", "0"], "'--max-samples': expected at least 1"),
     (["--bounds=-1,1", "--problem-name", "nix"], "expected one problem named 'nix'"),
     (["--bounds=-1,1", "--format", "csv"], "'csv'"),

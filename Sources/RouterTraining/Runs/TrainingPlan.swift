@@ -40,7 +40,10 @@ public struct TrainingPlan: Sendable, Equatable {
   /// *Source*: arXiv 1706.03762, equation 3, in the form of fairseq: the peak is a setting.
   package func rate(step t: Int) -> Double {
     let (t, w) = (Double(t), Double(warmUp))
-    if t < w { return learningRate * t / w }
+    if t < w {
+      let rate = learningRate * t / w
+      return rate.isFinite ? rate : learningRate * (t / w)
+    }
     return schedule == .constant ? learningRate : learningRate * (max(w, 1) / max(t, 1)).squareRoot()
   }
 

@@ -30,13 +30,13 @@ public struct SampleVerifier: ~Copyable {
   ///   - criteria: rates and tolerances.
   ///   - draws: whether samples come with their draws, and these with their coins; nil if they do not.
   ///   - budget: the samples after which it gives up; any number unless given.
-  /// - Throws: ``ImpossibleCriteria`` if the tolerance hides the bias to be detected.
+  /// - Throws: ``ImpossibleCriteria`` if the tolerance hides the bias to be detected, or that overflows.
   public init(
     _ claim: Claim, criteria: Criteria, draws: DrawsGiven = .none, budget: Int = .max
   ) throws(ImpossibleCriteria) {
     tolerance = criteria.tolerance(of: claim)
     detectableBias = criteria.detectableBias(of: claim)
-    guard detectableBias > tolerance else {
+    guard detectableBias > tolerance, detectableBias.isFinite else {
       throw ImpossibleCriteria(tolerance: tolerance, detectableBias: detectableBias)
     }
     self.claim = claim
@@ -70,7 +70,9 @@ public struct SampleVerifier: ~Copyable {
     public let detectableBias: Double
 
     public var description: String {
-      "a detectable bias of \(detectableBias) is not above the tolerance of \(tolerance) that is granted to rounding"
+      detectableBias.isFinite
+        ? "a detectable bias of \(detectableBias) is not above the tolerance of \(tolerance) that is granted to rounding"
+        : "a detectable bias of \(detectableBias) is not a finite number"
     }
   }
 

@@ -25,7 +25,7 @@ struct FuzzCommand: ParsableCommand {
   var formats: String?
   @Option(help: "Cases at once.") var jobs = ProcessInfo.processInfo.activeProcessorCount
   @Option(help: "The seconds that a case may take.") var limit = 20.0
-  @Option(help: "The MiB of memory that a case may take.") var memory = 1024
+  @Option(help: "The MiB of memory that a case may take; a file that never ends is refused at 1024.") var memory = 1280
   @Flag(help: "Say of every case how it ended.") var all = false
   @Option(help: "Keep every finding's files, command and output in this folder.") var keep: String?
 

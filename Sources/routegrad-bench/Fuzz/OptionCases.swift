@@ -120,7 +120,13 @@ enum OptionCases {
   ]
 
   private static func value(_ kind: Kind, _ damage: Damage, _ dice: inout Dice) -> [UInt8] {
-    if damage != .none, dice.percent(40) { return dice.one(of: Hostile.arguments) }
+    if damage != .none, dice.percent(40) {
+      let argument = dice.one(of: Hostile.arguments)
+      // A million steps are no fault, but take their time.
+      let isLong =
+        kind == .count && (Double(String(decoding: argument, as: UTF8.self)).map { $0 > 50 && $0 < 9.2e18 } ?? false)
+      return isLong ? Array("2".utf8) : argument
+    }
     let text =
       switch kind {
       case .size: dice.one(of: Hostile.sizes)

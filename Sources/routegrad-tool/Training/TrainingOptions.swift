@@ -45,6 +45,10 @@ struct TrainingOptions: ParsableArguments {
   @Option(parsing: .unconditional, help: ArgumentHelp("The steps between checkpoints.", valueName: "k"))
   var checkpointEvery: Int?
 
+  func validate() throws {
+    if output.isEmpty { throw ValidationError("'--output': expected the name of a folder, got none") }
+  }
+
   /// A plan, with what was said.
   func plan(_ standard: TrainingPlan) -> TrainingPlan {
     var plan = standard

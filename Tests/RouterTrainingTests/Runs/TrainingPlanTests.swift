@@ -18,6 +18,15 @@ struct TrainingPlanTests {
     #expect(Self.plan(schedule, warmUp: warmUp).rate(step: step) == rate)
   }
 
+  /// The largest rates, whose multiples overflow.
+  @Test(arguments: [1, 2, 19, 20, 100])
+  func largestRates(step: Int) {
+    var plan = Self.plan(.inverseSquareRoot, warmUp: 20)
+    plan.learningRate = .greatestFiniteMagnitude
+    let rate = plan.rate(step: step)
+    #expect(rate > 0 && rate <= .greatestFiniteMagnitude)
+  }
+
   @Test func readsBack() throws {
     var plan = Self.plan(.inverseSquareRoot, warmUp: 7)
     #expect(try TrainingPlan(plan.json) == plan)
