@@ -230,15 +230,21 @@ def slopes(site: Site, x: torch.Tensor, u: torch.Tensor, logits: torch.Tensor) -
                 found[part] = slope.T.cpu().double()
                 most = max(most, float((f.detach().norm(dim=-1) * cotangent.norm(dim=-1)).max()))
                 continue
+            wide = "cpu" if u.device.type == "mps" else u.device  # which has no float64
             with torch.no_grad():
+                u64 = cotangent.to(wide, torch.float64)
+                squares = torch.zeros(len(states), dtype=torch.float64, device=wide)
+                columns = []
                 for i in range(site.experts):
                     f = first(site.each(i, states))
                     if f.shape != cotangent.shape:
                         raise RouteGradError(
                             f"{site.name}: expert {i}: expected an output of shape {list(cotangent.shape)}, got {list(f.shape)}")
-                    product = (f.double() * cotangent.double() if f.device.type != "mps" else f.cpu().double() * cotangent.cpu().double())
-                    found[part, i] = product.sum(-1).cpu()
-                    most = max(most, float((f.float().norm(dim=-1) * cotangent.float().norm(dim=-1)).max()))
+                    f64 = f.to(wide, torch.float64)
+                    columns.append(torch.linalg.vecdot(f64, u64))
+                    squares = torch.maximum(squares, torch.linalg.vecdot(f64, f64))
+                found[part] = torch.stack(columns, 1).cpu()
+                most = max(most, float((squares.sqrt() * u64.norm(dim=1)).max()))
     finally:
         for module, mode in modes:
             module.training = mode
