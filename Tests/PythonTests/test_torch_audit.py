@@ -428,7 +428,11 @@ def test_results_are_for_people_and_for_programs(tmp_path):
     assert found._repr_html_() in (tmp_path / "audit.html").read_text(encoding="utf-8")
     with pytest.raises(routegrad.RouteGradError, match="cannot be written"):
         found.to_html(tmp_path / "none" / "audit.html")
-    for method, module in ((found.to_dataframe, "pandas"), (found.plot, "matplotlib")):
+    other = routegrad.torch.counterfactuals(model, batch, "model.layers.1.mlp", [3])
+    assert str(other).count("\n") == 5 and str(other).count("*") == 2 and "<td>" in other._repr_html_()
+    other.to_html(tmp_path / "losses.html")
+    methods = [(x.to_dataframe, "pandas") for x in (found, other)] + [(x.plot, "matplotlib") for x in (found, other)]
+    for method, module in methods:
         try:
             __import__(module)
         except ImportError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from ._errors import RouteGradError
 from ._torch_audit import Hooks, first, flat, untouched, value_of
 from ._torch_blocks import Site, sites
 from ._torch_gates import gates
+from ._torch_report import dataframe, new_axes, table, write_page
 
 if TYPE_CHECKING:
     from ._problems import Problem
@@ -50,6 +52,42 @@ class Counterfactuals:
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), allow_nan=False)
+
+    def to_dataframe(self) -> Any:
+        """A row for each token and expert, as a pandas DataFrame."""
+        return dataframe(self._rows())
+
+    def plot(self, axes: Any = None) -> Any:
+        """The loss by expert, a line for each token; the matplotlib axes."""
+        axes = new_axes() if axes is None else axes
+        for token, experts, losses in zip(self.tokens, self.experts, self.losses):
+            axes.plot(experts, losses, marker="o", label=f"token {token}")
+        axes.set_xlabel("expert")
+        axes.set_ylabel("loss")
+        axes.set_title(self.layer)
+        axes.legend()
+        return axes
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return [{"token": token, "expert": i, "chosen": i == chosen[-1], "logit": theta, "loss": loss}
+                for token, chosen, experts, losses, made in zip(self.tokens, self.chosen, self.experts, self.losses, self.tables)
+                for i, loss, theta in zip(experts, losses, made["logits"])]
+
+    def _cells(self) -> list[list[str]]:
+        return [[str(row["token"]), f"{row['expert']}{'*' if row['chosen'] else ''}", f"{row['logit']:.4f}", f"{row['loss']:.8g}"]
+                for row in self._rows()]
+
+    def __str__(self) -> str:
+        lines = [f"The loss with another expert, in {self.layer} (*: the one it has)"]
+        rows = [["token", "expert", "logit", "loss"], *self._cells()]
+        return "\n".join([*lines, *("".join(cell.rjust(14) for cell in row) for row in rows)])
+
+    def _repr_html_(self) -> str:
+        return table(f"The loss with another expert, in {self.layer}", ("token", "expert", "logit", "loss"), self._cells())
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Writes the table as a page of its own."""
+        write_page("Losses with other experts", self._repr_html_(), path)
 
     def __repr__(self) -> str:
         return f"<Counterfactuals of {len(self.tokens)} tokens in {self.layer}, {self.kind}>"
@@ -126,16 +164,16 @@ def counterfactuals(
             name = f"{site.name}, token {token}"
             if mixture:
                 zero = run.replaced(token, choice[token], torch.zeros(1, dtype=torch.float64), 1.0)[0]
-                table = {"name": name, "kind": "mixture", "logits": theta, "loss": {
+                made_of = {"name": name, "kind": "mixture", "logits": theta, "loss": {
                     "type": "tabulated", "nodes": factors, "values": values, "slopes": slopes, "valueAtZero": zero,
                     "mask": {"rule": "none", "threshold": None}}}
             else:
-                table = {"name": name, "kind": "categorical", "logits": theta, "objective": {
+                made_of = {"name": name, "kind": "categorical", "logits": theta, "objective": {
                     "type": "tabulated", "values": [row[0] for row in values], "gradients": rows}}
             place = factors.index(1.0)
             experts.append(tuple(among))
             losses.append(tuple(row[place] for row in values))
-            tables.append({"schema": "routegrad.problem/1", **table})
+            tables.append({"schema": "routegrad.problem/1", **made_of})
     return Counterfactuals(site.name, "mixture" if mixture else "categorical", tuple(at),
                            tuple(tuple(choice[token].tolist()) for token in at), tuple(experts), tuple(losses), tuple(tables))
 

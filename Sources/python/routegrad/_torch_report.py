@@ -8,7 +8,7 @@ import importlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -122,26 +122,17 @@ class NetworkAudit:
 
     def to_dataframe(self) -> Any:
         """A row for each layer, as a pandas DataFrame."""
-        try:
-            pandas: Any = importlib.import_module("pandas")
-        except ImportError as error:
-            raise RouteGradError("to_dataframe: expected pandas to be installed", "unavailable") from error
         rows = []
         for layer in self.to_dict()["layers"]:
             row = {key: value for key, value in layer.items() if key not in ("specification", "load", "logits", "weight")}
             for part in ("logits", "weight"):
                 row |= {f"{part}.{key}": value for key, value in layer[part].items()}
             rows.append(row)
-        return pandas.DataFrame(rows)
+        return dataframe(rows)
 
     def plot(self, axes: Any = None) -> Any:
         """Relative bias, cosine and unseen share at the logits, by layer; the matplotlib axes."""
-        if axes is None:
-            try:
-                pyplot: Any = importlib.import_module("matplotlib.pyplot")
-            except ImportError as error:
-                raise RouteGradError("plot: expected matplotlib to be installed", "unavailable") from error
-            axes = pyplot.subplots()[1]
+        axes = new_axes() if axes is None else axes
         for key, label in (("relative_bias", "relative bias"), ("cosine", "cosine"), ("unseen", "unseen share")):
             values = [getattr(layer.logits, key) for layer in self.layers]
             axes.plot(range(len(values)), [math.nan if value is None else value for value in values], marker="o", label=label)
@@ -171,21 +162,48 @@ class NetworkAudit:
         return f"<NetworkAudit of {len(self.layers)} layers, {self.evaluations} expert evaluations>"
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{html.escape(column)}</th>" for column in _COLUMNS)
-        body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in self._rows())
-        return (f"<table><caption>Router gradient against dense back-propagation, loss {self.loss:.6g}</caption>"
-                f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+        return table(f"Router gradient against dense back-propagation, loss {self.loss:.6g}", _COLUMNS, self._rows())
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Writes the table as a page of its own."""
-        page = ('<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Router audit</title><style>'
-                "body{font:14px sans-serif}td,th{padding:2px 8px;text-align:right}td:first-child{text-align:left}</style>"
-                f"</head><body>{self._repr_html_()}</body></html>\n")
-        try:
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(page)
-        except (OSError, ValueError, TypeError) as error:
-            raise RouteGradError(f"{shown(path)}: cannot be written: {error}", "invalid-data") from error
+        write_page("Router audit", self._repr_html_(), path)
+
+
+def dataframe(rows: list[dict[str, Any]]) -> Any:
+    """A pandas DataFrame, if pandas is installed."""
+    try:
+        pandas: Any = importlib.import_module("pandas")
+    except ImportError as error:
+        raise RouteGradError("to_dataframe: expected pandas to be installed", "unavailable") from error
+    return pandas.DataFrame(rows)
+
+
+def new_axes() -> Any:
+    """Axes of a new figure, if matplotlib is installed."""
+    try:
+        pyplot: Any = importlib.import_module("matplotlib.pyplot")
+    except ImportError as error:
+        raise RouteGradError("plot: expected matplotlib to be installed", "unavailable") from error
+    return pyplot.subplots()[1]
+
+
+def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in HTML."""
+    head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><caption>{html.escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def write_page(title: str, body: str, path: str | os.PathLike[str]) -> None:
+    """Writes a page of its own."""
+    page = (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title><style>'
+            "body{font:14px sans-serif}td,th{padding:2px 8px;text-align:right}td:first-child{text-align:left}</style>"
+            f"</head><body>{body}</body></html>\n")
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(page)
+    except (OSError, ValueError, TypeError) as error:
+        raise RouteGradError(f"{shown(path)}: cannot be written: {error}", "invalid-data") from error
 
 
 def _percent(value: float | None) -> str:
