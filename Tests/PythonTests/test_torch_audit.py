@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 import routegrad  # noqa: E402
+import routegrad.hf as hf  # noqa: E402
 import routegrad.torch  # noqa: E402
 import specification  # noqa: E402
 from routegrad._torch_gates import gates, gradients  # noqa: E402
@@ -284,6 +285,36 @@ def test_the_model_stays_as_it_was(family):
     if family != "llama4":
         routegrad.torch.counterfactuals(model.eval() if family != "phimoe" else model, batch, 0, [3])
     assert same(before, state(model))
+
+
+REFUSED = {"DbrxFFN", "JetMoeMoE", "MuseSparkMoE", "InklingMoE", "LongcatFlashMoE", "ZayaSparseMoeBlock", "NllbMoeSparseMLP",
+           "Gemma4TextRouter", "DiffusionGemmaTextRouter"}
+
+
+@pytest.mark.parametrize("kind", hf.FAMILIES)
+def test_every_block_is_audited_or_refused(kind):
+    """Gates and autograd's gradient at the logits are held to the specification within."""
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        made = hf.block(kind, experts=8).eval()
+        width = 8 + (hf.FAMILIES[kind].form == "input")
+        x, goal = torch.randn(2, 5, width), torch.randn(10, width)
+    extra = ()
+    if kind == "DeepseekV4SparseMoeBlock":  # chooses by the token's number
+        made.gate.tid2eid[:10] = torch.stack([torch.randperm(8)[:2] for _ in range(10)])
+        extra = (torch.arange(10).reshape(2, 5),)
+
+    def loss(model, batch):
+        y = model(batch, *extra)
+        return ((y[0] if isinstance(y, tuple) else y).reshape(-1, width) * goal).sum()
+
+    if kind in REFUSED:
+        with pytest.raises(routegrad.RouteGradError, match="is not audited as it is|such gates are not audited"):
+            routegrad.torch.audit(made, x, loss=loss)
+        return
+    layer, = routegrad.torch.audit(made, x, loss=loss).layers
+    assert layer.tokens == 10 and layer.experts == 8
+    assert layer.gradient_error <= 1e-4 * max(1, layer.logits.norm)
 
 
 def test_hooks_are_removed_after_an_exception():

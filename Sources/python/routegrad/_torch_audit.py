@@ -270,11 +270,12 @@ def _layer(site: Site, recorded: list[Recorded], pulled: list[Any]) -> LayerFind
             raise RouteGradError(f"{site.name}: logits: expected numbers, got NaN or infinity")
         precision = max(torch.finfo(tensor.dtype).eps for tensor in (record.gates, record.read, record.logits))
         precision = max(precision, torch.finfo(torch.float32).eps)  # routers compute in it whatever the model's type is
-        _hold_gates(site, record, logits, choice, precision)
+        live = record.gates.reshape(record.tokens, -1)[rows]
+        spec = as_given(site, logits, choice, live)
         c, most = slopes(site, record.read, u, logits)
         if not torch.isfinite(c).all():
             raise RouteGradError(f"{site.name}: expert outputs: expected finite numbers")
-        seen, unseen = gradients(site.specification, logits, choice, c)
+        seen, unseen = gradients(spec, logits, choice, c)
         if at_logits is not None and site.form != "own":
             off = float((seen - flat(at_logits)[rows].cpu().double()).abs().max())
             scale = most * max(1.0, abs(float((site.specification.get("gate") or {}).get("scale", 1.0))))
@@ -288,18 +289,33 @@ def _layer(site: Site, recorded: list[Recorded], pulled: list[Any]) -> LayerFind
     return LayerFindings.of(site.name, site.specification, x, seen, unseen, load, turned_away, total, error)
 
 
-def _hold_gates(site: Site, record: Recorded, logits: torch.Tensor, choice: torch.Tensor, precision: float) -> None:
-    """The gates are those that the specification makes of the logits."""
-    wanted = gates(site.specification, logits, choice)
-    live = record.gates.detach().reshape(record.tokens, -1)[record.rows].cpu().double()
+def as_given(site: Site, logits: torch.Tensor, choice: torch.Tensor, live: torch.Tensor) -> Mapping[str, Any]:
+    """The specification of the gates as the experts are given them, which have to be those of the block's.
+
+    Some blocks of transformers multiply by a constant after the experts (MiniMax-M3, Beam); u has it then, and the gates have not.
+    """
+    spec, precision = site.specification, max(torch.finfo(live.dtype).eps, torch.finfo(torch.float32).eps)
+    wanted = gates(spec, logits, choice)
+    live = live.cpu().double()
     if live.shape != wanted.shape:
         if live.shape != logits.shape:
             raise RouteGradError(f"{site.name}: gates: expected shape {list(wanted.shape)}, got {list(live.shape)}")
         live = live.gather(1, choice.clamp(min=0))
-    factors = (site.specification.get("gate") or {}).get("outputScales", [1])
-    off = torch.stack([torch.where(choice < 0, 0.0, (live - factor * wanted).abs()) for factor in factors]).amin(0)
+    there = choice >= 0
+    factors = (spec.get("gate") or {}).get("outputScales", [1])
     finite = logits[logits > -torch.inf]
-    scale = max(1.0, float(wanted.abs().max()), float(finite.abs().max()))
-    if not bool((off <= _UNITS * precision * scale).all()):
-        raise RouteGradError(
-            f"{site.name}: gates: expected those of its specification, they differ by {float(off.max()):.3g}")
+    scale = max(1.0, float(wanted.abs().max()), float(finite.abs().max()) if len(finite) else 0.0)
+
+    def off(times: float) -> float:
+        differences = torch.stack([(live - factor * times * wanted).abs() for factor in factors]).amin(0)
+        return float(torch.where(there, differences, 0.0).max())
+
+    allowed = _UNITS * precision * scale
+    if off(1.0) <= allowed:
+        return spec
+    squares = float((wanted[there] ** 2).sum())
+    times = float((live[there] * wanted[there]).sum()) / squares if squares else 1.0
+    if site.form == "index" and times > 0 and off(times) <= allowed:
+        gate = dict(spec.get("gate") or {})
+        return {**spec, "gate": {**gate, "scale": gate.get("scale", 1.0) * times}}
+    raise RouteGradError(f"{site.name}: gates: expected those of its specification, they differ by {off(1.0):.3g}")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ._arguments import number, shown, whole
 from ._errors import RouteGradError
-from ._torch_audit import Hooks, first, flat, untouched, value_of
+from ._torch_audit import Hooks, as_given, first, flat, untouched, value_of
 from ._torch_blocks import Site, sites
 from ._torch_gates import gates
 from ._torch_report import dataframe, new_axes, table, write_page
@@ -128,14 +128,13 @@ def counterfactuals(
     say = progress or (lambda _: None)
     with untouched(model):
         run = _Runs(model, batch, site, loss)
-        logits, choice = run.as_it_is()
+        logits, choice, spec = run.as_it_is()
         total, n = logits.shape
         for token in at:
             if not 0 <= token < total:
                 raise RouteGradError(f"tokens: expected numbers below {total}, got {token}")
             if (choice[token] < 0).any():
                 raise RouteGradError(f"tokens: token {token} was turned away by its expert")
-        spec = site.specification
         gate = spec.get("gate") or {}
         simple = spec.get("score", "softmax") in ("softmax", {"kind": "softmax"})
         mixture = choice.shape[1] == 1 and simple and gate.get("of", "score") == "score" and not gate.get("normalized") and (
@@ -193,8 +192,8 @@ class _Runs:
         for i, state in self.cuda:
             torch.cuda.set_rng_state(state, i)
 
-    def as_it_is(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits and choice."""
+    def as_it_is(self) -> tuple[torch.Tensor, torch.Tensor, Mapping[str, Any]]:
+        """Logits, choice, and the specification of the gates that the experts are given."""
         found: dict[str, Any] = {}
 
         def routed(_module: Any, _given: Any, result: Any) -> None:
@@ -204,7 +203,8 @@ class _Runs:
             if "choice" in found:
                 raise RouteGradError(f"{self.site.name}: expected a layer that is called once")
             given = [*given, *named.values()]
-            logits, found["choice"], _ = self.site.read(found["router"], given)
+            logits, choice, found["live"] = self.site.read(found["router"], given)
+            found["choice"] = choice.cpu()
             found["logits"], self.inputs = flat(logits.detach()).cpu().double(), flat(given[0].detach()).clone()
 
         self._restart()
@@ -216,7 +216,8 @@ class _Runs:
             raise RouteGradError(f"{self.site.name}: expected the model to call it, it did not")
         if not torch.isfinite(found["logits"]).all():
             raise RouteGradError(f"{self.site.name}: logits: expected finite numbers")
-        return found["logits"], found["choice"].cpu()
+        live = found["live"].reshape(len(found["logits"]), -1)
+        return found["logits"], found["choice"], as_given(self.site, found["logits"], found["choice"], live)
 
     def outputs(self, token: int, among: list[int]) -> torch.Tensor:
         """f_i of a token, [experts, d]."""
