@@ -401,6 +401,21 @@ def test_blocks_of_your_own():
         routegrad.torch.audit(module, x, block(module, experts=narrow), loss=loss)
 
 
+def test_a_block_that_is_called_twice_has_the_tokens_of_both_calls():
+    torch.manual_seed(1)
+    module, x = Own().double(), torch.randn(6, 4).double()
+    weights = torch.linspace(0.5, 1.5, 6)[:, None]
+
+    def loss(model, batch):
+        return sum((weights[part] * model(batch[part]) ** 2).sum() for part in (slice(0, 2), slice(2, 6)))
+
+    once, = routegrad.torch.audit(module, x, block(module), loss=lambda model, batch: (weights * model(batch) ** 2).sum()).layers
+    twice, = routegrad.torch.audit(module, x, block(module), loss=loss).layers
+    assert once.tokens == twice.tokens == twice.batch_tokens == 6 and once.load == twice.load
+    assert twice.weight.bias_norm == pytest.approx(once.weight.bias_norm, rel=1e-12)
+    assert twice.logits.cosine == pytest.approx(once.logits.cosine, rel=1e-12)
+
+
 def test_an_expert_that_nobody_chose_is_not_finite():
     torch.manual_seed(1)
     module, x = Own(), torch.rand(6, 4)
