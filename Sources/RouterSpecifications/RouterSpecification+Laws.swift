@@ -4,7 +4,7 @@ extension RouterSpecification {
   /// Whether multipliers, given choice and mask, stay where a constant is added to all logits; nil where the gate is not stated.
   ///
   /// Their gradient then has no component along (1, …, 1).
-  public var hasShiftInvariantGates: Bool? {
+  package var hasShiftInvariantGates: Bool? {
     guard let gate else { return nil }
     switch gate.source {
     case .score: return score.function == .softmax
@@ -15,23 +15,23 @@ extension RouterSpecification {
   }
 
   /// Whether a constant that is added to all logits leaves the choice alone.
-  public var hasShiftInvariantChoice: Bool {
+  package var hasShiftInvariantChoice: Bool {
     guard mask == .none else { return false }
     if case .threshold = selection, key == .logits { return false }
     return key == .logits || score.function == .softmax
   }
 
   /// Whether an expert returns 0 whatever it is given.
-  public func returnsZero(_ expert: Int) -> Bool {
+  package func returnsZero(_ expert: Int) -> Bool {
     guard let nullExperts, nullExperts.kind == .zero else { return false }
     return expert >= experts - nullExperts.count
   }
 
   /// Whether the noise is lost by a shift: a factor on the logits.
-  public var hasMultiplicativeNoise: Bool { noise?.kind == .uniform || noise?.kind == .uniformInput }
+  package var hasMultiplicativeNoise: Bool { noise?.kind == .uniform || noise?.kind == .uniformInput }
 
   /// A word or two for the gates: `softmax`, `normalized sigmoid`.
-  public var gateWords: String {
+  package var gateWords: String {
     guard let gate else { return "other" }
     switch gate.source {
     case .score: return (gate.isNormalized ? "normalized " : "") + score.function.rawValue
@@ -41,7 +41,7 @@ extension RouterSpecification {
   }
 
   /// The chosen experts of a token in a word: `top-8`.
-  public var choiceWords: String {
+  package var choiceWords: String {
     switch selection {
     case .topK(let k): "top-\(k)"
     case .topP(let mass, let k): "top-p \(mass), at most \(k)"

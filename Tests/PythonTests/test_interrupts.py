@@ -21,6 +21,7 @@ def ring(*_):
     raise Alarm
 
 signal.signal(signal.SIGALRM, ring)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that runs this in the background has it ignored
 
 def samples():
     while True:

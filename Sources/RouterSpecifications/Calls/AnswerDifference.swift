@@ -1,20 +1,20 @@
 import RoutingCore
 
 /// Where two answers to a call part.
-public struct AnswerDifference: Sendable, Equatable, CustomStringConvertible {
+package struct AnswerDifference: Sendable, Equatable, CustomStringConvertible {
   /// What differs.
-  public var part: Part
+  package var part: Part
   /// The token; nil where it is about the batch.
-  public var token: Int?
+  package var token: Int?
   /// The expert; nil where it is about all of them.
-  public var expert: Int?
+  package var expert: Int?
   /// What was found there.
-  public var found: String
+  package var found: String
   /// What was expected there.
-  public var expected: String
+  package var expected: String
 
   /// What an answer consists of.
-  public enum Part: String, Sendable, CaseIterable {
+  package enum Part: String, Sendable, CaseIterable {
     case choice
     case multipliers
     case gradient
@@ -26,7 +26,7 @@ public struct AnswerDifference: Sendable, Equatable, CustomStringConvertible {
   }
 
   /// `token 2, expert 5: multiplier 0.25, expected 0.5`.
-  public var description: String {
+  package var description: String {
     let places = [token.map { "token \($0)" }, expert.map { "expert \($0)" }].compactMap(\.self)
     let place = places.isEmpty ? "" : places.joined(separator: ", ") + ": "
     return "\(place)\(Self.words[part] ?? part.rawValue) \(found), expected \(expected)"
@@ -43,15 +43,15 @@ public struct AnswerDifference: Sendable, Equatable, CustomStringConvertible {
 /// *Numerics*: a tolerance is relative to what a quantity is summed of: a gradient's to `Σ_i max(1, m_i) Σ_j |∂L/∂y_j| (|f_ij| + 1)`
 /// times the estimator's factor, an output's to `Σ_i m_i max_j |f_ij|`, an auxiliary loss's to the sum of its coefficients
 /// times N k. Multipliers are compared to 1, or strictly: to their own size.
-public struct AnswerComparison: Sendable {
+package struct AnswerComparison: Sendable {
   package let specification: RouterSpecification
   /// What is forgiven, relative.
-  public var tolerance: Double
+  package var tolerance: Double
   /// Whether multipliers are compared to their own size, times the spread of the logits.
-  public var isStrict: Bool
+  package var isStrict: Bool
 
   /// A comparison.
-  public init(of specification: RouterSpecification, tolerance: Double, isStrict: Bool = false) {
+  package init(of specification: RouterSpecification, tolerance: Double, isStrict: Bool = false) {
     self.specification = specification
     self.tolerance = tolerance
     self.isStrict = isStrict
@@ -64,7 +64,7 @@ public struct AnswerComparison: Sendable {
   ///   - expected: what it should be.
   ///   - call: what was asked.
   ///   - parts: what is compared.
-  public func difference(
+  package func difference(
     _ found: RouterAnswer, from expected: RouterAnswer, to call: RouterCall,
     in parts: [AnswerDifference.Part] = AnswerDifference.Part.allCases
   ) -> AnswerDifference? {
@@ -167,7 +167,7 @@ public struct AnswerComparison: Sendable {
 
 extension AnswerComparison {
   /// What a gradient is summed of, of one token.
-  public func gradientScale(_ answer: RouterAnswer, _ call: RouterCall, token t: Int) -> Double {
+  package func gradientScale(_ answer: RouterAnswer, _ call: RouterCall, token t: Int) -> Double {
     var scale = 0.0
     for (place, expert) in answer.choice[t].enumerated() {
       let size = max(1, answer.multipliers[t][place].magnitude)

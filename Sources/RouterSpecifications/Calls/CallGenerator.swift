@@ -5,18 +5,18 @@ import RoutingCore
 /// All numbers are exact in Float32, so that the router's rounding is its own; no two logits of a token are equal; and
 /// where there is a mask about half of the experts are within it. What the specification reads is there: a bias of a
 /// spread that changes choices, scales, experts as functions, sequences, counts of a larger batch.
-public struct CallGenerator: Sendable {
+package struct CallGenerator: Sendable {
   /// The router.
-  public let profile: RouterProfile
+  package let profile: RouterProfile
   /// Where randomness comes from.
-  public var generator: Philox
+  package var generator: Philox
   /// d of the calls.
-  public static let width = 3
+  package static let width = 3
   /// The width of the experts' hidden layer, where they are functions.
   static let hidden = 2
 
   /// Calls for a router.
-  public init(for profile: RouterProfile, generator: Philox) {
+  package init(for profile: RouterProfile, generator: Philox) {
     self.profile = profile
     self.generator = generator
   }
@@ -24,7 +24,7 @@ public struct CallGenerator: Sendable {
   private var specification: RouterSpecification { profile.specification }
 
   /// A random call.
-  public mutating func call(tokens: Int = 1, mode: RouterCall.Mode = .train) -> RouterCall {
+  package mutating func call(tokens: Int = 1, mode: RouterCall.Mode = .train) -> RouterCall {
     let logits = (0..<tokens).map { _ in self.logits() }
     let outputs = (0..<tokens).map { _ in (0..<profile.experts).map { _ in reals(Self.width) } }
     let upstream = (0..<tokens).map { _ in reals(Self.width) }
@@ -53,15 +53,15 @@ public struct CallGenerator: Sendable {
   }
 
   /// Uniform draws for one token.
-  public mutating func draws() -> [Double] {
+  package mutating func draws() -> [Double] {
     (0..<profile.uniforms).map { _ in (Double(generator.next() >> 52) + 0.5) / 4096 }
   }
 
   /// Normal draws for one token, in multiples of 1/64.
-  public mutating func normals() -> [Double] { reals(profile.normals) }
+  package mutating func normals() -> [Double] { reals(profile.normals) }
 
   /// A selection bias in multiples of 2⁻¹⁰, no two of them equal.
-  public mutating func bias(atMost size: Double) -> [Double] {
+  package mutating func bias(atMost size: Double) -> [Double] {
     var ranks = Array(0..<profile.experts)
     ranks.shuffle(using: &generator)
     return ranks.map { rank in
@@ -71,7 +71,7 @@ public struct CallGenerator: Sendable {
   }
 
   /// A choice of distinct experts for each token.
-  public mutating func choice(_ tokens: Int) -> [[Int]] {
+  package mutating func choice(_ tokens: Int) -> [[Int]] {
     (0..<tokens).map { _ in
       var experts = Array(0..<profile.experts)
       experts.shuffle(using: &generator)

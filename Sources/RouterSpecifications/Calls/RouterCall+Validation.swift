@@ -3,7 +3,7 @@ import RoutingCore
 extension RouterCall {
   /// Throws, with the field's path, unless the call has all that a router of the specification reads, in lists of the right
   /// lengths and of finite numbers; only logits may be −∞.
-  public func validate(for specification: RouterSpecification) throws(InvalidInput) {
+  package func validate(for specification: RouterSpecification) throws(InvalidInput) {
     let n = specification.experts
     try require(tokens, in: 1...65536, "logits", "1 to 65536 tokens")
     try requireRows(logits, "logits", of: n) { $0.isFinite || $0 == -.infinity }

@@ -3,7 +3,7 @@ extension RouterMistake {
   ///
   /// Where it has not, a router with the mistake computes the same to the last bit. Where it has, it may still compute the
   /// same: a softmax over the chosen experts is not changed by a second normalisation.
-  public func applies(to specification: RouterSpecification) -> Bool {
+  package func applies(to specification: RouterSpecification) -> Bool {
     switch self {
     case .noiseMissing, .noiseInEvaluation, .gateFromOtherLogits: specification.noise != nil
     case .noiseWithoutChainRule: specification.noise?.kind == .uniform

@@ -37,13 +37,13 @@ public struct RouterReference: Sendable {
   }
 
   /// The experts that tokens want, before any is turned away; nil where the choice is drawn or by a rule that is not stated.
-  public func wanted(by call: RouterCall) -> [[Int]]? { RouterEvaluation(self, call).chosen() }
+  package func wanted(by call: RouterCall) -> [[Int]]? { RouterEvaluation(self, call).chosen() }
 
   /// How far the call is from one that is decided otherwise: the least gap at a decision, relative to the keys there.
   ///
   /// A router that rounds may decide otherwise where the margin is a few units of its rounding. Infinite where nothing is
   /// decided.
-  public func margin(of call: RouterCall) -> Double { RouterEvaluation(self, call).margin }
+  package func margin(of call: RouterCall) -> Double { RouterEvaluation(self, call).margin }
 }
 
 /// One call on its way through the stages of a specification.

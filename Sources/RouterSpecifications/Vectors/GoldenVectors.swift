@@ -11,32 +11,32 @@ import RoutingCore
 /// makes is rounding.
 ///
 /// *Edge cases*: where the choice is drawn in training, or by a rule that is not stated, each call says the choice.
-public struct GoldenVectors: Sendable {
+package struct GoldenVectors: Sendable {
   /// What the answers are of.
-  public let specification: RouterSpecification
+  package let specification: RouterSpecification
   /// Where randomness came from.
-  public let seed: UInt64
+  package let seed: UInt64
   /// What is compared.
-  public let parts: [AnswerDifference.Part]
+  package let parts: [AnswerDifference.Part]
   /// The vectors.
-  public private(set) var vectors: [GoldenVector] = []
+  package private(set) var vectors: [GoldenVector] = []
   /// The mistakes that change an answer of the pool and are told apart by a vector.
-  public private(set) var told: [RouterMistake] = []
+  package private(set) var told: [RouterMistake] = []
   /// The mistakes that change an answer, but nowhere by enough to be told apart.
-  public private(set) var missed: [RouterMistake] = []
+  package private(set) var missed: [RouterMistake] = []
   /// The mistakes in a stage that the specification has, which changed no answer of the pool.
-  public private(set) var same: [RouterMistake] = []
+  package private(set) var same: [RouterMistake] = []
   /// The number of calls in the pool.
-  public private(set) var pool = 0
+  package private(set) var pool = 0
 
   /// The difference that tells a mistake apart, in tolerances.
-  public static let margin = 8.0
+  package static let margin = 8.0
   /// The least gap at a decision, relative.
-  public static let leastGap = 1e-4
+  package static let leastGap = 1e-4
   /// What is forgiven, relative: 64 units of Float32.
-  public static let tolerance = 64 * RouterProfile.Precision.float32.epsilon
+  package static let tolerance = 64 * RouterProfile.Precision.float32.epsilon
   /// The calls of a pool, unless more is said.
-  public static let standardPool = 512
+  package static let standardPool = 512
 
   /// Vectors of a specification.
   ///
@@ -46,7 +46,7 @@ public struct GoldenVectors: Sendable {
   ///   - forwardOnly: whether gradients, losses and the bias's update are left out.
   ///   - pool: the number of calls to choose from.
   /// - Throws: `InvalidInput` if the specification is not valid, or does not state its gate.
-  public init(
+  package init(
     of specification: RouterSpecification, seed: UInt64 = 0, forwardOnly: Bool = false, pool size: Int = standardPool
   ) throws(InvalidInput) {
     try specification.validate()
@@ -60,20 +60,20 @@ public struct GoldenVectors: Sendable {
   }
 
   /// How answers to the vectors are compared.
-  public var comparison: AnswerComparison { .ofVectors(specification) }
+  package var comparison: AnswerComparison { .ofVectors(specification) }
 }
 
 /// One call, what is expected, and what it is for.
-public struct GoldenVector: Sendable, Equatable {
+package struct GoldenVector: Sendable, Equatable {
   /// What is asked.
-  public var call: RouterCall
+  package var call: RouterCall
   /// What a router that is as specified answers.
-  public var expected: RouterAnswer
+  package var expected: RouterAnswer
   /// The mistakes that give another answer.
-  public var tells: [RouterMistake]
+  package var tells: [RouterMistake]
 
   /// A vector.
-  public init(call: RouterCall, expected: RouterAnswer, tells: [RouterMistake]) {
+  package init(call: RouterCall, expected: RouterAnswer, tells: [RouterMistake]) {
     self.call = call
     self.expected = expected
     self.tells = tells
@@ -83,7 +83,7 @@ public struct GoldenVector: Sendable, Equatable {
 extension AnswerComparison {
   /// How answers to golden vectors of a specification are compared: multipliers that are scores to their own size, unless
   /// noise or a score that passes through 0 loses their digits.
-  public static func ofVectors(
+  package static func ofVectors(
     _ specification: RouterSpecification, tolerance: Double = GoldenVectors.tolerance
   ) -> AnswerComparison {
     let keepsDigits = ![.relu, .identity].contains(specification.score.function)

@@ -4,15 +4,15 @@ import RoutingCore
 import RoutingVerification
 
 /// What was found of answers to golden vectors, for people and for programs.
-public struct AnswersReport: Sendable {
+package struct AnswersReport: Sendable {
   /// What was found.
-  public let result: AnswersVerdict
+  package let result: AnswersVerdict
 
   /// The report on a verdict.
-  public init(_ result: AnswersVerdict) { self.result = result }
+  package init(_ result: AnswersVerdict) { self.result = result }
 
   /// The report in the format `routegrad.answers/1`.
-  public var json: String {
+  package var json: String {
     JSONWriter.indented([
       "schema": "routegrad.answers/1", "version": .string(routeGradVersion),
       "specification": .string(result.specification.name), "experts": JSONValue(result.specification.experts),
@@ -32,7 +32,7 @@ public struct AnswersReport: Sendable {
   }
 
   /// The report as text.
-  public func text(style: TextStyle) -> String {
+  package func text(style: TextStyle) -> String {
     var table = TextTable(columns: [
       .init(title: "call", isText: true), .init(title: "verdict", isText: true),
       .init(title: "what was found", isText: true),

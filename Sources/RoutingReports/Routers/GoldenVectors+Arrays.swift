@@ -8,7 +8,7 @@ extension GoldenVectors {
   ///
   /// Lists of experts have a column for each place; −1 stands for no expert, and its multiplier is 0. `n/mode` is 1 in training
   /// and 0 in evaluation. Experts as functions are `n/inner` `[N][h][d]`, `n/outer` `[N][w][h]` and `n/offset` `[N][w]`.
-  public var npz: [UInt8] {
+  package var npz: [UInt8] {
     var writer = NpzWriter()
     writer.add("header", text: JSONWriter.line(header))
     for (k, vector) in vectors.enumerated() {

@@ -3,9 +3,9 @@ import RouterSpecifications
 import RoutingCore
 
 /// A specification in plain words: its steps with their formulas and numbers, and the mistakes that would show.
-public struct RouterExplanation: Sendable {
+package struct RouterExplanation: Sendable {
   /// What is explained.
-  public let specification: RouterSpecification
+  package let specification: RouterSpecification
   private let entry: RouterCatalogue.Entry?
   private let vectors: GoldenVectors?
 
@@ -17,14 +17,14 @@ public struct RouterExplanation: Sendable {
   /// - Parameters:
   ///   - specification: what to explain.
   ///   - entry: its entry in the catalogue, whose source and notes are told, too.
-  public init(_ specification: RouterSpecification, entry: RouterCatalogue.Entry? = nil) {
+  package init(_ specification: RouterSpecification, entry: RouterCatalogue.Entry? = nil) {
     self.specification = specification
     self.entry = entry
     vectors = try? GoldenVectors(of: specification, pool: Self.pool)
   }
 
   /// Lines as wide as tables, with a line feed at the end.
-  public func text(style: TextStyle) -> String {
+  package func text(style: TextStyle) -> String {
     var lines = [style.strong("\(specification.name)  \(specification.experts) experts")]
     for (k, step) in steps.enumerated() { lines += paragraph("\(k + 1). \(step)", style) }
     if let vectors {
@@ -244,7 +244,7 @@ extension RouterExplanation {
 
 extension RouterCatalogue {
   /// The catalogue for people.
-  public func text(style: TextStyle) -> String {
+  package func text(style: TextStyle) -> String {
     var table = TextTable(columns: [
       .init(title: "router", isText: true), .init(title: "experts"), .init(title: "chosen", isText: true),
       .init(title: "score", isText: true), .init(title: "gate", isText: true),
@@ -271,7 +271,7 @@ extension RouterCatalogue {
   }
 
   /// The catalogue as JSON, in the format `routegrad.routers/1`.
-  public var json: String {
+  package var json: String {
     JSONWriter.indented([
       "schema": "routegrad.routers/1", "version": .string(routeGradVersion),
       "routers": .array(

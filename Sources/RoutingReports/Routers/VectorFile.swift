@@ -5,15 +5,15 @@ import RoutingCore
 /// Golden vectors as JSON lines, `routegrad.vectors/1`: a header, then a line for each call with what is expected.
 ///
 /// *Source*: docs/router-vectors.md, which is a contract.
-public struct VectorFile: Sendable {
+package struct VectorFile: Sendable {
   static let schema = "routegrad.vectors/1"
 
   /// What the answers are of.
-  public var specification: RouterSpecification
+  package var specification: RouterSpecification
   /// What is forgiven, relative.
-  public var tolerance: Double
+  package var tolerance: Double
   /// The vectors, by the number of the call, from 1.
-  public var vectors: [GoldenVector]
+  package var vectors: [GoldenVector]
 
   /// Reads vectors.
   ///
@@ -21,7 +21,7 @@ public struct VectorFile: Sendable {
   ///   - bytes: the file's content.
   ///   - file: the file's name, for messages.
   /// - Throws: ``Refusal`` of code `wrongData` for the first line that is wrong, with its number.
-  public init(_ bytes: [UInt8], file: String) throws(Refusal) {
+  package init(_ bytes: [UInt8], file: String) throws(Refusal) {
     do throws(InvalidInput) {
       try self.init(bytes)
     } catch {
@@ -89,7 +89,7 @@ public struct VectorFile: Sendable {
   ///
   /// - Returns: the answers by the number of the call.
   /// - Throws: ``Refusal`` of code `wrongData` for the first line that is wrong: no answer, of another shape than asked for, or to no call.
-  public func answers(_ bytes: [UInt8], file: String) throws(Refusal) -> [Int: RouterAnswer] {
+  package func answers(_ bytes: [UInt8], file: String) throws(Refusal) -> [Int: RouterAnswer] {
     var answers: [Int: RouterAnswer] = [:]
     let lines = JSONLines(bytes)
     do throws(InvalidInput) {
@@ -120,7 +120,7 @@ public struct VectorFile: Sendable {
 
 extension GoldenVectors {
   /// The vectors as JSON lines.
-  public var jsonLines: String {
+  package var jsonLines: String {
     var lines = [JSONWriter.line(header)]
     for (k, vector) in vectors.enumerated() {
       let members: [JSONValue.Member] =
@@ -148,7 +148,7 @@ extension GoldenVectors {
   }
 
   /// The mutation score, in lines for people.
-  public var summary: [String] {
+  package var summary: [String] {
     let changing = told.count + missed.count
     let share = changing == 0 ? 100.0 : 100 * Double(told.count) / Double(changing)
     var lines = [

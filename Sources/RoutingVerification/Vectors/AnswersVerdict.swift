@@ -6,26 +6,26 @@ import RoutingCore
 /// Refuted is an answer that differs from the one expected by more than the tolerance; a mistake is named if a router that
 /// makes it gives all the answers that differ. Undecided is a call without an answer, or an answer that lacks what the
 /// vector expects. Proved holds for the vectors.
-public struct AnswersVerdict: Sendable {
+package struct AnswersVerdict: Sendable {
   /// What the answers should be of.
-  public let specification: RouterSpecification
+  package let specification: RouterSpecification
   /// What was forgiven, relative.
-  public let tolerance: Double
+  package let tolerance: Double
   /// One finding for each vector, in order.
-  public let findings: [Finding]
+  package let findings: [Finding]
   /// The mistakes of which the refuted answers are; of those that give all other answers, too, if there are some.
-  public let mistakes: [RouterMistake]
+  package let mistakes: [RouterMistake]
 
   /// What was found of the answer to one call.
-  public struct Finding: Sendable, Equatable {
+  package struct Finding: Sendable, Equatable {
     /// The call's number, from 1.
-    public var call: Int
+    package var call: Int
     /// Proved, refuted or undecided.
-    public var verdict: Verdict
+    package var verdict: Verdict
     /// Where the answer differs; nil if it does not.
-    public var difference: AnswerDifference?
+    package var difference: AnswerDifference?
     /// What is wrong, or missing; empty if nothing is.
-    public var detail: String
+    package var detail: String
   }
 
   /// Judges answers.
@@ -35,7 +35,7 @@ public struct AnswersVerdict: Sendable {
   ///   - vectors: what was asked, and is expected.
   ///   - specification: of the vectors.
   ///   - tolerance: what is forgiven, relative.
-  public init(
+  package init(
     of answers: [Int: RouterAnswer], to vectors: [GoldenVector], of specification: RouterSpecification,
     tolerance: Double = GoldenVectors.tolerance
   ) {
@@ -52,7 +52,7 @@ public struct AnswersVerdict: Sendable {
   }
 
   /// Refuted if any answer is, else undecided if any is, else proved.
-  public var verdict: Verdict { Verdict(combining: findings.map(\.verdict)) }
+  package var verdict: Verdict { Verdict(combining: findings.map(\.verdict)) }
 
   private static func mistakes(
     _ answers: [Int: RouterAnswer], _ refuted: [Int], _ vectors: [GoldenVector], _ comparison: AnswerComparison

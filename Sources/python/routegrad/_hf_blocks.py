@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ._arguments import shown
 from ._errors import RouteGradError
 from ._hf_families import FAMILIES, SCHEMA, TEMPLATES, Family
 
@@ -31,7 +32,7 @@ def block(name: str, *, experts: int = 8, top_k: int = 2, **given: Any) -> torch
     """
     classes = [key for key, family in FAMILIES.items() if name in (key, family.folder)]
     if not classes:
-        raise RouteGradError(f"name: expected a model or block of transformers that routes, got {name!r}")
+        raise RouteGradError(f"name: expected a model or block of transformers that routes, got {shown(name)}")
     family = FAMILIES[classes[0]]
     module = importlib.import_module(f"transformers.models.{family.folder}.modeling_{family.folder}")
     made = getattr(module, classes[0])(configuration(family, experts, top_k, **given), *family.arguments)
@@ -133,7 +134,7 @@ def specification(made: torch.nn.Module, config: Any = None, entry: str | None =
     `TEMPLATES` with the block's numbers: what a block that claims to be one has to be.
     """
     if entry is not None and entry not in TEMPLATES:
-        raise RouteGradError(f"spec: expected one of {', '.join(TEMPLATES)}, got {entry!r}")
+        raise RouteGradError(f"spec: expected one of {', '.join(TEMPLATES)}, got {shown(entry)}")
     family, router = _family(made), _router(made)
     places = (router, made)
 

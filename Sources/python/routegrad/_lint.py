@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._arguments import seed as check_seed
-from ._arguments import shown, text, whole
+from ._arguments import one_line, shown, text, whole
 from ._arrays import as_array
 from ._errors import RouteGradError
 from ._library import ROUTER, VERDICTS, ReportHandle, fail, lib, raised, watch
@@ -87,7 +87,10 @@ def lint(
     if name is None and not isinstance(router, str):
         name = getattr(router, "__name__", type(router).__name__)
     if isinstance(router, str) or isinstance(spec, str) or type(router).__module__.startswith("transformers."):
-        from . import hf
+        try:
+            from . import hf
+        except ImportError as error:
+            raise RouteGradError(f"router: {shown(router)} takes PyTorch and transformers: {one_line(str(error))}") from error
         driven = hf.adapter(router, spec=spec, config=config)
         selection = driven.spec["selection"]
         return _ask(driven, driven.spec["experts"], selection["count"] + selection.get("always", 0), seed)

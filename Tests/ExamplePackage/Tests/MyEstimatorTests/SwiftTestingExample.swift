@@ -49,4 +49,22 @@ struct SwiftTestingExample {
     let result = try RouterLint().run(on: router)
     #expect(result.verdict == .proved, "\(LintReport(result).text(style: .plain))")
   }
+
+  /// A router that people train, held to what the catalogue says of its family.
+  @Test func itsRouterIsHeldToASpecification() throws {
+    var specification = try #require(try RouterCatalogue.shipped().entry(named: "deepseek-v3")).specification
+    specification.experts = 32
+    let profile = RouterProfile(specification)
+    let reference = RouterReference(specification)
+    let router = ClosureRouter(profile) { (call) throws(RouterFailure) in
+      guard let answer = reference.answer(to: call) else { throw RouterFailure("no choice") }
+      return answer
+    }
+    #expect(try RouterLint(checks: [.gateOrder, .gateGradient, .selection]).run(on: router).verdict == .proved)
+
+    let leaking = SpecifiedRouter(profile, mistake: .biasInGate)
+    let result = try RouterLint().run(on: leaking)
+    #expect(result.verdict == .refuted)
+    #expect(result[.gateOrder]?.detail.contains("(bias-in-gate)") == true)
+  }
 }
