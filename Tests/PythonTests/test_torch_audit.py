@@ -451,6 +451,12 @@ def test_what_cannot_be_audited_is_said():
     model.model.layers[1].mlp.experts.down_proj = torch.nn.Parameter(
         torch.zeros(model.model.layers[1].mlp.experts.down_proj.shape, dtype=torch.int8), requires_grad=False)
     refused("down_proj: expected float16, bfloat16, float32 or float64, it is quantised", model, batch)
+    model, batch = made("mixtral")
+    model.model.layers[1].mlp.gate.weight.device_mesh = "as a DTensor has"
+    refused("weight: expected a whole tensor, it is sharded", model, batch)
+    model, batch = made("mixtral")
+    model.activation_checkpointing_enable({"use_reentrant": True})
+    refused("gradient checkpointing", model.train(), batch)
     with torch.device("meta"):
         meta = transformers.MixtralForCausalLM(model.config)
     with pytest.raises(routegrad.RouteGradError, match="on the meta device"):

@@ -167,7 +167,7 @@ def _passes(
                 raise RouteGradError(f"{site.name}: logits: expected {site.experts} experts, got {logits.shape[-1]}")
             if not (output.requires_grad and logits.requires_grad):
                 raise RouteGradError(
-                    f"{site.name}: expected a router that gets a gradient: weights that require one, no torch.no_grad, no "
+                    f"{site.name}: expected a router that gets a gradient: weights that require one, no torch.no_grad, no reentrant "
                     "gradient checkpointing")
             rows = torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:count].sort().values
             rows = rows.to(x.device)
