@@ -123,9 +123,9 @@ enum OptionCases {
     if damage != .none, dice.percent(40) {
       let argument = dice.one(of: Hostile.arguments)
       // A million steps are no fault, but take their time.
-      let isLong =
-        kind == .count && (Double(String(decoding: argument, as: UTF8.self)).map { $0 > 50 && $0 < 9.2e18 } ?? false)
-      return isLong ? Array("2".utf8) : argument
+      guard kind == .count, let number = Double(String(decoding: argument, as: UTF8.self)), number > 50, number < 9.2e18
+      else { return argument }
+      return [0x32]
     }
     let text =
       switch kind {
