@@ -116,8 +116,7 @@ let package = Package(
     .executableTarget(
       name: "routegrad-bench",
       dependencies: [
-        "RouteGrad", "RouteGradTraining", "GSLNumerics", "FileFormats", "RoutingCore", "RouterSpecifications",
-        "RoutingReports", "RouterTraining",
+        "RouteGrad", "RouteGradTraining", "GSLNumerics", "FileFormats", "RoutingCore", "RouterTraining",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 

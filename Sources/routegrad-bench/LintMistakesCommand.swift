@@ -1,7 +1,5 @@
 import ArgumentParser
 import RouteGrad
-import RouterSpecifications
-import RoutingReports
 
 /// Holds the lint to the catalogue: sound routers are proved, mistaken ones refuted and named.
 struct LintMistakesCommand: ParsableCommand {
@@ -28,15 +26,14 @@ struct LintMistakesCommand: ParsableCommand {
       let seconds = (clock.now - start) / .seconds(1)
       let refuted = sound.findings.filter { $0.verdict == .refuted || $0.verdict == .undecided }
       for finding in refuted { print("  \(finding.check.rawValue): \(finding.detail)") }
-      let mistakes = RouterMistake.allCases.filter {
-        $0.applies(to: profile.specification) && !profile.isSame($0, as: nil)
-      }
-      let unnamed = try mistakes.filter { try !isNamed($0, profile) }
-      isClean = isClean && sound.verdict == .proved && unnamed.isEmpty
+      let trials = try MistakeTrials(on: profile, seed: seed)
+      isClean = isClean && sound.verdict == .proved && trials.unnamed.isEmpty
+      let named = trials.changing.count - trials.unnamed.count
+      let others = trials.unnamed.map(\.mistake.rawValue).joined(separator: ", ")
       print(
         "\(entry.name): N = \(profile.experts), \(sound.verdict.rawValue) in \(sound.calls) calls, "
-          + "\(Int(seconds * 1000)) ms; \(mistakes.count - unnamed.count) of \(mistakes.count) mistakes refuted and named"
-          + (unnamed.isEmpty ? "" : ": not \(unnamed.map(\.rawValue).joined(separator: ", "))"))
+          + "\(Int(seconds * 1000)) ms; \(named) of \(trials.changing.count) mistakes refuted and named"
+          + (others.isEmpty ? "" : ": not \(others)"))
     }
     if !isClean { throw ExitCode(1) }
   }
@@ -49,19 +46,6 @@ struct LintMistakesCommand: ParsableCommand {
       smaller.experts = experts
       if (try? smaller.validate()) != nil { specification = smaller }
     }
-    var uniforms = specification.noise?.kind.takesUniforms == true ? specification.experts : 0
-    if case .sampled = specification.selection { uniforms += specification.experts }
-    let isOnInput = specification.noise?.kind == .uniformInput
-    return RouterProfile(specification, uniforms: uniforms, takes: isOnInput ? .input : .logits)
-  }
-
-  /// Whether some check refutes the router and says the mistake, or one that is the same function.
-  private func isNamed(_ mistake: RouterMistake, _ profile: RouterProfile) throws -> Bool {
-    let names = RouterMistake.allCases.filter { profile.isSame($0, as: mistake) }.map { "(\($0.rawValue))" }
-    let router = SpecifiedRouter(profile, mistake: mistake)
-    return try LintCheck.battery.dropFirst().contains { check in
-      let found = try RouterLint(seed: seed, checks: [check]).run(on: router)[check]
-      return found?.verdict == .refuted && names.contains { found?.detail.contains($0) == true }
-    }
+    return SpecifiedRouter(of: specification).profile
   }
 }

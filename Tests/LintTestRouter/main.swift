@@ -39,8 +39,7 @@ do {
     { (greeting) throws(RouterFailure) in
       if kind == "specified", let specification = greeting.specification {
         return SpecifiedRouter(
-          RouterProfile(specification),
-          mistake: arguments.count > 2 ? RouterMistake(rawValue: arguments[2]) : nil)
+          of: specification, mistake: arguments.count > 2 ? RouterMistake(rawValue: arguments[2]) : nil)
       }
       return ReferenceRouter(profile ?? PlantedRouter.families[0], flaws: flaw.map { [$0] } ?? [])
     },

@@ -47,7 +47,8 @@ import _TestSupport
 
   /// A call of each kind.
   private func pool(of specification: RouterSpecification) -> [RouterCall] {
-    var calls = VectorCalls(of: specification, seed: TestSeed.value)
-    return calls.kinds.compactMap { calls.call($0) }
+    var calls = StageCalls(
+      from: CallGenerator(for: RouterProfile(specification), generator: Philox(seed: TestSeed.value, stream: 0x5EC7)))
+    return calls.kinds.compactMap { calls.decidedCall($0) }
   }
 }

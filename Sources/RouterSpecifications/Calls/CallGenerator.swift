@@ -52,6 +52,17 @@ package struct CallGenerator: Sendable {
     return call
   }
 
+  /// A random call on this many tokens, or on more where tokens compete, so that some are left out.
+  package mutating func batch(_ tokens: Int = 1, mode: RouterCall.Mode = .train) -> RouterCall {
+    let others =
+      switch specification.selection {
+      case .expertChoice(let count): min(count, 15)
+      case .unstated(_, true, _): 7
+      default: 0
+      }
+    return call(tokens: tokens + others, mode: mode)
+  }
+
   /// Uniform draws for one token.
   package mutating func draws() -> [Double] {
     (0..<profile.uniforms).map { _ in (Double(generator.next() >> 52) + 0.5) / 4096 }

@@ -88,7 +88,7 @@ extension RouterMistake {
 
 extension RouterSpecification {
   /// Whether the choice follows from the keys in training, too.
-  var choosesByKeys: Bool {
+  package var choosesByKeys: Bool {
     switch selection {
     case .topK, .topP, .threshold, .expertChoice: true
     case .sampled, .forced, .unstated: false

@@ -14,6 +14,16 @@ public struct SpecifiedRouter: ForeignRouter {
     reference = RouterReference(profile.specification, mistake: mistake)
   }
 
+  /// A router of a specification, with all the draws that it takes, in Float64.
+  public init(of specification: RouterSpecification, mistake: RouterMistake? = nil) {
+    let noise = specification.noise?.kind
+    var uniforms = noise?.takesUniforms == true ? specification.experts : 0
+    if specification.isSampled { uniforms += specification.experts }
+    self.init(
+      RouterProfile(specification, uniforms: uniforms, takes: noise == .uniformInput ? .input : .logits),
+      mistake: mistake)
+  }
+
   public func route(_ call: RouterCall) throws(RouterFailure) -> RouterAnswer {
     guard var answer = reference.answer(to: call) ?? reference.answer(to: call, given: drawn(call)) else {
       throw RouterFailure("its specification does not say how it chooses")

@@ -9,7 +9,7 @@ import CStandardLibrary
 ///
 /// *Complexity*: O(N k) for the values and for a gradient.
 ///
-/// *Source*: Chen, Dempster, Liu 1994, Biometrika 81(3), equations (1)–(3); Ahmed et al., arXiv 2210.01941.
+/// *Source*: Chen, Dempster, Liu 1994, Biometrika 81(3); Ahmed et al., arXiv 2210.01941.
 struct SubsetMarginals {
   let logits: [Double]
   let count: Int

@@ -100,7 +100,8 @@ extension GoldenVectors {
   private static let triesOfAKind = 6
 
   private mutating func choose(from size: Int) {
-    var calls = VectorCalls(of: specification, seed: seed)
+    var calls = StageCalls(
+      from: CallGenerator(for: RouterProfile(specification), generator: Philox(seed: seed, stream: 0x5EC7)))
     let kinds = calls.kinds
     var candidates: [Candidate] = []
     var left = RouterMistake.allCases.filter { $0.applies(to: specification) }
@@ -108,7 +109,7 @@ extension GoldenVectors {
     var changing: Set<RouterMistake> = []
     // Each kind in turn; what the first ones do not tell apart is looked for in the rest.
     for number in 0..<size {
-      guard let call = calls.call(kinds[number % kinds.count]) else { continue }
+      guard let call = calls.decidedCall(kinds[number % kinds.count]) else { continue }
       guard let candidate = Candidate(call, self) else { continue }
       pool += 1
       let isEarly = number < Self.triesOfAKind * kinds.count

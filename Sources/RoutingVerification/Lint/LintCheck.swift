@@ -84,7 +84,8 @@ public enum LintCheck: String, Sendable, CaseIterable {
     case .shiftInvariance: "a softmax does not see a constant in the logits; what does, clips or rescales them"
     case .evaluationMode: "noise left on at inference"
     case .selection:
-      "masked groups at 0 win against negative keys, and a bias on the wrong side balances nothing (transformers#37412)"
+      "masked groups at 0 win against negative keys (AXK2 in transformers 5.24.0), and a bias on the wrong side balances "
+        + "nothing"
     case .tinyGates: "a bias that is added and taken off again rounds small scores away"
     case .biasPrecision: "a bias in BF16 stands still once its steps are below 2⁻⁸ of it"
     case .replay: "reinforcement learning replays routes; weights gathered from other scores are another policy's"

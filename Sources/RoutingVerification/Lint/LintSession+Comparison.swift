@@ -27,19 +27,8 @@ extension LintSession {
   }
 
   private func callsForTwo() -> [RouterCall] {
-    let crowd = specification.capacity.map { 2 * $0.limit + 2 } ?? 6
-    var calls: [RouterCall] = []
-    for k in 0..<rounds {
-      calls.append(randomBatch())
-      calls.append(randomCall(tokens: crowd, mode: k % 4 == 3 ? .eval : .train))
-      var far = randomBatch()
-      far.logits = far.logits.map { $0.map { $0 * 4 - 3 } }
-      calls.append(far)
-      guard specification.hasSelectionBias else { continue }
-      var biased = randomBatch()
-      biased.bias = randomBias(atMost: 4).map { $0 - Double(k % 2) * 5 }
-      calls.append(biased)
-    }
-    return calls
+    let crowd = min(specification.capacity.map { 2 * $0.limit + 2 } ?? 6, 64)
+    let batches = (0..<rounds).map { randomCall(tokens: crowd, mode: $0 % 4 == 3 ? .eval : .train) }
+    return batches + calls(StageCalls.Kind.allCases, each: rounds).map(\.call)
   }
 }

@@ -4,30 +4,6 @@ import RoutingCore
 // The checks on the choice: keys, bias, groups, forced choices, capacity.
 
 extension LintSession {
-  /// Calls on which biases, groups and thresholds decide, each with what is special about it.
-  private func selectionCalls() -> [(name: String, call: RouterCall)] {
-    var calls: [(String, RouterCall)] = []
-    for _ in 0..<8 { calls.append(("random logits", randomBatch())) }
-    if specification.hasSelectionBias {
-      for _ in 0..<4 {
-        var call = randomBatch()
-        call.bias = randomBias(atMost: 4)
-        calls.append(("a bias of up to 4", call))
-      }
-      for _ in 0..<4 {
-        var call = randomBatch()
-        call.bias = randomBias(atMost: 1).map { $0 - 3 }
-        calls.append(("a bias around −3, so that all keys are negative", call))
-      }
-    }
-    for shift in [-6.0, 3] where specification.score.function != .softmax || specification.key == .logits {
-      var call = randomBatch()
-      call.logits = call.logits.map { $0.map { $0 + shift } }
-      calls.append(("logits around \(Words.number(shift))", call))
-    }
-    return calls
-  }
-
   func selection() throws(Stop) -> String {
     switch specification.selection {
     case .forced: throw .notApplicable("its choice is in the call; see \"replay\"")
@@ -37,7 +13,10 @@ extension LintSession {
     default: break
     }
     var compared = 0
-    for (name, training) in selectionCalls() {
+    let special: [StageCalls.Kind] = [
+      .largeBias, .negativeKeys, .lowLogits, .highLogits, .twoGoodKeysInAGroup, .nearTheMass,
+    ]
+    for (kind, training) in calls([.oneToken], each: 8) + calls(special, each: 4) {
       var call = training
       if reference.wanted(by: call) == nil { call.mode = .eval }  // what is drawn in training is the largest key here
       guard reference.margin(of: call) > leastMargin, let own = reference.answer(to: call), own.firstNotFinite == nil
@@ -45,7 +24,8 @@ extension LintSession {
       compared += 1
       let answer = try ask(call)
       if let difference = comparison.difference(answer, from: own, to: call, in: [.choice]) {
-        throw .refuted("\(name): \(describe(call, difference.token ?? 0)): \(difference)\(resemblance(answer, call))")
+        throw .refuted(
+          "\(kind.words): \(describe(call, difference.token ?? 0)): \(difference)\(resemblance(answer, call))")
       }
     }
     guard compared > 0 else { throw .undecided("no call was clear enough for rounding to leave it alone") }
@@ -67,34 +47,17 @@ extension LintSession {
       throw .notApplicable("no bias chooses experts of tiny scores")
     }
     let strict = AnswerComparison(of: specification, tolerance: profile.tolerance, isStrict: true)
-    for depth in [8.0, 12, 16] {
-      var call = randomCall()
-      var bias = randomBias(atMost: 0.25)
-      for i in 0..<k {
-        call.logits[0][i] = -depth - Double(i) / 4
-        bias[i] += 8
-      }
-      call.bias = bias
-      let answer = try ask(call)
-      try require([.multipliers], of: answer, to: call, by: strict, "scores of e^−\(Int(depth)) under a bias of 8")
+    for (kind, call) in calls([.tinyScores], each: 8) {
+      try require([.multipliers], of: try ask(call), to: call, by: strict, kind.words)
     }
-    return "multipliers of experts that a bias of 8 chose keep their digits at scores down to e^−16"
+    return "multipliers of experts that a large bias chose keep their digits at scores down to e^−16"
   }
 
   func biasPrecision() throws(Stop) -> String {
     guard specification.hasSelectionBias else { throw .notApplicable("the router declares no selection bias") }
-    guard reference.wanted(by: randomBatch()) != nil else { throw .notApplicable("its choice is not the largest keys") }
+    guard specification.choosesByKeys else { throw .notApplicable("its choice is not the largest keys") }
     var compared = 0
-    for _ in 0..<8 {
-      var call = randomBatch()
-      call.logits = call.logits.map { _ in [Double](repeating: 0.5, count: profile.experts) }
-      var ranks = Array(0..<profile.experts)
-      var generator = self.generator
-      ranks.shuffle(using: &generator)
-      self.generator = generator
-      // An offset, so that numbers of BF16 part the ranks in other places each time.
-      let offset = Double(compared % 8)
-      call.bias = ranks.map { 1 + (Double($0) + offset) / 1024 }
+    for (_, call) in calls([.closeBiases], each: 8) {
       guard reference.margin(of: call) > leastMargin, let own = reference.answer(to: call) else { continue }
       compared += 1
       let answer = try ask(call)
@@ -129,15 +92,11 @@ extension LintSession {
 
   func capacityPriority() throws(Stop) -> String {
     guard let capacity = specification.capacity else { throw .notApplicable("the router declares no capacity") }
-    guard reference.wanted(by: randomBatch()) != nil else {
+    guard specification.choosesByKeys else {
       throw .notApplicable("what tokens want is drawn, and not reported")
     }
     var compared = 0
-    for round in 0..<6 {
-      var call = randomCall(tokens: 2 * capacity.limit + 2)
-      let favourite = randomChoice(1)[0][0]
-      for t in 0..<call.tokens where t % 2 == 0 { call.logits[t][favourite] += 3 }
-      if round % 2 == 1 { call.logits = call.logits.map { $0.map { $0 - 6 } } }
+    for (_, call) in calls([.overflow, .overflowOfLowLogits, .overflowFarApart], each: 4) {
       guard reference.margin(of: call) > leastMargin, let wanted = reference.wanted(by: call),
         let own = reference.answer(to: call)
       else { continue }

@@ -10,7 +10,7 @@ final class LintSession {
   /// The router that the profile describes.
   let reference: RouterReference
   private(set) var calls = 0
-  private var source: CallGenerator
+  private var calling: StageCalls
 
   /// Random calls depend on seed and check alone.
   init(_ router: any ForeignRouter, sameAs other: (any ForeignRouter)?, check: LintCheck, seed: UInt64) {
@@ -19,7 +19,7 @@ final class LintSession {
     profile = router.profile
     reference = RouterReference(profile.specification)
     let stream = LintCheck.allCases.firstIndex(of: check) ?? 0
-    source = CallGenerator(for: profile, generator: Philox(seed: seed, stream: UInt64(stream)))
+    calling = StageCalls(from: CallGenerator(for: profile, generator: Philox(seed: seed, stream: UInt64(stream))))
   }
 
   var specification: RouterSpecification { profile.specification }
@@ -74,29 +74,33 @@ extension LintSession {
 
   /// The generator that calls are made by.
   var generator: Philox {
-    get { source.generator }
-    set { source.generator = newValue }
+    get { calling.source.generator }
+    set { calling.source.generator = newValue }
   }
 
   /// A random call.
   func randomCall(tokens: Int = 1, mode: RouterCall.Mode = .train) -> RouterCall {
-    source.call(tokens: tokens, mode: mode)
+    calling.source.call(tokens: tokens, mode: mode)
   }
 
-  /// A call on a batch, or on one token where tokens do not meet.
-  func randomBatch() -> RouterCall { randomCall(tokens: specification.selection.isJoint ? 8 : 1) }
+  /// A call on one token, or on a batch where tokens compete.
+  func randomBatch() -> RouterCall { calling.source.batch() }
+
+  /// Calls that bring a stage of the specification to light, so many of each kind that says something about it.
+  func calls(_ kinds: [StageCalls.Kind], each count: Int) -> [(kind: StageCalls.Kind, call: RouterCall)] {
+    kinds.filter(calling.applies).flatMap { kind in
+      (0..<count).compactMap { _ in calling.call(kind).map { (kind, $0) } }
+    }
+  }
 
   /// Uniform draws for one token.
-  func draws() -> [Double] { source.draws() }
+  func draws() -> [Double] { calling.source.draws() }
 
   /// Normal draws for one token.
-  func normals() -> [Double] { source.normals() }
-
-  /// A selection bias from −size to size.
-  func randomBias(atMost size: Double) -> [Double] { source.bias(atMost: size) }
+  func normals() -> [Double] { calling.source.normals() }
 
   /// Distinct experts for each token.
-  func randomChoice(_ tokens: Int) -> [[Int]] { source.choice(tokens) }
+  func randomChoice(_ tokens: Int) -> [[Int]] { calling.source.choice(tokens) }
 }
 
 // MARK: - What sound routers answer
@@ -128,24 +132,20 @@ extension LintSession {
   /// Which mistakes an answer is that of, as the end of a sentence; nothing if none fits.
   func resemblance(_ answer: RouterAnswer, _ call: RouterCall) -> String {
     guard specification.gate != nil else { return "" }
+    func own(_ mistake: RouterMistake?) -> RouterAnswer? {
+      let router = RouterReference(specification, mistake: mistake)
+      return router.answer(to: call) ?? router.answer(to: call, given: answer.choice)
+    }
+    func isSame(_ a: RouterAnswer, _ b: RouterAnswer) -> Bool {
+      a.choice.map(\.count) == b.choice.map(\.count) && comparison.difference(a, from: b, to: call) == nil
+    }
+    guard let sound = own(nil) else { return "" }
     let fitting = RouterMistake.allCases.filter { mistake in
-      let faulty = RouterReference(specification, mistake: mistake)
-      let own = faulty.answer(to: call) ?? faulty.answer(to: call, given: answer.choice)
-      guard let own, own.choice.map(\.count) == answer.choice.map(\.count) else { return false }
-      return comparison.difference(answer, from: own, to: call) == nil
+      own(mistake).map { isSame(answer, $0) && !isSame($0, sound) } ?? false
     }
-    let sound = reference.answer(to: call) ?? reference.answer(to: call, given: answer.choice)
-    let changing = fitting.filter { mistake in
-      let faulty = RouterReference(specification, mistake: mistake)
-      guard let sound, let own = faulty.answer(to: call) ?? faulty.answer(to: call, given: answer.choice) else {
-        return false
-      }
-      return own.choice.map(\.count) != sound.choice.map(\.count)
-        || comparison.difference(own, from: sound, to: call) != nil
-    }
-    guard !changing.isEmpty else { return "" }
-    let words = changing.prefix(2).map { "\($0.words) (\($0.rawValue))" }.joined(separator: ", or ")
-    let others = changing.dropFirst(2).map { "(\($0.rawValue))" }.joined(separator: ", ")
+    guard !fitting.isEmpty else { return "" }
+    let words = fitting.prefix(2).map { "\($0.words) (\($0.rawValue))" }.joined(separator: ", or ")
+    let others = fitting.dropFirst(2).map { "(\($0.rawValue))" }.joined(separator: ", ")
     return "; it is the answer of a router \(words)\(others.isEmpty ? "" : ", or \(others)")"
   }
 

@@ -24,14 +24,6 @@ struct MistakenRouterTests {
     return found
   }
 
-  /// The checks that hold an answer to the reference, and then the others.
-  static let checks: [LintCheck] = {
-    let first: [LintCheck] = [
-      .gateOrder, .gateGradient, .selection, .auxiliaryLoss, .auxiliaryGradient, .capacityPriority, .application,
-    ]
-    return first + LintCheck.allCases.dropFirst().filter { !first.contains($0) }
-  }()
-
   @Test func thereAreMany() { #expect(Self.specifications.count > 60) }
 
   @Test(arguments: specifications.map(\.name))
@@ -46,29 +38,12 @@ struct MistakenRouterTests {
 
   @Test(arguments: specifications.map(\.name).enumerated().filter { $0.offset % 3 == 0 }.map(\.element))
   func mistakenOnesAreRefutedAndNamed(name: String) throws {
-    let sound = try router(name)
-    for mistake in RouterMistake.allCases where !sound.profile.isSame(mistake, as: nil) {
-      let router = SpecifiedRouter(sound.profile, mistake: mistake)
-      // Some mistakes are the same function where there is one expert, or the score is normalised.
-      let names = RouterMistake.allCases.filter { sound.profile.isSame($0, as: mistake) }.map(\.rawValue)
-      var refuted: [String] = []
-      let isNamed = try Self.checks.contains { check in
-        let result = try RouterLint(seed: TestSeed.value, checks: [check]).run(on: router)
-        for finding in result.findings where finding.verdict == .refuted {
-          refuted.append("\(finding.check.rawValue): \(finding.detail)")
-        }
-        return names.contains { refuted.last?.contains("(\($0))") == true }
-      }
-      if !isNamed { Issue.record("\(mistake): \(refuted)") }
-    }
+    let trials = try MistakeTrials(on: try router(name).profile, seed: TestSeed.value)
+    #expect(!trials.changing.isEmpty)
+    for (mistake, refuted) in trials.unnamed { Issue.record("\(mistake): \(refuted)") }
   }
 
   private func router(_ name: String) throws -> SpecifiedRouter {
-    let specification = try #require(Self.specifications.first { $0.name == name })
-    var uniforms = specification.noise?.kind.takesUniforms == true ? specification.experts : 0
-    if case .sampled = specification.selection { uniforms += specification.experts }
-    return SpecifiedRouter(
-      RouterProfile(
-        specification, uniforms: uniforms, takes: specification.noise?.kind == .uniformInput ? .input : .logits))
+    SpecifiedRouter(of: try #require(Self.specifications.first { $0.name == name }))
   }
 }

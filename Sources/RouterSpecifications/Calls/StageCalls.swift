@@ -1,22 +1,21 @@
 import CStandardLibrary
 import RoutingCore
 
-/// The calls that golden vectors are chosen from: random ones, and those on which a stage of the specification shows.
+/// The calls that the lint's checks make and golden vectors are chosen from: random ones, and those on which a stage of the
+/// specification shows.
 ///
 /// Calls of a kind differ in their random numbers; all numbers are exact in Float32.
-struct VectorCalls {
-  let specification: RouterSpecification
-  private var source: CallGenerator
-  private let most: Int
+package struct StageCalls {
+  /// Random calls.
+  package var source: CallGenerator
 
-  init(of specification: RouterSpecification, seed: UInt64) {
-    self.specification = specification
-    source = CallGenerator(for: RouterProfile(specification), generator: Philox(seed: seed, stream: 0x5EC7))
-    most = specification.mostChosen
-  }
+  package init(from source: CallGenerator) { self.source = source }
+
+  private var specification: RouterSpecification { source.profile.specification }
+  private var most: Int { specification.mostChosen }
 
   /// What is special about a call.
-  enum Kind: CaseIterable {
+  package enum Kind: CaseIterable, Sendable {
     case oneToken
     case fewTokens
     case batch
@@ -41,9 +40,10 @@ struct VectorCalls {
   }
 
   /// The kinds that say something about the specification.
-  var kinds: [Kind] { Kind.allCases.filter(applies) }
+  package var kinds: [Kind] { Kind.allCases.filter(applies) }
 
-  private func applies(_ kind: Kind) -> Bool {
+  /// Whether a kind says something about the specification.
+  package func applies(_ kind: Kind) -> Bool {
     switch kind {
     case .oneToken, .fewTokens, .farApart, .closeTogether: return true
     case .batch: return isAboutBatches
@@ -75,34 +75,35 @@ struct VectorCalls {
     return tokens * specification.experts <= 1 << 17 && tokens <= 1024 ? tokens : nil
   }
 
-  /// A call of a kind; nil if this try gave none.
-  mutating func call(_ kind: Kind) -> RouterCall? {
-    guard var call = made(kind) else { return nil }
+  /// A call of a kind whose answer is known: what the router would draw is in it; nil if this try gave none.
+  mutating func decidedCall(_ kind: Kind) -> RouterCall? {
+    guard var call = call(kind) else { return nil }
     // What the specification leaves to chance, or to the call, is in the call.
     let isDrawn = !specification.choosesByKeys && !(specification.isSampled && call.mode == .eval)
     if call.choice == nil, isDrawn { call.choice = drawn(call) }
     return call
   }
 
-  private mutating func made(_ kind: Kind) -> RouterCall? {
+  /// A call of a kind; nil if this try gave none.
+  package mutating func call(_ kind: Kind) -> RouterCall? {
     let n = specification.experts
     switch kind {
-    case .oneToken: return source.call(tokens: specification.selection.isJoint ? 4 : 1)
-    case .fewTokens: return source.call(tokens: specification.selection.isJoint ? 6 : 3)
-    case .batch: return source.call(tokens: 6)
-    case .evaluation: return source.call(tokens: 2, mode: .eval)
-    case .lowLogits: return shifted(source.call(tokens: 2), by: -6)
-    case .highLogits: return shifted(source.call(tokens: 2), by: 3)
+    case .oneToken: return source.batch()
+    case .fewTokens: return source.batch(3)
+    case .batch: return source.batch(6)
+    case .evaluation: return source.batch(2, mode: .eval)
+    case .lowLogits: return shifted(source.batch(2), by: -6)
+    case .highLogits: return shifted(source.batch(2), by: 3)
     case .farApart:
-      var call = source.call(tokens: 2)
+      var call = source.batch(2)
       if specification.mask == .none { call.logits = call.logits.map { $0.map { 8 * $0 } } }
       return call
     case .closeTogether:
-      var call = source.call(tokens: 2)
+      var call = source.batch(2)
       if specification.mask == .none { call.logits = call.logits.map { $0.map { $0 / 8 } } }
       return call
     case .tinyScores:
-      var call = source.call(tokens: 1)
+      var call = source.batch()
       var bias = source.bias(atMost: 0.25)
       let depth = [8.0, 12, 16][Int(source.generator.next() % 3)]
       for i in 0..<min(most, n - 1) {
@@ -112,8 +113,8 @@ struct VectorCalls {
       call.bias = bias
       return call
     case .closeBiases:
-      var call = source.call(tokens: 1)
-      call.logits = [[Double](repeating: 0.5, count: n)]
+      var call = source.batch()
+      call.logits = call.logits.map { _ in [Double](repeating: 0.5, count: n) }
       var ranks = Array(0..<n)
       ranks.shuffle(using: &source.generator)
       // BF16 keeps multiples of 1/128 here; where they lie among the biases is random.
@@ -121,15 +122,15 @@ struct VectorCalls {
       call.bias = ranks.map { 1 + (Double($0) + offset) / 1024 }
       return call
     case .largeBias:
-      var call = source.call(tokens: 2)
+      var call = source.batch(2)
       call.bias = source.bias(atMost: 4)
       return call
     case .negativeKeys:
-      var call = source.call(tokens: 2)
+      var call = source.batch(2)
       call.bias = source.bias(atMost: 1).map { $0 - 3 }
       if specification.key == .logits { call.logits = call.logits.map { $0.map { $0 - 3 } } }
       return call
-    case .twoGoodKeysInAGroup: return withGoodKeys(source.call(tokens: 2))
+    case .twoGoodKeysInAGroup: return withGoodKeys(source.batch(2))
     case .overflow: return overflowing(by: 0)
     case .overflowOfLowLogits: return overflowing(by: -6)
     case .overflowFarApart: return overflowing(by: 0, factor: 12)
@@ -261,5 +262,33 @@ extension RouterEvaluation {
     let support = specification.mask.support(
       of: finite.map { token.logits[$0] }, excluding: finite.firstIndex(of: first))
     return support.map { finite[$0] }
+  }
+}
+
+extension StageCalls.Kind {
+  /// What is special about it, for counter-examples.
+  package var words: String {
+    switch self {
+    case .oneToken: "random logits"
+    case .fewTokens: "a few tokens"
+    case .batch: "a batch"
+    case .evaluation: "evaluation"
+    case .lowLogits: "logits around −6"
+    case .highLogits: "logits around 3"
+    case .farApart: "logits far apart"
+    case .closeTogether: "logits close together"
+    case .tinyScores: "experts of tiny scores under a large bias"
+    case .closeBiases: "equal logits, biases in steps of 2⁻¹⁰"
+    case .largeBias: "a bias of up to 4"
+    case .negativeKeys: "a bias around −3, so that keys are negative"
+    case .twoGoodKeysInAGroup: "groups with two good keys"
+    case .overflow: "more tokens than an expert takes"
+    case .overflowOfLowLogits: "more tokens than an expert takes, logits around −6"
+    case .overflowFarApart: "more tokens than an expert takes, logits far apart"
+    case .nearTheMass: "scores that sum to nearly the mass"
+    case .replay: "a choice that is replayed"
+    case .balanced: "experts of equal importance"
+    case .partOfABatch, .otherPartOfTheBatch: "a part of a batch"
+    }
   }
 }
