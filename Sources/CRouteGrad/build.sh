@@ -26,10 +26,14 @@ done
   echo "local: *; };"
 } > "$scratch/link/exports"
 
+# glibc changed hypot in 2.35, and nothing else that is used here is as young: with the one before it, the library runs from 2.34 on.
+wrapped=
+[ "$(uname -sm)" != "Linux x86_64" ] || wrapped="-Xlinker --wrap=hypot -Xlinker --wrap=hypotf"
+
 build() {
   swift build --package-path "$root" --scratch-path "$scratch" -c release --product CRouteGrad \
     -Xswiftc -static-stdlib -Xlinker -L"$scratch/link" -Xlinker --version-script="$scratch/link/exports" \
-    -Xlinker -s -Xlinker -soname -Xlinker libCRouteGrad.so -Xlinker -z -Xlinker nodelete -Xlinker -z -Xlinker defs "$@"
+    -Xlinker -s -Xlinker -soname -Xlinker libCRouteGrad.so -Xlinker -z -Xlinker nodelete -Xlinker -z -Xlinker defs $wrapped "$@"
 }
 build >&2
 echo "$(build --show-bin-path)/libCRouteGrad.so"

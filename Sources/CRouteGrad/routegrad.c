@@ -12,3 +12,15 @@ void cblas_xerbla(int position, const char *routine, const char *format, ...) {
   (void)format;
   abort();
 }
+
+#if defined(__linux__) && defined(__x86_64__) && defined(__GLIBC__)
+// What build.sh has calls of hypot linked to: glibc's as it was before 2.35, which later ones have, too.
+__asm__(".symver first_hypot, hypot@GLIBC_2.2.5");
+__asm__(".symver first_hypotf, hypotf@GLIBC_2.2.5");
+double first_hypot(double x, double y);
+float first_hypotf(float x, float y);
+double __wrap_hypot(double x, double y);
+float __wrap_hypotf(float x, float y);
+double __wrap_hypot(double x, double y) { return first_hypot(x, y); }
+float __wrap_hypotf(float x, float y) { return first_hypotf(x, y); }
+#endif
