@@ -70,7 +70,7 @@ private func tensor(
   Tensor(rows: rows, columns: columns, try finiteNumbers(pointer, rows, name, width: columns))
 }
 
-/// Where exact means go: the caller's buffers, each for one tensor.
+/// Where exact means go: the caller's buffers, each for one tensor; an audit writes each part of them once.
 private struct MeanDestinations: @unchecked Sendable {
   private var buffers: [String: UnsafeMutablePointer<Double>] = [:]
 
@@ -93,8 +93,8 @@ private struct MeanDestinations: @unchecked Sendable {
 
   /// What an audit tells its means.
   var writer: MeanWriter {
-    { [buffers] name, first, values in
-      guard let buffer = buffers[name], let source = values.baseAddress else { return }
+    { name, first, values in
+      guard let buffer = self.buffers[name], let source = values.baseAddress else { return }
       (buffer + first).update(from: source, count: values.count)
     }
   }

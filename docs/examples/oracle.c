@@ -60,6 +60,7 @@ static void judge(const rg_problem *problem, const char *name, const double *sam
 
 /* Where the exact means of a layer's gradients go: of those by the router's weight alone, into the caller's rows. */
 struct router_means {
+  char names[2][32];
   double rows[2][experts];
   int count;
 };
@@ -67,7 +68,7 @@ struct router_means {
 static int router_mean(void *context, const char *name, const size_t *shape, size_t rank, double **buffer) {
   struct router_means *means = context;
   if (!strstr(name, "/router.weight") || rank != 2 || shape[0] * shape[1] != experts || means->count == 2) return 0;
-  printf("%-24s", name);
+  snprintf(means->names[means->count], sizeof means->names[0], "%s", name);
   *buffer = means->rows[means->count++];
   return 0;
 }
@@ -88,10 +89,8 @@ static void audit_layer(const double *logits, const double *outputs, const doubl
   struct router_means means = {0};
   rg_report *report = NULL;
   require(rg_audit_layer_gradients(&layer, "exact,midpoint", "expected-loss", NULL, 0, 1, router_mean, &means, &report));
-  printf("\n");
   rg_report_destroy(report);
-  print("", means.rows[0]);
-  print("", means.rows[1]);
+  for (int k = 0; k < means.count; k++) print(means.names[k], means.rows[k]);
 }
 
 int main(void) {

@@ -11,10 +11,10 @@ docs/guides/torch-audit.md has the definitions. Needs torch, and transformers fo
 from __future__ import annotations
 
 from ._errors import RouteGradError
+from ._network_report import Difference, LayerFindings, NetworkAudit
 from ._torch_audit import audit
 from ._torch_blocks import Block
 from ._torch_counterfactuals import Counterfactuals, counterfactuals
-from ._torch_report import Difference, LayerFindings, NetworkAudit
 
 __all__ = [
     "Block", "Counterfactuals", "Difference", "LayerFindings", "NetworkAudit", "RouteGradError", "audit", "counterfactuals",
