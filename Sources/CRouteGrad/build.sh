@@ -26,7 +26,7 @@ done
   echo "local: *; };"
 } > "$scratch/link/exports"
 
-# glibc changed hypot in 2.35, and nothing else that is used here is as young: with the one before it, the library runs from 2.34 on.
+# hypot is looked up at run time, see routegrad.c: the library runs where glibc is 2.34, and not only from 2.35 on.
 wrapped=
 [ "$(uname -sm)" != "Linux x86_64" ] || wrapped="-Xlinker --wrap=hypot -Xlinker --wrap=hypotf"
 

@@ -16,8 +16,9 @@ LAYER = ROOT / "Fixtures" / "layers" / "switch-block.safetensors"
 
 # A report, an audit and a lint; then what the process had mapped before routegrad was imported, and what it has now.
 WORK = """
-import ctypes, json, pathlib, sys
+import ctypes, ctypes.util, json, pathlib, sys
 import numpy as np
+import numpy.random, pytest  # with all that they load
 
 def mapped():
     return {line.split(None, 5)[5].strip() for line in open("/proc/self/maps") if ".so" in line}
@@ -30,12 +31,14 @@ import test_layers
 tensors, metadata = test_layers.load(test_layers.LAYER)
 options = {"activation": metadata["activation"], "residual": metadata["residual"] == "add"}
 audit = routegrad.audit_layer(tensors, **options, estimators="conventional,sparsemixer,exact", gradients=True)
-mixture = routegrad.problems(test_layers.ROOT / "Fixtures" / "problems" / "mixtures-8.json")[0]
-noisy = routegrad.moments(mixture, "switch:r=0.3")  # an integral by GSL
+report = routegrad.assess(routegrad.problems(test_layers.ROOT / "Fixtures" / "problems" / "mixtures-8.json")[0], "sparsemixer")
+noisy = routegrad.moments(
+    routegrad.categorical([0.3, -1.2, 0.8], {"type": "quadratic", "matrix": np.eye(3), "linear": [1, 0, -1]}),
+    "gumbel-softmax-st:tau=0.5")  # an integral
 router = lambda logits: (np.ones((len(logits), 1)), logits.argmax(-1)[:, None], lambda g: np.zeros_like(logits))
 print(json.dumps({
     "biases": [entry["groups"]["router.weight"]["biasNorm"] for entry in audit.findings["estimators"]],
-    "gradient": float(np.linalg.norm(audit.gradients["exact/experts.w1"])), "noisy": noisy.mean.tolist(),
+    "gradient": float(np.linalg.norm(audit.gradients["exact/experts.w1"])), "noisy": noisy.mean.tolist(), "report": report.relative_bias,
     "lint": routegrad.lint(router).verdict, "loaded": sorted(mapped() - before)}))
 """
 OF_THE_SYSTEM = ("ld-linux", "libc.so", "libm.so", "libdl.so", "libpthread.so", "librt.so", "libgcc_s.so", "libstdc++.so")
@@ -73,7 +76,7 @@ def test_works_without_swift_and_gsl_and_a_blas():
     usual = work()
     del usual["loaded"]
     assert alone["lint"] == usual["lint"] == "refuted"
-    for key in ("biases", "gradient", "noisy"):
+    for key in ("biases", "gradient", "noisy", "report"):
         assert alone[key] == pytest.approx(usual[key], rel=1e-12, abs=1e-15)
 
 
