@@ -107,7 +107,8 @@ def _softmax(x: Floats) -> Floats:
     """Of rows in which something is finite."""
     with np.errstate(under="ignore"):
         found: Floats = np.exp(x - x.max(1, keepdims=True))
-    return found / found.sum(1, keepdims=True)
+    found /= found.sum(1, keepdims=True)
+    return found
 
 
 def _sigmoid(x: Floats) -> Floats:

@@ -258,5 +258,6 @@ def _call(layer: Layer, said: _Said, pulled: tuple[Floats, Floats], params: Any,
             wide = _numbers(f)
             c[part, i] = np.einsum("td,td->t", wide, u[part])
             most = max(most, float((np.linalg.norm(wide, axis=1) * np.linalg.norm(u[part], axis=1)).max()))
-    precision = max(float(jnp.finfo(array.dtype).eps) for array in (said.logits, said.gates, said.output))
+    limits: Any = jnp.finfo
+    precision = max(float(limits(array.dtype).eps) for array in (said.logits, said.gates, said.output))
     return Call(rows, choices, logits, _numbers(said.gates)[rows], _numbers(x), c, most, precision, at_gates=at_gates)

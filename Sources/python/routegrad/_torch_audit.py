@@ -45,7 +45,7 @@ def audit(
     One forward and one backward pass of the loss say what goes into each block, its logits θ and u = ∂L/∂y; then all experts
     are evaluated for up to ``tokens`` tokens of each layer. With c_i = u·f_i(x): training gives θ the gradient
     Σ_{i∈A} c_i ∂g_i/∂θ over the chosen A; dense back-propagation has the experts left out, too, each with the gate that it
-    would have had (docs/guides/torch-audit.md).
+    would have had (docs/guides/network-audit.md).
 
     Args:
         model: of transformers, or any module with ``layers`` of :class:`Block`. It stays as it is: parameters, gradients,
@@ -267,7 +267,7 @@ def numbers(tensor: torch.Tensor) -> Floats:
 
 def precision(*tensors: torch.Tensor) -> float:
     """The unit of rounding of the coarsest."""
-    return max(torch.finfo(tensor.dtype).eps for tensor in tensors)
+    return max(float(torch.finfo(tensor.dtype).eps) for tensor in tensors)
 
 
 def _layer(site: Site, recorded: list[Recorded], pulled: list[Any]) -> LayerFindings:

@@ -5,7 +5,7 @@
     found = routegrad.torch.counterfactuals(model, batch, layer=0, tokens=[3])
     print(routegrad.assess(found.problems[0], "conventional"))          # exact, in depth
 
-docs/guides/torch-audit.md has the definitions. Needs torch, and transformers for its models.
+docs/guides/network-audit.md has the definitions. Needs torch, and transformers for its models.
 """
 
 from __future__ import annotations
