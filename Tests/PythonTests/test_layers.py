@@ -88,6 +88,7 @@ def test_arrays_that_do_not_fit_are_said(monkeypatch):
         raise MemoryError("no room")
 
     tensors = small()
+    routegrad.sample(routegrad.categorical([0.0, 1.0], {"type": "linear", "coefficients": [1, 2]}), "reinforce", 10)  # asked whether to go on
     monkeypatch.setattr(routegrad._layers.np, "empty", no_room)
     with pytest.raises(routegrad.RouteGradError, match="the buffer function raised MemoryError: no room") as caught:
         routegrad.audit_layer(tensors, activation="relu", estimators="exact", gradients=True)

@@ -107,6 +107,7 @@ class _Means:
 
     def _buffer(self, _context: Any, name: bytes, shape: Any, rank: int, buffer: Any) -> int:
         try:
+            raised.entering = False
             array = np.empty(shape[:rank])
             self.arrays[name.decode()] = array
             buffer[0] = array.ctypes.data
