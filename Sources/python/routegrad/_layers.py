@@ -87,34 +87,31 @@ def audit_layer(
     arguments = (
         byref(layer), None if estimators is None else text(estimators, "estimators"), text(target, "target"), rule, threshold,
         whole(threads, "threads"))
-    means = _Means() if flag(gradients, "gradients") else None
+    means: dict[str, NDArray[np.float64]] | None = {} if flag(gradients, "gradients") else None
     if means is None:
         status = lib.rg_audit_layer(*arguments, byref(report))
     else:
-        status = lib.rg_audit_layer_gradients(*arguments, means.function, None, byref(report))
+        status = lib.rg_audit_layer_gradients(*arguments, _buffers(means), None, byref(report))
     if status:
         fail(status)
     words, findings = texts(report)
-    return LayerAudit(findings, words, None if means is None else means.arrays)
+    return LayerAudit(findings, words, means)
 
 
-class _Means:
-    """Makes the arrays that the library asks for."""
-
-    def __init__(self) -> None:
-        self.arrays: dict[str, NDArray[np.float64]] = {}
-        self.function = MEAN_BUFFER(self._buffer)
-
-    def _buffer(self, _context: Any, name: bytes, shape: Any, rank: int, buffer: Any) -> int:
+def _buffers(arrays: dict[str, NDArray[np.float64]]) -> Any:
+    """The C function that makes the arrays that the library asks for."""
+    def buffer(_context: Any, name: bytes, shape: Any, rank: int, buffer: Any) -> int:
         try:
             raised.entering = False
             array = np.empty(shape[:rank])
-            self.arrays[name.decode()] = array
+            arrays[name.decode()] = array
             buffer[0] = array.ctypes.data
         except BaseException as error:  # noqa: BLE001 - MemoryError above all; raised again on the other side
             raised.exception = error
             return 1
         return 0
+
+    return MEAN_BUFFER(buffer)
 
 
 def _labels(values: Any, tokens: int) -> np.ndarray | None:
