@@ -88,7 +88,8 @@ struct PresentationTests {
       ]
       expectFit(
         try run([
-          "train", "mixture-regression", "--router", "sparsemixer", "--steps", "2", "--audit-every", "1", "--batch", "16",
+          "train", "mixture-regression", "--router", "sparsemixer", "--steps", "2", "--audit-every", "1", "--batch",
+          "16",
           "--output", "mixture",
         ]))
       expectFit(try run(["train", "language-model", "--text", "s", "--batch", "2", "--output", "language"] + sizes))
