@@ -145,7 +145,7 @@ public struct ComparisonReport: Sendable {
 extension Comparison.Entry {
   /// `exp(mean log loss)` of the runs that did not diverge.
   var geometricMeanLoss: Double? {
-    finalLosses.isEmpty ? nil : GeometricMean(finalLosses).value
+    finalLosses.isEmpty ? nil : exp(finalLosses.reduce(0) { $0 + log($1) } / Double(finalLosses.count))
   }
 
   /// The geometric mean of the losses at each step that all runs have, with Student's interval of the mean log; nil if none ended.
