@@ -7,7 +7,7 @@ struct PageOptionTests {
   private static let layer = Fixtures.root.appending(path: "layers/switch-block.safetensors").path
 
   private static let commands: [[String]] = [
-    ["report", "p.json"], ["report", "many.json", "--covariance"], ["audit-layer", layer],
+    ["report", "p.json"], ["report", "many.json"], ["audit-layer", layer],
     ["verify", "samples.csv", "--problem", "p.json", "--estimator", "exact"],
     [
       "compare", "--routers", "exact,sparsemixer", "--seeds", "2", "--steps", "4", "--batch", "8", "--audit-every", "0",

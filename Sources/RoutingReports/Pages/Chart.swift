@@ -44,12 +44,17 @@ package struct Chart {
     package var isCurve: Bool
     /// The lower and upper end at each point of a curve; empty for none.
     package var band: [(low: Double, high: Double)]
+    /// Which colour and shape it has; nil for its place among the series.
+    package var look: Int?
 
-    package init(name: String, points: [Point], isCurve: Bool = false, band: [(low: Double, high: Double)] = []) {
+    package init(
+      name: String, points: [Point], isCurve: Bool = false, band: [(low: Double, high: Double)] = [], look: Int? = nil
+    ) {
       self.name = name
       self.points = points
       self.isCurve = isCurve
       self.band = band
+      self.look = look
     }
   }
 
@@ -89,10 +94,11 @@ extension Chart {
     let frame = Frame(across: across.range, up: up.range)
     var marks = grid(frame, across, up)
     var missing = 0
-    for (k, series) in series.enumerated() {
+    for (place, series) in series.enumerated() {
+      let k = series.look ?? place
       if series.isCurve { marks += curve(series, colour: k, frame) }
       for point in series.points {
-        guard let place = place(point) else {
+        guard let place = self.place(point) else {
           missing += 1
           continue
         }
@@ -105,8 +111,8 @@ extension Chart {
       }
     }
     let (width, height) = Self.size
-    let legend = series.enumerated().map { k, series in
-      "<li><svg viewBox=\"0 0 12 12\" aria-hidden=\"true\">\(Self.shape(k, 6, 6, 5))</svg>\(series.name.html)</li>"
+    let legend = series.enumerated().map { place, series in
+      "<li><svg viewBox=\"0 0 12 12\" aria-hidden=\"true\">\(Self.shape(series.look ?? place, 6, 6, 5))</svg>\(series.name.html)</li>"
     }
     let left = missing == 0 ? "" : "<p class=\"note\">\(missing) without a place on these axes.</p>\n"
     return """

@@ -44,7 +44,7 @@ package struct ReportPage {
     problems.append(problem.section())
     let largest = problem.routed.distribution.probabilities.max() ?? 0
     for entry in problem.entries {
-      if points[entry.label] == nil { labels.append(entry.label) }
+      if !labels.contains(entry.label) { labels.append(entry.label) }
       guard let assessment = try? entry.result.get(), let bias = assessment.relativeBias,
         let deviation = assessment.relativeStandardDeviation
       else { continue }
@@ -65,11 +65,11 @@ package struct ReportPage {
   }
 
   private var biasAgainstVariance: Chart {
-    let series = labels.compactMap { label -> Chart.Series? in
+    let series = labels.enumerated().compactMap { look, label -> Chart.Series? in
       let figures = points[label] ?? []
       guard let bias = median(figures.map(\.relativeBias)), let deviation = median(figures.map(\.relativeDeviation))
       else { return nil }
-      return .init(name: label, points: [.init(x: deviation, y: bias, name: label)])
+      return .init(name: label, points: [.init(x: deviation, y: bias, name: label)], look: look)
     }
     let word = problems.count == 1 ? "" : " (medians over the problems)"
     return Chart(
@@ -78,14 +78,14 @@ package struct ReportPage {
 
   /// Of those that are biased anywhere.
   private var biasAgainstProbability: Chart {
-    let series = labels.compactMap { label -> Chart.Series? in
+    let series = labels.enumerated().compactMap { look, label -> Chart.Series? in
       let figures = points[label] ?? []
       guard figures.count > 1, figures.contains(where: { $0.relativeBias > 0 }) else { return nil }
       return .init(
         name: label,
         points: figures.map {
           .init(x: $0.largestProbability, y: $0.relativeBias, name: "\(label), \($0.problem)")
-        })
+        }, look: look)
     }
     return Chart(
       title: "Bias against the probability of the most likely expert",
