@@ -17,7 +17,8 @@ tools=${ROUTEGRAD_DIST_ENVIRONMENT:-$scratch/tools}
 "$tools/bin/pip" install -q -r "$package/dist-requirements.txt"
 
 # The wheel is built from the sdist, so that it has what the sdist has; the library comes from the checkout, where it is built already.
-library=${ROUTEGRAD_LIBRARY:-$(sh "$package/../CRouteGrad/build.sh" | tail -n 1)}
+library=${ROUTEGRAD_LIBRARY:-}
+[ -n "$library" ] || library=$(sh "$package/../CRouteGrad/build.sh")
 ROUTEGRAD_LIBRARY=$library "$tools/bin/python" -m build --no-isolation --outdir "$scratch/raw" "$package" > "$scratch/log" 2>&1 || {
   cat "$scratch/log" >&2
   exit 1
