@@ -91,7 +91,7 @@ struct AuditedRunTests {
     }
   }
 
-  @Test(arguments: ["switch", "sparsemixer"])
+  @Test(arguments: ["switch", "sparsemixer:mask=none"])
   func translationsHaveAudits(router: String) throws {
     try SmallRun.inFolder { folder in
       let without = try Self.result(Self.translation(router, auditEvery: nil), in: "\(folder)/without")

@@ -16,11 +16,13 @@ enum SmallNetworks {
     return shape
   }
 
-  static func language(_ shape: TransformerShape, router: any TokenRouter, sequences: Int) -> LanguageNetwork<Double> {
+  static func language(
+    _ shape: TransformerShape, router: any TokenRouter, sequences: Int, routerFactor: Double = 4
+  ) -> LanguageNetwork<Double> {
     let network = LanguageNetwork<Double>(
       shape, vocabulary: vocabulary, context: 4, router: router, maximumSequences: sequences)
     network.initialise(seed: 3)
-    spread(network.parameters)
+    spread(network.parameters, routerFactor: routerFactor)
     return network
   }
 
@@ -28,13 +30,13 @@ enum SmallNetworks {
     let network = TranslationNetwork<Double>(
       shape, vocabulary: vocabulary, rows: 8, length: 6, smoothing: 0.1, router: router)
     network.initialise(seed: 4)
-    spread(network.parameters)
+    spread(network.parameters, routerFactor: 4)
     return network
   }
 
-  private static func spread(_ parameters: [ModelParameter<Double>]) {
+  private static func spread(_ parameters: [ModelParameter<Double>], routerFactor: Double) {
     for parameter in parameters {
-      let factor = parameter.name == "tokens" ? 20 : parameter.name.hasSuffix("router.weight") ? 4 : 1.7
+      let factor = parameter.name == "tokens" ? 20 : parameter.name.hasSuffix("router.weight") ? routerFactor : 1.7
       for i in 0..<parameter.value.count { parameter.value.elements[i] *= factor }
     }
   }
