@@ -247,7 +247,8 @@ struct TrainCommandTests {
         usleep(moment)
         kill(process, SIGINT)
         let status = try Tool.wait(for: process)
-        #expect(status == 130 || status == 0, "\(try String(contentsOf: error, encoding: .utf8))")
+        let message = try String(contentsOf: error, encoding: .utf8)
+        #expect(status == 130 || status == 0, "\(message)")
         interrupts += status == 130 ? 1 : 0
         isFirst = false
       }

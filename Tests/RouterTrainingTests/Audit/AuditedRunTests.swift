@@ -129,7 +129,11 @@ struct AuditedRunTests {
   }
 
   /// Interrupted at the n-th question, whatever it comes in the middle of, a run comes to the same bytes.
-  private static func interrupting(_ manifest: RunManifest, in folder: String, threads: Int) throws {
+  ///
+  /// - Parameter moments: the number of questions that are answered so, each in a run of its own.
+  private static func interrupting(
+    _ manifest: RunManifest, in folder: String, threads: Int, moments: Int
+  ) throws {
     let last = "checkpoint-\(manifest.plan.steps < 10 ? "0000000" : "000000")\(manifest.plan.steps).safetensors"
     var questions = 0
     _ = try Trainer(RunFolder(creating: "\(folder)/whole", manifest)).run(
@@ -141,7 +145,7 @@ struct AuditedRunTests {
     let expected = try [last, "metrics.jsonl"].map { try SmallRun.bytes("\(folder)/whole/\($0)") }
     #expect(questions > manifest.plan.steps)
     var withinAudits = 0
-    for stop in stride(from: 1, through: questions, by: max(questions / 25, 1)) {
+    for stop in stride(from: 1, through: questions, by: max(questions / moments, 1)) {
       let path = "\(folder)/\(stop)"
       try withInterrupted(manifest, path, threads: threads, after: stop) { isDue in withinAudits += isDue ? 1 : 0 }
       #expect(try Trainer(RunFolder(opening: path)).run(threads: threads) == .finished)
@@ -175,17 +179,22 @@ struct AuditedRunTests {
   func languageModelsAreInterruptedInAudits(router: String, threads: Int) throws {
     try SmallRun.inFolder { folder in
       defer { Self.removeText(folder) }
-      try Self.interrupting(Self.language(folder, router, auditTokens: 2), in: folder, threads: threads)
+      try Self.interrupting(Self.language(folder, router, auditTokens: 2), in: folder, threads: threads, moments: 12)
     }
   }
 
   @Test(arguments: [("switch", 1), ("switch", 3), ("null-contrast", 1), ("sparsemixer", 2)])
   func mixturesAreInterruptedInAudits(router: String, threads: Int) throws {
     try SmallRun.inFolder { folder in
-      let manifest = try SmallRun.manifest(router, steps: 6, checkpointEvery: nil) { plan in
+      var manifest = try SmallRun.manifest(router, steps: 6, checkpointEvery: nil) { plan in
         (plan.evaluateEvery, plan.auditEvery, plan.clip) = (4, 3, 1e-3)
       }
-      try Self.interrupting(manifest, in: folder, threads: threads)
+      // Integrals over jitter are slow without optimisation.
+      var settings = MixtureSettings()
+      (settings.batch, settings.heldOut, settings.audited) = (8, 8, 4)
+      (settings.experts, settings.width, settings.hidden) = (3, 4, 4)
+      manifest.settings = settings
+      try Self.interrupting(manifest, in: folder, threads: threads, moments: 8)
     }
   }
 
