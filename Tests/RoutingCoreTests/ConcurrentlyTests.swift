@@ -15,7 +15,12 @@ struct ConcurrentlyTests {
     #expect(squares == (0..<40).map { $0 * $0 })
     // Before each and in the middle of each, by one at a time.
     #expect(questions == 80)
-    #expect(parallelMap(0..<0, threads: threads) { false } _: { index, _ in index } == [])
+    #expect(
+      parallelMap(0..<0, threads: threads) {
+        false
+      } _: { index, _ in
+        index
+      } == [])
   }
 
   /// After the first no there are no more questions, and nothing is begun that has not been.

@@ -69,7 +69,10 @@ struct HelpTests {
   @Test(arguments: [
     ("mixture-regression", ["--shared", "--experts", "--batch"]),
     ("mixture-classification", ["--experts", "--batch"]),
-    ("language-model", ["--text", "--tokens", "--vocabulary", "--context", "--held-out", "--batch", "--width", "--audit-tokens"]),
+    (
+      "language-model",
+      ["--text", "--tokens", "--vocabulary", "--context", "--held-out", "--batch", "--width", "--audit-tokens"]
+    ),
     (
       "translation",
       [

@@ -163,12 +163,13 @@ struct TrainCommandTests {
       let command = try Self.audited("text", in: folder) + ["--router", router, "--experts-every", "1"]
       let run = try Tool.run(
         command + ["--output", "one", "--audit-every", "2", "--audit-tokens", "3", "--threads", "1"], in: folder)
-      let passes = router == "switch" ? 54 : 132
+      let passes = router == "switch" ? 54 : 129
       #expect(
         run.error.contains(
-          "routegrad: each of 2 audits tries 8 experts for 3 tokens in 2 layers: at most \(passes) forward and backward passes"),
+          "routegrad: each of 2 audits tries 8 experts for 3 tokens in 2 layers: at most \(passes) forward and backward passes"
+        ),
         "\(run.error)")
-      #expect(run.status == 0 && run.lines.count == 9, "\(run.output)")
+      #expect(run.status == 0 && run.lines.count == 10, "\(run.output)")
       #expect(run.lines.allSatisfy { $0.count <= 80 })
       #expect(run.lines[1].hasPrefix("The router's gradient in training against dense back-propagation"))
       #expect(run.lines[3].hasPrefix("  blocks.0") && run.lines[4].hasPrefix("  blocks.1"))
@@ -228,7 +229,7 @@ struct TrainCommandTests {
   /// Whatever an interrupt comes in the middle of (here it is nearly always an audit), what is resumed comes to the same bytes.
   @Test(arguments: [
     ["language-model", "--text", "text", "--router", "sparsemixer:mask=none", "--audit-tokens", "8"] + small,
-    ["mixture-regression", "--experts", "48", "--batch", "8", "--steps", "2"],
+    ["mixture-regression", "--experts", "24", "--router", "null-contrast", "--batch", "8", "--steps", "2"],
   ])
   func auditsAreInterrupted(command: [String]) throws {
     try Folder.temporary { folder in

@@ -56,7 +56,8 @@ extension AuditedNetwork {
 
 extension Tensor<Double> {
   fileprivate func take(_ other: Tensor<Float>) {
-    precondition(rows == other.rows && columns == other.columns, "an audit's network has the shape of the one that trains")
+    precondition(
+      rows == other.rows && columns == other.columns, "an audit's network has the shape of the one that trains")
     for i in 0..<count { elements[i] = Double(other.elements[i]) }
   }
 }

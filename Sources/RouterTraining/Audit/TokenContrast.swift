@@ -13,7 +13,9 @@ struct TokenContrast: Sendable {
   /// Dense back-propagation: likewise the mean, or of the draw that was made.
   var dense: [Double]
 
-  var isFinite: Bool { [own, target, dense].allSatisfy { $0.allSatisfy(\.isFinite) } && totalVariance?.isFinite ?? true }
+  var isFinite: Bool {
+    [own, target, dense].allSatisfy { $0.allSatisfy(\.isFinite) } && totalVariance?.isFinite ?? true
+  }
 }
 
 /// A token's logits, and the network's losses and slopes with one expert or another.
@@ -44,7 +46,9 @@ struct TriedExperts {
   }
 
   /// The problem that a table stands for.
-  private func routed(_ nodes: [Double], _ values: [[Double]], _ slopes: [[Double]]) throws(Unavailable) -> RoutedProblem {
+  private func routed(_ nodes: [Double], _ values: [[Double]], _ slopes: [[Double]]) throws(Unavailable)
+    -> RoutedProblem
+  {
     do throws(InvalidInput) {
       let table = MixtureTable(nodes: nodes, values: values, slopes: slopes, valueAtZero: 0, mask: law.mask)
       let mixture = try MixtureProblem(logits: logits, expertOutputs: nil, source: .table(table))
@@ -57,7 +61,9 @@ struct TriedExperts {
   /// - Throws: `Unavailable` if a number is not finite.
   func contrast() throws(Unavailable) -> TokenContrast {
     let target = try routed([1], heldValues.map { [$0] }, heldSlopes.map { [$0] }).expectedLossGradient()
-    let densely = distribution.support.map { (share: distribution.probabilities[$0], gradient: distribution.jacobianProduct(denseSlopes[$0])) }
+    let densely = distribution.support.map {
+      (share: distribution.probabilities[$0], gradient: distribution.jacobianProduct(denseSlopes[$0]))
+    }
     let dense = logits.indices.map { k in densely.reduce(0) { $0 + $1.share * $1.gradient[k] } }
     switch law {
     case .drawn: return TokenContrast(own: drawn, totalVariance: nil, target: target, dense: drawnDensely)
@@ -70,7 +76,8 @@ struct TriedExperts {
       let moments = rule.outcomes(on: distribution, rays: rays).moments()
       return TokenContrast(own: moments.mean, totalVariance: moments.totalVariance, target: target, dense: dense)
     case .reinforce(let baseline, _):
-      let moments = try Reinforce(baseline: .constant(baseline)).outcomes(of: routed(law.nodes, values, slopes)).moments()
+      let moments = try Reinforce(baseline: .constant(baseline)).outcomes(of: routed(law.nodes, values, slopes))
+        .moments()
       return TokenContrast(own: moments.mean, totalVariance: moments.totalVariance, target: target, dense: dense)
     }
   }

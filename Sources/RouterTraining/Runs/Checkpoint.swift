@@ -90,7 +90,8 @@ extension Checkpoint {
       loss: try number("lossSum", .finite), auxiliary: try number("auxiliarySum", .finite),
       count: try number("lossCount", .whole(0...step)))
     // It may have overflown.
-    gradientNorm = file.metadata["gradientNorm"] == nil
+    gradientNorm =
+      file.metadata["gradientNorm"] == nil
       ? nil : try number("gradientNorm", Limit<Double>("a norm") { !($0 < 0) })
     for (name, tensor) in tensors {
       try file.requireFloats(name, shape: [tensor.rows, tensor.columns])

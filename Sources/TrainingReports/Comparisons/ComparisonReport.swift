@@ -41,7 +41,8 @@ public struct ComparisonReport: Sendable {
     if comparison.entries.contains(where: { $0.networkAudit != nil }) {
       legend.append(
         "bias, cosine: of the routers' gradient in training against dense back-propagation at the logits, W at the router's weight, "
-          + "means over audits and seeds. unseen: the share of what the experts left out would say. load: the fullest expert's, 1 is even.")
+          + "means over audits and seeds. unseen: the share of what the experts left out would say. load: the fullest expert's, 1 is even."
+      )
     }
     if !comparison.unfinished.isEmpty {
       legend.append("Left out, not complete: \(comparison.unfinished.joined(separator: ", ")).")

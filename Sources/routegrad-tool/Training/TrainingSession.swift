@@ -31,7 +31,8 @@ enum TrainingSession {
     guard plan.auditTokens > 0, let every = plan.auditEvery else { return nil }
     let cost = try manifest.settings.contrastCost(manifest.router, tokens: plan.auditTokens)
     let audits = plan.steps / every + (plan.steps.isMultiple(of: every) ? 0 : 1)
-    return "routegrad: each of \(audits) audit\(audits == 1 ? "" : "s") tries \(cost.experts) experts for \(plan.auditTokens) token"
+    return
+      "routegrad: each of \(audits) audit\(audits == 1 ? "" : "s") tries \(cost.experts) experts for \(plan.auditTokens) token"
       + "\(plan.auditTokens == 1 ? "" : "s") in \(cost.layers) layer\(cost.layers == 1 ? "" : "s"): at most \(cost.passes) forward and "
       + "backward passes of one sequence"
   }

@@ -60,7 +60,8 @@ struct AuditedRunTests {
     #expect(try trainer.run(threads: threads) == .finished)
     let bytes = try SmallRun.bytes("\(folder)/metrics.jsonl")
     let file = try SafeTensors(SmallRun.bytes("\(folder)/checkpoint-00000006.safetensors"))
-    let tensors = Checkpoint.tensors(of: trainer.model, AdamOptimiser(trainer.model.parameters)).map(\.name).map { name in
+    let tensors = Checkpoint.tensors(of: trainer.model, AdamOptimiser(trainer.model.parameters)).map(\.name).map {
+      name in
       var values = [Float](repeating: 0, count: file.tensors[name]?.shape.reduce(1, *) ?? 0)
       values.withUnsafeMutableBufferPointer { if let start = $0.baseAddress { file.copyFloats(name, to: start) } }
       return values
@@ -145,7 +146,7 @@ struct AuditedRunTests {
     let expected = try [last, "metrics.jsonl"].map { try SmallRun.bytes("\(folder)/whole/\($0)") }
     #expect(questions > manifest.plan.steps)
     var withinAudits = 0
-    for stop in stride(from: 1, through: questions, by: max(questions / moments, 1)) {
+    for stop in Set((0..<moments).map { (2 * $0 + 1) * questions / (2 * moments) + 1 }).sorted() {
       let path = "\(folder)/\(stop)"
       try withInterrupted(manifest, path, threads: threads, after: stop) { isDue in withinAudits += isDue ? 1 : 0 }
       #expect(try Trainer(RunFolder(opening: path)).run(threads: threads) == .finished)
@@ -183,8 +184,8 @@ struct AuditedRunTests {
     }
   }
 
-  @Test(arguments: [("switch", 1), ("switch", 3), ("null-contrast", 1), ("sparsemixer", 2)])
-  func mixturesAreInterruptedInAudits(router: String, threads: Int) throws {
+  @Test(arguments: [("switch", 2, 2), ("null-contrast", 1, 8), ("sparsemixer", 3, 8)])
+  func mixturesAreInterruptedInAudits(router: String, threads: Int, moments: Int) throws {
     try SmallRun.inFolder { folder in
       var manifest = try SmallRun.manifest(router, steps: 6, checkpointEvery: nil) { plan in
         (plan.evaluateEvery, plan.auditEvery, plan.clip) = (4, 3, 1e-3)
@@ -194,7 +195,7 @@ struct AuditedRunTests {
       (settings.batch, settings.heldOut, settings.audited) = (8, 8, 4)
       (settings.experts, settings.width, settings.hidden) = (3, 4, 4)
       manifest.settings = settings
-      try Self.interrupting(manifest, in: folder, threads: threads, moments: 8)
+      try Self.interrupting(manifest, in: folder, threads: threads, moments: moments)
     }
   }
 

@@ -76,10 +76,13 @@ struct ContrastTests {
   }
 
   /// Mean and variance over the token's own draws are those of the gradients that training gives: one token alone, all its outcomes.
-  @Test(.seeded, arguments: [
-    ("sparsemixer:mask=none", 0.5), ("sparsemixer-v2:mask=none", 0.25), ("reinforce:mask=none,baseline=0.3", 1),
-    ("dense-backward", 1), ("sparsemixer:rule=midpoint,mask=none", 0.5), ("sparsemixer:rule=first-order,mask=none", 1),
-  ])
+  @Test(
+    .seeded,
+    arguments: [
+      ("sparsemixer:mask=none", 0.5), ("sparsemixer-v2:mask=none", 0.25), ("reinforce:mask=none,baseline=0.3", 1),
+      ("dense-backward", 1), ("sparsemixer:rule=midpoint,mask=none", 0.5),
+      ("sparsemixer:rule=first-order,mask=none", 1),
+    ])
   func momentsAreThoseOfTraining(text: String, full: Double) throws {
     let router = try TrainingRouter(text)
     let law = try #require(router.law.contrast)
@@ -161,7 +164,8 @@ struct ContrastTests {
       #expect(try TrainingRouter(text).law.contrast == nil, "\(text)")
     }
     let law = try #require(try TrainingRouter("sparsemixer").law.contrast)
-    #expect(law.nodes.sorted() == [0.5, 1] && law.needsHeld(layer: 0, layers: 2) && !law.needsHeld(layer: 1, layers: 2))
+    #expect(
+      law.nodes.sorted() == [0.5, 1] && law.needsHeld(layer: 0, layers: 2) && !law.needsHeld(layer: 1, layers: 2))
     #expect(law.passes(experts: 8, layer: 0, layers: 2) == 1 + 16 + 9)
     #expect(try #require(try TrainingRouter("switch").law.contrast).passes(experts: 8, layer: 0, layers: 2) == 9)
   }

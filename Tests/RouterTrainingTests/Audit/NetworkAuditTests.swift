@@ -18,7 +18,9 @@ struct NetworkAuditTests {
   ]
 
   /// `Σ_i c_i g_i`, g the gates that experts have or would have, as a function of the logits θ; whatever is held is read off `at`.
-  private static func gated(_ router: TrainingRouter, _ c: [Double], _ theta: [Double], at: [Double], jitter: [Double], first: Int)
+  private static func gated(
+    _ router: TrainingRouter, _ c: [Double], _ theta: [Double], at: [Double], jitter: [Double], first: Int
+  )
     -> Double
   {
     func softmax(_ x: [Double], over kept: [Int]) -> [Double] {
@@ -67,7 +69,8 @@ struct NetworkAuditTests {
       let product = zip(own, dense).reduce(0) { $0 + $1.0 * $1.1 }
       let (a, b) = (norm(seen) * norm(seen), norm(unseen) * norm(unseen))
       return [
-        norm(dense), norm(zip(own, dense).map { $0 - $1 }) / norm(dense), product / norm(own) / norm(dense), b / (a + b),
+        norm(dense), norm(zip(own, dense).map { $0 - $1 }) / norm(dense), product / norm(own) / norm(dense),
+        b / (a + b),
       ]
     }
 
@@ -131,9 +134,9 @@ struct NetworkAuditTests {
         do {
           let layer = try #require(try visit.audit(name: "", threads: 2, continuing: { true }))
           let written = try Self.written(router, visit)
-          for (found, map) in [(layer.logits, { $0 }), (layer.weight, written.weight)] as [
-            (NetworkAudit.Gradient, ([Double]) -> [Double])
-          ] {
+          for (found, map) in [(layer.logits, { $0 }), (layer.weight, written.weight)]
+            as [(NetworkAudit.Gradient, ([Double]) -> [Double])]
+          {
             let figures = [found.targetNorm, found.relativeBias, found.cosine, found.unseen].map { $0 ?? 0 }
             // Derivatives by differences are good to 1e-10; of bias and share there may be nothing but rounding.
             expectClose(figures, written.figures(map), relative: 1e-9, scale: 1, "\(text), layer \(visit.index)")
