@@ -22,8 +22,10 @@ extension NetworkAudit {
     var table = TextTable(
       columns: nameColumns(audits) + [
         .init(title: "N"), .init(title: "bias"), .init(title: "cosine"), .init(title: "unseen"),
-        .init(title: "W bias"), .init(title: "W cosine"), .init(title: "load"), .init(title: "unused"),
+        .init(title: "W bias"), .init(title: "W cosine"), .init(title: "load"),
       ])
+    // Beside names there is no room.
+    if !isNamed(audits) { table.columns.append(.init(title: "unused")) }
     for (name, audit) in audits {
       for layer in audit.layers {
         table.rows.append(
@@ -31,8 +33,8 @@ extension NetworkAudit {
             cells: nameCells(audits, name, layer) + [
               "\(layer.experts)", percent(layer.logits.relativeBias), cosine(layer.logits.cosine),
               percent(layer.logits.unseen), percent(layer.weight.relativeBias), cosine(layer.weight.cosine),
-              layer.largestLoad.map { Figures.fixed($0, decimals: 2) } ?? Figures.undefined, "\(layer.unused)",
-            ]))
+              layer.largestLoad.map { Figures.fixed($0, decimals: 2) } ?? Figures.undefined,
+            ] + (isNamed(audits) ? [] : ["\(layer.unused)"])))
       }
     }
     return table
