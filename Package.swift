@@ -63,7 +63,8 @@ let package = Package(
     .target(
       name: "LayerAudits",
       dependencies: [
-        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "LayerTensors", "FileFormats",
+        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "RouterSpecifications",
+        "LayerTensors", "FileFormats",
       ]),
     .target(
       name: "RoutingReports",
@@ -170,9 +171,8 @@ let package = Package(
     .testTarget(
       name: "LayerAuditsTests",
       dependencies: [
-        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "LayerTensors", "LayerAudits",
-        "FileFormats",
-        "GSLNumerics", "_TestSupport",
+        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "RouterSpecifications",
+        "LayerTensors", "LayerAudits", "FileFormats", "GSLNumerics", "_TestSupport",
       ]),
     .testTarget(
       name: "RoutingReportsTests",
