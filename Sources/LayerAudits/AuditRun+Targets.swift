@@ -50,7 +50,9 @@ extension AuditRun {
   private func norms(_ pass: LawPass, _ found: LawPass.Found, _ experts: GroupSums) -> [ParameterGroup: Double] {
     let factor = 1 / Double(context.tokens)
     var norms: [ParameterGroup: Double] = [:]
-    for (group, sums) in RouterGradient.sums(found.subjects[0].mean.logits, against: nil, context.layer) { norms[group] = factor * sums.mean.squareRoot() }
+    for (group, sums) in RouterGradient.sums(found.subjects[0].mean.logits, against: nil, context.layer) {
+      norms[group] = factor * sums.mean.squareRoot()
+    }
     norms[.input] = factor * found.subjects[0].input.mean.squareRoot()
     guard pass.goesThroughExperts else { return norms }
     norms[.experts] = factor * experts.mean.squareRoot()

@@ -144,7 +144,9 @@ struct ChosenPass: Sendable {
         pulled.withUnsafeBufferPointer { pulled in
           w.withUnsafeBufferPointer { w in
             hidden.values.withUnsafeBufferPointer { units in
-              guard let pulled = pulled.baseAddress, let w = w.baseAddress, let units = units.baseAddress else { return }
+              guard let pulled = pulled.baseAddress, let w = w.baseAddress, let units = units.baseAddress else {
+                return
+              }
               for (k, row) in rows.enumerated() {
                 let slope =
                   Double.dot(pulled + k * h, units + row * h, scale: nil, count: h)

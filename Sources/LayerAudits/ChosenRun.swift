@@ -36,7 +36,8 @@ struct ChosenRun {
     let held = targets.first { $0.0 == options.target }?.1
     var laws: [ChosenLaw] = []
     // Of the targets only the one that is asked for goes through experts.
-    let through = subjects.compactMap { try? $0.get() } + [AuditRun.isRouterOnly(options.target) ? nil : held].compactMap(\.self)
+    let through =
+      subjects.compactMap { try? $0.get() } + [AuditRun.isRouterOnly(options.target) ? nil : held].compactMap(\.self)
     for subject in through where !laws.contains(subject.law) { laws.append(subject.law) }
     let everyone = through + targets.compactMap(\.1).filter { if case .rule = $0 { true } else { false } }
     var mixtures = Set(everyone.map(\.law.mixture))
@@ -47,7 +48,9 @@ struct ChosenRun {
     var everySlope = Set(everyone.filter(\.needsEveryExpert).map(\.law.mixture))
     if isLinear { everySlope.insert(.chosen) }
     let labels = laws.map { law in
-      options.estimators.indices.filter { (try? subjects[$0].get())?.law == law }.map { options.estimators[$0].specification }
+      options.estimators.indices.filter { (try? subjects[$0].get())?.law == law }.map {
+        options.estimators[$0].specification
+      }
     }
     let progress = AuditProgress(onProgress, steps: context.shape.experts)
     found = ChosenPass(
@@ -199,7 +202,11 @@ struct ChosenRun {
       add(.scale, sums)
     }
     var input = GroupSums()
-    if isRouterOnly { input.add(own.routerInput, held?.routerInput[...]) } else { input.add(own.input, held?.input[...]) }
+    if isRouterOnly {
+      input.add(own.routerInput, held?.routerInput[...])
+    } else {
+      input.add(own.input, held?.input[...])
+    }
     add(.input, input)
     return figures
   }

@@ -36,7 +36,9 @@ enum ChosenSubject: Sendable {
   /// The subject of an estimator on a layer.
   ///
   /// - Throws: `Unavailable` where it does not exist there.
-  init(_ estimator: any GradientEstimator, on layer: DumpedLayer, _ specification: RouterSpecification) throws(Unavailable) {
+  init(_ estimator: any GradientEstimator, on layer: DumpedLayer, _ specification: RouterSpecification)
+    throws(Unavailable)
+  {
     guard let rule = (estimator as? any ChoiceEstimator)?.choiceRule else {
       throw Unavailable("needs a router that draws its experts")
     }

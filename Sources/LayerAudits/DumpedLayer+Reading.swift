@@ -19,7 +19,8 @@ extension DumpedLayer {
         return ["input", "router.weight", "router.bias"] + experts + ["scale", "target", "unembedding", "labels"]
       }
       return ["input", "router.weight", "router.bias", "router.selection_bias", "router.expert_scales"] + experts + [
-        "experts.w3", "experts.b3", "experts.stand_ins", "shared.w1", "shared.b1", "shared.w2", "shared.b2", "shared.w3",
+        "experts.w3", "experts.b3", "experts.stand_ins", "shared.w1", "shared.b1", "shared.w2", "shared.b2",
+        "shared.w3",
         "shared.b3", "shared.gate", "scale", "target", "unembedding", "labels", "upstream",
       ]
     }
@@ -54,7 +55,8 @@ extension DumpedLayer {
         "expected no such entry; there are \(format.entries.joined(separator: ", ")), note…")
     }
     guard
-      let activation = metadata["activation"].flatMap(Activation.init(rawValue:)), format.activations.contains(activation)
+      let activation = metadata["activation"].flatMap(Activation.init(rawValue:)),
+      format.activations.contains(activation)
     else {
       let names = format.activations.map(\.rawValue)
       throw InvalidInput(
@@ -85,7 +87,8 @@ extension DumpedLayer {
     parameters = LayerParameters(zeros: shape)
     for part in parameters.parts { try reader.read(part.name, part.extents, into: part.tensor) }
     self.router = try reader.router(n, specification)
-    standIns = reader.has("experts.stand_ins") ? try reader.tensor("experts.stand_ins", rows: n, columns: e, [n, e]) : nil
+    standIns =
+      reader.has("experts.stand_ins") ? try reader.tensor("experts.stand_ins", rows: n, columns: e, [n, e]) : nil
     loss = try reader.loss(tokens: t, outputs: e, isFirst: format.isFirst)
   }
 }
@@ -177,12 +180,16 @@ private struct Reader {
     func vector(_ name: String, isRead: Bool, _ field: String) throws(InvalidInput) -> [Double]? {
       guard has(name) == isRead else {
         throw InvalidInput(
-          name, isRead ? "expected a tensor [experts], as the specification has \(field)" : "expected none, as \(place) has no \(field)")
+          name,
+          isRead
+            ? "expected a tensor [experts], as the specification has \(field)"
+            : "expected none, as \(place) has no \(field)")
       }
       return isRead ? try tensor(name, rows: 1, columns: experts, [experts]).values : nil
     }
     let bias = try vector("router.selection_bias", isRead: found?.hasSelectionBias ?? false, "selectionBias")
-    let scales = try vector("router.expert_scales", isRead: found?.gate?.hasExpertScales ?? false, "gate.perExpertScale")
+    let scales = try vector(
+      "router.expert_scales", isRead: found?.gate?.hasExpertScales ?? false, "gate.perExpertScale")
     guard let found else { return nil }
     do throws(InvalidInput) {
       return try LayerRouter(found, selectionBias: bias, expertScales: scales)

@@ -104,7 +104,9 @@ public struct LayerAudit: Sendable {
         if estimators == nil { self.estimators.removeAll { $0.claims.draws != count } }
       case .chosen:
         guard estimators == nil else { return }
-        self.estimators = [StraightThrough(), Conventional(), DenseMixer(), DefaultMoE(k: router.specification.mostChosen)]
+        self.estimators = [
+          StraightThrough(), Conventional(), DenseMixer(), DefaultMoE(k: router.specification.mostChosen),
+        ]
       }
     }
   }

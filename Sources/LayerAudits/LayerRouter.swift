@@ -45,7 +45,8 @@ package struct LayerRouter: Sendable {
     }
     try require(
       specification.applied == .output, "applied", "expected \"output\", gates on experts' inputs are not audited")
-    try require(specification.nullExperts == nil, "nullExperts", "expected none, experts without weights are not audited")
+    try require(
+      specification.nullExperts == nil, "nullExperts", "expected none, experts without weights are not audited")
     switch specification.selection {
     case .topK, .topP, .threshold, .expertChoice:
       try require(
@@ -62,7 +63,8 @@ package struct LayerRouter: Sendable {
         "expected top-k, or experts drawn from the softmax of the logits and nothing else")
       try require(
         gate.source == source && !gate.isNormalized && gate.scale == 1 && !gate.hasExpertScales, "gate",
-        "expected \"of\": \"\(source.rawValue)\" and nothing else where \(count == 1 ? "one expert is" : "two experts are") drawn")
+        "expected \"of\": \"\(source.rawValue)\" and nothing else where \(count == 1 ? "one expert is" : "two experts are") drawn"
+      )
     }
   }
 }

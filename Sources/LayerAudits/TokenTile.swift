@@ -149,7 +149,8 @@ struct TokenTile {
           guard let outputs = outputs.baseAddress, let points = points.baseAddress else { return }
           for slot in events.list.slots {
             let output =
-              slot.isStandIn ? context.layer.standIns.map { UnsafePointer($0.row(slot.expert)) } : outputs + slot.expert * e
+              slot.isStandIn
+              ? context.layer.standIns.map { UnsafePointer($0.row(slot.expert)) } : outputs + slot.expert * e
             guard let output else { continue }
             Double.addScaled(output, factor: slot.forward, scale: scale, to: points + slot.event * e, count: e)
             guard let mixtures = mixtures.baseAddress, scale != nil else { continue }
@@ -228,7 +229,8 @@ struct TokenTile {
       if pass.isAveraged {
         tallies[group.token].addMean(sent.mean, expert: i)
       } else {
-        tallies[group.token].add(sent: sent, units: rows.moments(of: group, units.values, length: units.width), expert: i)
+        tallies[group.token].add(
+          sent: sent, units: rows.moments(of: group, units.values, length: units.width), expert: i)
       }
     }
   }

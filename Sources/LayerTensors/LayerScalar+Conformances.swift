@@ -19,7 +19,8 @@ extension Float: LayerScalar {
   ) { rg_activate_f(rows, columns, bias, activation.code, z, slope) }
 
   package static func gate(
-    _ value: UnsafeMutablePointer<Float>, slope: UnsafeMutablePointer<Float>, up: UnsafeMutablePointer<Float>, rows: Int,
+    _ value: UnsafeMutablePointer<Float>, slope: UnsafeMutablePointer<Float>, up: UnsafeMutablePointer<Float>,
+    rows: Int,
     columns: Int, bias: UnsafePointer<Float>?, activation: Activation
   ) { rg_gate_f(rows, columns, bias, activation.code, value, slope, up) }
 
@@ -79,7 +80,8 @@ extension Double: LayerScalar {
   ) { rg_activate_d(rows, columns, bias, activation.code, z, slope) }
 
   package static func gate(
-    _ value: UnsafeMutablePointer<Double>, slope: UnsafeMutablePointer<Double>, up: UnsafeMutablePointer<Double>, rows: Int,
+    _ value: UnsafeMutablePointer<Double>, slope: UnsafeMutablePointer<Double>, up: UnsafeMutablePointer<Double>,
+    rows: Int,
     columns: Int, bias: UnsafePointer<Double>?, activation: Activation
   ) { rg_gate_d(rows, columns, bias, activation.code, value, slope, up) }
 

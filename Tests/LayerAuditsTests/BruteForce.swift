@@ -45,15 +45,18 @@ struct SmallLayer {
         unembedding: Tensor(rows: 5, columns: shape.outputs, random.normals(5 * shape.outputs)),
         labels: (0..<tokens).map { ($0 * 2 + 1) % 5 })
       : .squaredError(targets: Tensor(rows: tokens, columns: shape.outputs, random.normals(tokens * shape.outputs)))
-    let standIns = hasStandIns ? Tensor<Double>(rows: experts, columns: shape.outputs, random.normals(experts * shape.outputs)) : nil
+    let standIns =
+      hasStandIns ? Tensor<Double>(rows: experts, columns: shape.outputs, random.normals(experts * shape.outputs)) : nil
     return DumpedLayer(
       shape: shape, residual: residual, parameters: parameters, input: input,
-      loss: isUpstream ? .upstream(Tensor(rows: tokens, columns: shape.outputs, random.normals(tokens * shape.outputs))) : loss,
+      loss: isUpstream
+        ? .upstream(Tensor(rows: tokens, columns: shape.outputs, random.normals(tokens * shape.outputs))) : loss,
       router: router.map { specification in
         // A specification of a test is one that can be audited.
         try! LayerRouter(
           specification, selectionBias: specification.hasSelectionBias ? random.normals(experts, spread: 0.3) : nil,
-          expertScales: specification.gate?.hasExpertScales == true ? random.normals(experts, spread: 0.2, centre: 1) : nil)
+          expertScales: specification.gate?.hasExpertScales == true
+            ? random.normals(experts, spread: 0.2, centre: 1) : nil)
       }, standIns: standIns)
   }
 }
@@ -130,7 +133,8 @@ struct BruteForce {
         for c in 0..<d {
           for (k, unit) in units.enumerated() {
             let row = s * w.hidden + k
-            slopes[j][c] += (gate ?? 1) * w.weights2[s * e + j, k]
+            slopes[j][c] +=
+              (gate ?? 1) * w.weights2[s * e + j, k]
               * (unit.slope * w.weights1[row, c] + unit.upSlope * (w.weights3?[row, c] ?? 0))
           }
           if let gate, let vector = p.sharedGate { slopes[j][c] += f * gate * (1 - gate) * vector[s, c] }
@@ -276,7 +280,8 @@ struct BruteForce {
         let chosen = outcome.choice[0]
         return (
           outcome.probability,
-          gradient(t, problem.distribution.support.map { ($0, $0 == chosen ? pi[$0] : 0, pi[$0], false) }, router: router)
+          gradient(
+            t, problem.distribution.support.map { ($0, $0 == chosen ? pi[$0] : 0, pi[$0], false) }, router: router)
         )
       }
       if let standing = estimator as? DefaultMoE, standing.k > 0 {

@@ -12,7 +12,8 @@ import _TestSupport
 struct ChosenBruteForce {
   let layer: DumpedLayer
   let specification: RouterSpecification
-  let batchChoice: [[Int]]?
+  /// Which experts tokens want and have, where that is decided over the batch.
+  let batch: (wanted: [[Int]], choice: [[Int]])?
 
   init(_ layer: DumpedLayer) {
     self.layer = layer
@@ -20,19 +21,22 @@ struct ChosenBruteForce {
     specification = router.specification
     let isJoint = if case .expertChoice = specification.selection { true } else { specification.capacity != nil }
     guard isJoint else {
-      batchChoice = nil
+      batch = nil
       return
     }
     let (n, d) = (layer.shape.experts, layer.shape.inputs)
     let logits = (0..<layer.tokens).map { t in
       (0..<n).map { i in
-        (0..<d).reduce(layer.parameters.routerBias?[0, i] ?? 0) { $0 + layer.parameters.router[i, $1] * layer.input[t, $1] }
+        (0..<d).reduce(layer.parameters.routerBias?[0, i] ?? 0) {
+          $0 + layer.parameters.router[i, $1] * layer.input[t, $1]
+        }
       }
     }
     let zeros = [[[Double]]](repeating: [[Double]](repeating: [0], count: n), count: layer.tokens)
     let call = RouterCall(
       mode: .eval, logits: logits, expertOutputs: zeros, upstream: logits.map { _ in [0] }, uniforms: [])
-    batchChoice = RouterReference(specification).answer(to: call)?.choice
+    let reference = RouterReference(specification)
+    batch = (reference.wanted(by: call) ?? [], reference.answer(to: call)?.choice ?? [])
   }
 
   /// Whose gradient is asked for.
@@ -79,6 +83,8 @@ struct ChosenBruteForce {
     let x: [Number]
     private(set) var logits: [Number] = []
     private(set) var scores: [Number] = []
+    /// What it wants, which gates are divided over, and what it has.
+    private(set) var wanted: [Int] = []
     private(set) var chosen: [Int] = []
 
     private var layer: DumpedLayer { brute.layer }
@@ -103,7 +109,8 @@ struct ChosenBruteForce {
         let e = logits.map { (1 / tau * $0).exp }
         scores = e.map { $0 / e.sum }
       }
-      chosen = brute.batchChoice?[t] ?? choice()
+      wanted = brute.batch?.wanted[t] ?? choice()
+      chosen = brute.batch?.choice[t] ?? wanted
     }
 
     private func linear(_ name: String, row: Int, _ x: [Number], bias: String?) -> Number {
@@ -147,7 +154,8 @@ struct ChosenBruteForce {
       var isNormalized = gate.isNormalized
       if gate.source == .sigmoidOfLogit { h = logits.map(\.sigmoid) }
       if gate.source == .softmaxOverChosen {
-        h = logits.map(\.exp)
+        let e = logits.map(\.exp)
+        h = e.map { $0 / e.sum }
         isNormalized = true
       }
       guard isNormalized, !experts.isEmpty else { return (h, nil) }
@@ -159,13 +167,13 @@ struct ChosenBruteForce {
 
     /// g of experts if those are chosen.
     func gates(_ experts: [Int]) -> [Number] {
-      let (h, divisor) = parts(experts)
+      let (h, divisor) = parts(experts == chosen ? wanted : experts)
       return experts.map { i in factor(i) * (divisor.map { h[i] / $0 } ?? h[i]) }
     }
 
     /// The dense form of every expert.
     func dense() -> [Number] {
-      let (h, divisor) = parts(chosen)
+      let (h, divisor) = parts(wanted)
       return h.indices.map { i in
         let held = chosen.contains(i) ? divisor : divisor?.detached
         return factor(i) * (held.map { h[i] / $0 } ?? h[i])
@@ -196,7 +204,9 @@ struct ChosenBruteForce {
 
     private func expert(_ family: String, _ i: Int, hidden: Int, _ x: [Number]) -> [Number] {
       let units = (0..<hidden).map { unit(family, i * hidden + $0, x) }
-      return (0..<shape.outputs).map { linear("\(family).w2", row: i * shape.outputs + $0, units, bias: "\(family).b2") }
+      return (0..<shape.outputs).map {
+        linear("\(family).w2", row: i * shape.outputs + $0, units, bias: "\(family).b2")
+      }
     }
 
     func output(_ i: Int) -> [Number] { expert("experts", i, hidden: shape.hidden, x) }

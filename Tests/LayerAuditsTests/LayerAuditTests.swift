@@ -36,7 +36,8 @@ import _TestSupport
     }
     for entry in audit.entries {
       guard let figures = try? entry.result.get() else {
-        #expect(entry.estimator is DefaultMoE && layer.standIns == nil, "\(entry.estimator.specification): \(entry.result)")
+        #expect(
+          entry.estimator is DefaultMoE && layer.standIns == nil, "\(entry.estimator.specification): \(entry.result)")
         continue
       }
       let moments = try tokens.map { BruteForce.moments(try brute.outcomes(entry.estimator, $0)) }

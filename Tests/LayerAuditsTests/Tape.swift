@@ -37,7 +37,9 @@ struct Number {
 
   static func + (a: Number, b: Number) -> Number { a.tape.node(a.value + b.value, [(a.node, 1), (b.node, 1)]) }
   static func - (a: Number, b: Number) -> Number { a.tape.node(a.value - b.value, [(a.node, 1), (b.node, -1)]) }
-  static func * (a: Number, b: Number) -> Number { a.tape.node(a.value * b.value, [(a.node, b.value), (b.node, a.value)]) }
+  static func * (a: Number, b: Number) -> Number {
+    a.tape.node(a.value * b.value, [(a.node, b.value), (b.node, a.value)])
+  }
   static func / (a: Number, b: Number) -> Number {
     a.tape.node(a.value / b.value, [(a.node, 1 / b.value), (b.node, -a.value / (b.value * b.value))])
   }
@@ -46,8 +48,13 @@ struct Number {
 
   var exp: Number { map(CStandardLibrary.exp(value), CStandardLibrary.exp(value)) }
   var log: Number { map(CStandardLibrary.log(value), 1 / value) }
-  var tanh: Number { let t = CStandardLibrary.tanh(value); return map(t, 1 - t * t) }
-  var erf: Number { map(CStandardLibrary.erf(value), 2 / Double.pi.squareRoot() * CStandardLibrary.exp(-value * value)) }
+  var tanh: Number {
+    let t = CStandardLibrary.tanh(value)
+    return map(t, 1 - t * t)
+  }
+  var erf: Number {
+    map(CStandardLibrary.erf(value), 2 / Double.pi.squareRoot() * CStandardLibrary.exp(-value * value))
+  }
   var sigmoid: Number {
     let s = 1 / (1 + CStandardLibrary.exp(-value))
     return map(s, s * (1 - s))

@@ -105,7 +105,9 @@ package struct TokenGates: Sendable {
   }
 
   /// The token's gates with every expert that may be chosen: the dense mixture; nil without a dense form.
-  package var choosingAll: TokenGates? { !evaluation.specification.hasDenseForm ? nil : choosing(evaluation.tokens[token].open) }
+  package var choosingAll: TokenGates? {
+    !evaluation.specification.hasDenseForm ? nil : choosing(evaluation.tokens[token].open)
+  }
 
   /// A with another expert in the place of the last one that is chosen by its key; nil if there is none.
   package func swappingLast(for expert: Int) -> TokenGates? {

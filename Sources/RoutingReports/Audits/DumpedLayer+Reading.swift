@@ -21,7 +21,9 @@ extension DumpedLayer {
     do { catalogue = try RouterCatalogue.shipped() } catch { throw InvalidInput("", error.description) }
     guard var found = catalogue.entry(named: text)?.specification else {
       throw InvalidInput(
-        "", "expected a router specification or the name of one ('routegrad routers' lists them), got '\(text.clipped(to: 40))'")
+        "",
+        "expected a router specification or the name of one ('routegrad routers' lists them), got '\(text.clipped(to: 40))'"
+      )
     }
     found.experts = experts
     try found.validate()
