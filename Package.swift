@@ -178,7 +178,7 @@ let package = Package(
       name: "RoutingReportsTests",
       dependencies: [
         "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "RouterSpecifications",
-        "RoutingVerification", "RoutingReports", "FileFormats", "_TestSupport", "_PlantedRouters",
+        "RoutingVerification", "LayerAudits", "RoutingReports", "FileFormats", "_TestSupport", "_PlantedRouters",
       ]),
     .testTarget(name: "RouteGradTests", dependencies: ["RouteGrad"]),
     .testTarget(

@@ -38,6 +38,12 @@ struct SmallLayer {
           gate: shared == 2))
     let parameters = LayerParameters<Double>(shape)
     for (_, tensor) in parameters.all { for k in 0..<tensor.count { tensor.elements[k] = random.nextNormal() } }
+    if activation == .clampedSwiglu {
+      // So that some are clamped.
+      for (name, tensor) in parameters.all where name.hasSuffix("w1") || name.hasSuffix("w3") {
+        for k in 0..<tensor.count { tensor.elements[k] *= 4 }
+      }
+    }
     let input = Tensor<Double>(rows: tokens, columns: width, random.normals(tokens * width))
     let loss: DumpedLayer.Loss =
       isCrossEntropy
