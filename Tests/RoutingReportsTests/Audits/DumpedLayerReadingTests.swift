@@ -29,14 +29,19 @@ import _TestSupport
   private static func file(
     _ tensors: [(name: String, shape: [Int])] = tensors, _ metadata: [String: String] = metadata
   ) -> [UInt8] {
-    let layout = SafeTensorsLayout(tensors: tensors, metadata: metadata.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
+    let layout = SafeTensorsLayout(
+      tensors: tensors, metadata: metadata.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
     return layout.header + [UInt8](repeating: 0, count: layout.fileSize - layout.header.count)
   }
 
   private static func with(_ name: String, _ shape: [Int]?) -> [(name: String, shape: [Int])] {
     var found = tensors.filter { $0.name != name || shape != nil }
     if let shape {
-      if let place = found.firstIndex(where: { $0.name == name }) { found[place].shape = shape } else { found.append((name, shape)) }
+      if let place = found.firstIndex(where: { $0.name == name }) {
+        found[place].shape = shape
+      } else {
+        found.append((name, shape))
+      }
     }
     return found
   }
@@ -65,7 +70,8 @@ import _TestSupport
     let (name, shape) = Self.tensors[place]
     // A vector or a matrix of another length, or a rank that no tensor has.
     Self.expectRefusal(Self.file(Self.with(name, shape + [1])), name, "expected")
-    let layout = SafeTensorsLayout(tensors: Self.tensors, metadata: Self.metadata.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
+    let layout = SafeTensorsLayout(
+      tensors: Self.tensors, metadata: Self.metadata.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
     var bytes = Self.file()
     let last = layout.offset(of: name, entry: shape.reduce(1, *) - 1)
     bytes.replaceSubrange(last + 6..<last + 8, with: [0xF8, 0x7F])
@@ -77,7 +83,8 @@ import _TestSupport
     for (name, shape, path, words) in [
       ("router.selection_bias", nil, "router.selection_bias", "expected a tensor [experts]"),
       ("router.expert_scales", nil, "router.expert_scales", "expected a tensor [experts]"),
-      ("experts.b3", nil, "experts.b3", "as there is experts.b1"), ("experts.w3", nil, "experts.b3", "without experts.w3"),
+      ("experts.b3", nil, "experts.b3", "as there is experts.b1"),
+      ("experts.w3", nil, "experts.b3", "without experts.w3"),
       ("experts.b1", nil, "experts.b3", "without experts.b1"), ("shared.w1", nil, "shared.b1", "without shared.w1"),
       ("shared.w2", nil, "shared.w2", "expected the shape [1, 3, 5]"), ("upstream", nil, "target", "or upstream"),
       ("target", [2, 3], "target", "or upstream"), ("labels", [2], "target", "or upstream"),
@@ -86,21 +93,39 @@ import _TestSupport
       Self.expectRefusal(Self.file(Self.with(name, shape)), path, words)
     }
     for (key, value, path, words) in [
-      ("activation", "tanh", "__metadata__.activation", "gelu-tanh, silu or") , ("schema", "routegrad.layer/3", "__metadata__.schema", "routegrad.layer/2"),
+      ("activation", "tanh", "__metadata__.activation", "gelu-tanh, silu or"),
+      ("schema", "routegrad.layer/3", "__metadata__.schema", "routegrad.layer/2"),
       ("routers", "mixtral", "__metadata__.routers", "expected no such entry"),
-      ("router", "mixtrale", "__metadata__.router", "the name of one"), ("router", "{", "__metadata__.router", "expected"),
-      ("router", Self.specification.replacing("\"experts\":4", with: "\"experts\":5"), "__metadata__.router.experts", "expected 4"),
-      ("router", Self.specification.replacing("\"count\":2", with: "\"count\":5"), "__metadata__.router.selection.count", "5"),
-      ("router", Self.specification.replacing("top-k", with: "sampled"), "__metadata__.router.selection.kind", "expected top-k"),
-      ("router", "mixtral", "router.selection_bias", "expected none"), ("router", "qwen3-global-balance", "__metadata__.router.selection.count", "8"),
+      ("router", "mixtrale", "__metadata__.router", "the name of one"),
+      ("router", "{", "__metadata__.router", "expected"),
+      (
+        "router", Self.specification.replacing("\"experts\":4", with: "\"experts\":5"), "__metadata__.router.experts",
+        "expected 4"
+      ),
+      (
+        "router", Self.specification.replacing("\"count\":2", with: "\"count\":5"),
+        "__metadata__.router.selection.count", "5"
+      ),
+      (
+        "router", Self.specification.replacing("top-k", with: "sampled"), "__metadata__.router.selection.kind",
+        "expected top-k"
+      ),
+      ("router", "mixtral", "router.selection_bias", "expected none"),
+      ("router", "qwen3-global-balance", "__metadata__.router.selection.count", "8"),
       ("router", "llama-4", "router.selection_bias", "expected none"),
     ] {
       Self.expectRefusal(Self.file(Self.tensors, Self.metadata.merging([key: value]) { $1 }), path, words)
     }
     // The first version knows nothing of the second.
-    Self.expectRefusal(Self.file(Self.tensors, ["schema": "routegrad.layer/1", "activation": "silu", "residual": "add"]), "experts.b3", "expected no such tensor")
-    Self.expectRefusal(Self.file(Self.tensors, Self.metadata.merging(["schema": "routegrad.layer/1"]) { $1 }), "__metadata__.router", "expected no such entry")
-    Self.expectRefusal(Self.file([("input", [1, 1])], ["schema": "routegrad.layer/1", "activation": "gelu-tanh", "residual": "add"]), "__metadata__.activation", "expected relu, gelu or silu")
+    Self.expectRefusal(
+      Self.file(Self.tensors, ["schema": "routegrad.layer/1", "activation": "silu", "residual": "add"]), "experts.b3",
+      "expected no such tensor")
+    Self.expectRefusal(
+      Self.file(Self.tensors, Self.metadata.merging(["schema": "routegrad.layer/1"]) { $1 }), "__metadata__.router",
+      "expected no such entry")
+    Self.expectRefusal(
+      Self.file([("input", [1, 1])], ["schema": "routegrad.layer/1", "activation": "gelu-tanh", "residual": "add"]),
+      "__metadata__.activation", "expected relu, gelu or silu")
   }
 
   @Test("a router of the catalogue is that of the layer's number of experts")
@@ -110,7 +135,8 @@ import _TestSupport
     let audit = try LayerAudit(layer, options: LayerAudit.Options(for: layer))
     #expect(audit.entries.map(\.estimator.specification).last == "default-moe:k=2")
     Self.expectRefusal(
-      Self.file(tensors, Self.metadata.merging(["router": "llama-4"]) { $1 }), "__metadata__.router.applied", "not audited")
+      Self.file(tensors, Self.metadata.merging(["router": "llama-4"]) { $1 }), "__metadata__.router.applied",
+      "not audited")
   }
 
   @Test("blocks of transformers: PyTorch's own gradients", arguments: ["qwen2-moe-block", "gpt-oss-block"])
