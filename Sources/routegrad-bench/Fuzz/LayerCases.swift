@@ -24,7 +24,8 @@ enum LayerCases {
     if dice.percent(30) { fuzzCase += ["--gradients", "means.safetensors"] }
     if dice.percent(40) {
       let estimators = [
-        "switch", "sparsemixer", "reinmax", "exact", "conventional", "gumbel-softmax-st", "dense-backward", "dense-mixer",
+        "switch", "sparsemixer", "reinmax", "exact", "conventional", "gumbel-softmax-st", "dense-backward",
+        "dense-mixer",
         "default-moe", "default-moe:k=2", "straight-through:tau=0.5", "all",
       ]
       fuzzCase += ["--estimators", dice.one(of: estimators)]

@@ -51,8 +51,7 @@ struct AuditLayerCommand: ParsableCommand {
       case .some(let list): try EstimatorRegistry.estimators(list: list)
       }
     let name = Input.name(of: file)
-    let bytes = try Input.bytes(of: file)
-    let layer = try complain(of: name) { () throws(InvalidInput) in try DumpedLayer(bytes) }
+    let layer = try readLayer(name)
     let options = LayerAudit.Options(
       for: layer, estimators: listed, target: target, mask: maskOptions.mask, threads: runOptions.threadCount)
     let destination = try Output(path: output.output)
@@ -67,6 +66,12 @@ struct AuditLayerCommand: ParsableCommand {
     }
     try means?.finish()
     try destination.finish(audit.rendered(as: output.format, name: name, style: output.style))
+  }
+
+  /// The layer; the file's bytes are not kept beside it.
+  private func readLayer(_ name: String) throws(Refusal) -> DumpedLayer {
+    let bytes = try Input.layer(of: file)
+    return try complain(of: name) { () throws(InvalidInput) in try DumpedLayer(bytes) }
   }
 
   /// What `body` gives; what it finds wrong is said of a file.

@@ -93,7 +93,7 @@ import _TestSupport
       Self.expectRefusal(Self.file(Self.with(name, shape)), path, words)
     }
     for (key, value, path, words) in [
-      ("activation", "tanh", "__metadata__.activation", "gelu-tanh, silu or"),
+      ("activation", "tanh", "__metadata__.activation", "relu, gelu, silu, gelu-tanh or"),
       ("schema", "routegrad.layer/3", "__metadata__.schema", "routegrad.layer/2"),
       ("routers", "mixtral", "__metadata__.routers", "expected no such entry"),
       ("router", "mixtrale", "__metadata__.router", "the name of one"),
