@@ -64,6 +64,7 @@ struct ChosenPass: Sendable {
         part.add(expert: i)
         onExpert()
       }
+      part.finish()
       return part
     }
     var found = Found(
@@ -97,6 +98,8 @@ struct ChosenPass: Sendable {
     var inputs: [[Double]]
     var sums: [GroupSums]
     var scale: [[Double]]
+    /// One expert's, by law, in memory that all take in turn.
+    private var gradients: [ExpertGradient]
 
     private var context: ChosenContext { pass.context }
 
@@ -109,14 +112,18 @@ struct ChosenPass: Sendable {
       inputs = pass.laws.map { _ in [Double](repeating: 0, count: t * shape.inputs) }
       sums = pass.laws.map { _ in GroupSums() }
       scale = pass.laws.map { _ in [Double](repeating: 0, count: shape.outputs) }
+      gradients = pass.laws.map { _ in ExpertGradient(shape) }
     }
 
+    /// Frees what only experts yet to come would need.
+    mutating func finish() { gradients = [] }
+
     mutating func add(expert i: Int) {
-      var gradients = pass.laws.map { _ in ExpertGradient(context.shape) }
+      for law in gradients.indices { gradients[law].clear() }
       for tile in AuditContext.tiles(context.tokens, of: 256) {
         let isWhole = pass.swaps || !pass.everySlope.isEmpty || pass.laws.contains { $0.shares != .chosen }
         let tokens = isWhole ? Array(tile) : context.members[i].filter { tile.contains($0) }
-        if !tokens.isEmpty { add(expert: i, tokens, isWhole: isWhole, to: &gradients) }
+        if !tokens.isEmpty { add(expert: i, tokens, isWhole: isWhole) }
       }
       for law in pass.laws.indices {
         gradients[law].tell(pass.writers[law], expert: i, tokens: context.tokens)
@@ -125,7 +132,7 @@ struct ChosenPass: Sendable {
     }
 
     private mutating func add(
-      expert i: Int, _ tokens: [Int], isWhole: Bool, to gradients: inout [ExpertGradient]
+      expert i: Int, _ tokens: [Int], isWhole: Bool
     ) {
       let (d, h, e) = (context.shape.inputs, context.shape.hidden, context.shape.outputs)
       let x = context.layer.inputs(tokens)
@@ -157,7 +164,7 @@ struct ChosenPass: Sendable {
           }
         }
         for law in pass.laws.indices where pass.laws[law].mixture == mixture {
-          addLaw(law, expert: i, tokens, rows, w: w, pulled: pulled, hidden, x, to: &gradients[law])
+          addLaw(law, expert: i, tokens, rows, w: w, pulled: pulled, hidden, x)
         }
       }
     }
@@ -169,7 +176,7 @@ struct ChosenPass: Sendable {
     ///   - rows: the places among them of the rows of w and of `W₂ᵀ w`.
     private mutating func addLaw(
       _ law: Int, expert i: Int, _ tokens: [Int], _ rows: [Int], w: [Double], pulled: [Double], _ hidden: Hidden,
-      _ x: [Double], to gradient: inout ExpertGradient
+      _ x: [Double]
     ) {
       let (d, h, e) = (context.shape.inputs, context.shape.hidden, context.shape.outputs)
       let shares = rows.map { pass.shares[law][tokens[$0]][i] }
@@ -183,8 +190,8 @@ struct ChosenPass: Sendable {
         pulled: scaled(isAll ? pulled : gathered(pulled, own, width: h), by: factors, width: h), hidden, hidden: h
       ) { places[$0] }
       let units = isAll ? hidden.values : gathered(hidden.values, places, width: h)
-      gradient.add(
-        v: v, units: back, hidden: units, x: .rows(isAll ? x : gathered(x, places, width: d), stride: d),
+      gradients[law].add(
+        v: v, back: back, units: units, x: .rows(isAll ? x : gathered(x, places, width: d), stride: d),
         count: own.count)
       let (owners, weights) = (places.map { tokens[$0] }, context.weights)
       inputs[law].withUnsafeMutableBufferPointer { inputs in
@@ -254,6 +261,6 @@ extension ChosenContext {
   /// A token's gates with an expert in the place of its last one; nil where it has the expert already, may not have it, or has
   /// none to replace.
   func swap(_ t: Int, for expert: Int) -> TokenGates? {
-    gates[t].others.contains(expert) ? gates[t].swappingLast(for: expert) : nil
+    gates[t].couldHave(expert) ? gates[t].swappingLast(for: expert) : nil
   }
 }

@@ -59,7 +59,7 @@ struct ExpertPass: Sendable {
       pulled: pulledBack(v, context.layer.parameters.experts, expert: i), hidden, hidden: h
     ) { $0 }
     gradient?.add(
-      v: v, units: units, hidden: hidden.values,
+      v: v, back: units, units: hidden.values,
       x: .memory(context.layer.input.elements + tile.lowerBound * d, stride: d), count: tile.count)
   }
 }

@@ -39,7 +39,7 @@ extension LayerAudit {
       swaps = nil
     }
     let areNormsFinite = targets.allSatisfy { $0.norms.values.allSatisfy(\.isFinite) }
-    guard expectedLoss.isFinite, areNormsFinite, entries.allSatisfy(\.isFinite) else {
+    guard expectedLoss.isFinite, areNormsFinite, entries.allSatisfy(\.isFinite), swaps?.isFinite ?? true else {
       throw InvalidInput("", "expected gradients within Float64's range, they overflow")
     }
   }

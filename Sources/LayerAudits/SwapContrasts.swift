@@ -14,7 +14,7 @@ public struct SwapContrasts: Sendable, Equatable {
   /// The mean over them of the mean change.
   public let change: Double
 
-  /// - Parameter changes: those of each token, NaN for experts that are no others, `[tokens · experts]`.
+  /// - Parameter changes: those of each token, NaN for experts that are no others, `[tokens · experts]`; the loss itself is a number.
   init(_ changes: [Double], experts n: Int) {
     var (tokens, evaluations, lowered) = (0, 0, 0)
     var (gain, change) = (0.0, 0.0)
@@ -34,6 +34,9 @@ public struct SwapContrasts: Sendable, Equatable {
     self.gain = gain / count
     self.change = change / count
   }
+
+  /// Whether every figure is a number.
+  var isFinite: Bool { gain.isFinite && change.isFinite }
 
   /// The changes of a loss that is linear, from the slopes `w·f_i`, `[tokens · experts]`.
   static func changes(_ context: ChosenContext, slopes: [Double]) -> [Double] {

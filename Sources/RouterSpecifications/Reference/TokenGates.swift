@@ -118,6 +118,8 @@ package struct TokenGates: Sendable {
     return choosing(experts)
   }
 
-  /// The experts outside A that the token could have: those that its keys are not −∞ for.
-  package var others: [Int] { evaluation.tokens[token].open.filter { !chosen.contains($0) } }
+  /// Whether an expert is outside A and the token could have it.
+  package func couldHave(_ expert: Int) -> Bool {
+    !chosen.contains(expert) && evaluation.tokens[token].open.contains(expert)
+  }
 }
