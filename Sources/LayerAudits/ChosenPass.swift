@@ -120,14 +120,16 @@ struct ChosenPass: Sendable {
 
     mutating func add(expert i: Int) {
       for law in gradients.indices { gradients[law].clear() }
-      for tile in AuditContext.tiles(context.tokens, of: 256) {
+      for tile in AuditContext.tiles(context.tokens, of: 512) {
         let isWhole = pass.swaps || !pass.everySlope.isEmpty || pass.laws.contains { $0.shares != .chosen }
         let tokens = isWhole ? Array(tile) : context.members[i].filter { tile.contains($0) }
         if !tokens.isEmpty { add(expert: i, tokens, isWhole: isWhole) }
       }
       for law in pass.laws.indices {
         gradients[law].tell(pass.writers[law], expert: i, tokens: context.tokens)
-        sums[law].add(gradients[law].sums(against: pass.reference.map { gradients[$0] }))
+        sums[law].add(
+          law == pass.reference
+            ? gradients[law].sumsAgainstItself : gradients[law].sums(against: pass.reference.map { gradients[$0] }))
       }
     }
 

@@ -92,6 +92,13 @@ struct ExpertGradient: Sendable {
     return sums
   }
 
+  /// Its squared norms as a target of its own.
+  var sumsAgainstItself: GroupSums {
+    var sums = sums(against: nil)
+    (sums.target, sums.product, sums.hasTarget) = (sums.mean, sums.mean, true)
+    return sums
+  }
+
   /// Tells who writes means of an expert's parts, divided by the number of tokens.
   func tell(_ writer: MeanWriter?, expert i: Int, tokens: Int) {
     guard let writer else { return }

@@ -135,7 +135,7 @@ import _TestSupport
     for isUpstream in [false, true] {
       try check(
         SmallLayer(
-          isUpstream: isUpstream, isGated: true, shared: 2, hasStandIns: true, router: specification, tokens: 300,
+          isUpstream: isUpstream, isGated: true, shared: 2, hasStandIns: true, router: specification, tokens: 600,
           experts: 9),
         "tiles", target: .denseBackward, threads: 2)
     }
