@@ -20,7 +20,7 @@ extension RouterReference {
 /// gives every expert its `r_i h_i / D`: those in A with the derivative of D, the others with D held, as if each were added to the
 /// sum without a new division.
 ///
-/// *Source*: docs/guides/torch-audit.md; for normalised gates yaof20/DenseMixer at 116e83d, `qwen3_moe_custom.py`.
+/// *Source*: docs/guides/network-audit.md; for normalised gates yaof20/DenseMixer at 116e83d, `qwen3_moe_custom.py`.
 package struct TokenGates: Sendable {
   private let evaluation: RouterEvaluation
   private let token: Int

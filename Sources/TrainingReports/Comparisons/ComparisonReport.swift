@@ -1,3 +1,4 @@
+import CStandardLibrary
 import FileFormats
 import RouterTraining
 import RoutingCore
@@ -22,6 +23,31 @@ public struct ComparisonReport: Sendable {
     case .table: sections.map { $0.text(style: style) }.joined(separator: "\n")
     case .markdown: sections.map(\.markdown).joined(separator: "\n")
     }
+  }
+
+  /// The report as a page.
+  package var page: HTMLPage {
+    HTMLPage(title: "Comparison: \(title)", charts: [curves, speedUps], sections: sections, json: json)
+  }
+
+  private var curves: Chart {
+    Chart(
+      title: "Held-out loss, with 95 % intervals over seeds", x: .init("step"), y: .init("loss", isLogarithmic: true),
+      series: comparison.entries.map { entry in
+        let curve = entry.meanCurve ?? []
+        return .init(
+          name: entry.label, points: curve.map { .init(x: Double($0.step), y: $0.loss, name: entry.label) },
+          isCurve: true, band: curve.map { ($0.low, $0.high) })
+      })
+  }
+
+  private var speedUps: Chart {
+    Chart(
+      title: "Speed-up against the bias of the router's gradient", x: .init("rel. bias"), y: .init("speed-up"),
+      series: comparison.entries.compactMap { entry in
+        guard let audit = entry.audit, let speedUp = entry.speedUp else { return nil }
+        return .init(name: entry.label, points: [.init(x: audit.relativeBias, y: speedUp.value, name: entry.label)])
+      })
   }
 
   private var sections: [TextSection] {
@@ -119,6 +145,22 @@ public struct ComparisonReport: Sendable {
 extension Comparison.Entry {
   /// `exp(mean log loss)` of the runs that did not diverge.
   var geometricMeanLoss: Double? {
-    finalLosses.isEmpty ? nil : GeometricMean(finalLosses).value
+    finalLosses.isEmpty ? nil : exp(finalLosses.reduce(0) { $0 + log($1) } / Double(finalLosses.count))
+  }
+
+  /// The geometric mean of the losses at each step that all runs have, with Student's interval of the mean log; nil if none ended.
+  var meanCurve: [(step: Int, loss: Double, low: Double, high: Double)]? {
+    let curves = runs.compactMap(\.curve)
+    guard let steps = curves.first?.steps else { return nil }
+    let shared = steps.indices.filter { k in
+      curves.allSatisfy { $0.steps.indices.contains(k) && $0.steps[k] == steps[k] }
+    }
+    return shared.map { k in
+      let logs = PairedDifference(curves.map { log($0.losses[k]) })
+      return (
+        steps[k], exp(logs.mean), exp(logs.interval?.lowerBound ?? logs.mean),
+        exp(logs.interval?.upperBound ?? logs.mean)
+      )
+    }
   }
 }

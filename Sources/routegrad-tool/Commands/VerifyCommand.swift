@@ -42,6 +42,7 @@ struct VerifyCommand: ParsableCommand {
   @Option(help: "The format of the result.")
   var format: VerdictFormat = .text
 
+  @OptionGroup var page: PageOption
   @OptionGroup var runOptions: RunOptions
 
   func validate() throws {
@@ -69,6 +70,7 @@ struct VerifyCommand: ParsableCommand {
     let stream = try SampleStream(
       source, name: name, coordinates: routed.experts,
       reopen: source.isFile ? { () throws(Refusal) in try FileSource(path) } : nil)
+    let pageFile = try page.begin()
     let progress = ProgressLine(isShown: !runOptions.quiet)
     let evidence: Evidence
     do {
@@ -78,6 +80,7 @@ struct VerifyCommand: ParsableCommand {
         budget: verification.maxSamples ?? .max, onSamples: { progress.show("\($0) samples") })
     }
     let report = VerdictReport(evidence, on: filed, mask: routed.mask, stream: stream, source: name)
+    try pageFile?.finish(report.page.text)
     switch format {
     case .text: try Output.standard.write(report.text(style: Terminal.style))
     case .json: try Output.standard.write(report.json)
