@@ -63,7 +63,8 @@ let package = Package(
     .target(
       name: "LayerAudits",
       dependencies: [
-        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "LayerTensors", "FileFormats",
+        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "RouterSpecifications",
+        "LayerTensors", "FileFormats",
       ]),
     .target(
       name: "RoutingReports",
@@ -170,15 +171,14 @@ let package = Package(
     .testTarget(
       name: "LayerAuditsTests",
       dependencies: [
-        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "LayerTensors", "LayerAudits",
-        "FileFormats",
-        "GSLNumerics", "_TestSupport",
+        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "RouterSpecifications",
+        "LayerTensors", "LayerAudits", "FileFormats", "GSLNumerics", "_TestSupport",
       ]),
     .testTarget(
       name: "RoutingReportsTests",
       dependencies: [
         "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "RouterSpecifications",
-        "RoutingVerification", "RoutingReports", "FileFormats", "_TestSupport", "_PlantedRouters",
+        "RoutingVerification", "LayerAudits", "RoutingReports", "FileFormats", "_TestSupport", "_PlantedRouters",
       ]),
     .testTarget(name: "RouteGradTests", dependencies: ["RouteGrad"]),
     .testTarget(

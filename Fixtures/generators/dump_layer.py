@@ -1,12 +1,14 @@
-"""Writes a mixture-of-experts layer with its input and loss as routegrad.layer/1, for `routegrad audit-layer`.
+"""Writes a mixture-of-experts layer with its input and loss as routegrad.layer/2, for `routegrad audit-layer`.
 
     python3 dump_layer.py [OUTPUT]     (default: ../layers/switch-block.safetensors; needs torch, transformers, safetensors)
 
-`dump` takes any layer's tensors. Run as a program it trains transformers' own Switch block (SwitchTransformersSparseMLP, 8 experts)
-within a small model of the next byte, on the text of the GNU GPL as Debian ships it, for a few hundred steps, and dumps the
-block with the first 64 bytes of the text as tokens and the next byte's cross entropy as loss.
+`dump` takes any layer's tensors, `dump_block` a gated block of transformers with what `record` saw of it. Run as a program it
+trains transformers' own Switch block (SwitchTransformersSparseMLP, 8 experts) within a small model of the next byte, on the text of
+the GNU GPL as Debian ships it, for a few hundred steps, and dumps the block with the first 64 bytes of the text as tokens and
+the next byte's cross entropy as loss: routegrad.layer/1, as nothing newer is in it.
 """
 
+import json
 import os
 import sys
 
@@ -18,15 +20,67 @@ TEXT = "/usr/share/common-licenses/GPL-3"
 
 
 def dump(path, input, router, w1, w2, activation, residual, router_bias=None, b1=None, b2=None, scale=None,
-         target=None, unembedding=None, labels=None, note=""):
+         target=None, unembedding=None, labels=None, note="", specification=None, **more):
     """input [T, d]; router [N, d], bias [N]; w1 [N, h, d], b1 [N, h]; w2 [N, e, h], b2 [N, e]; scale [e]; either target [T, e],
-    or unembedding [V, e] and labels [T]. activation: relu, gelu or silu; residual: whether the input is added to the output."""
+    or unembedding [V, e] and labels [T], or upstream [T, e]. activation: relu, gelu, gelu-tanh, silu or clamped-swiglu; residual:
+    whether the input is added to the output; specification: a dict of routegrad.router-spec/1, or the name of a router of the
+    catalogue. more: further tensors of routegrad.layer/2, with _ for the first dot: experts_w3, shared_w1, router_selection_bias."""
     tensors = {"input": input, "router.weight": router, "router.bias": router_bias, "experts.w1": w1, "experts.b1": b1,
                "experts.w2": w2, "experts.b2": b2, "scale": scale, "target": target, "unembedding": unembedding,
                "labels": labels}
+    tensors.update({name.replace("_", ".", 1) if name != "upstream" else name: t for name, t in more.items()})
     tensors = {name: t.detach().contiguous() for name, t in tensors.items() if t is not None}
-    save_file(tensors, path, metadata={"schema": "routegrad.layer/1", "activation": activation,
-                                       "residual": "add" if residual else "none", "note": note})
+    metadata = {"schema": "routegrad.layer/1", "activation": activation, "residual": "add" if residual else "none", "note": note}
+    if specification is not None or more or activation not in ("relu", "gelu", "silu"):
+        metadata["schema"] = "routegrad.layer/2"
+    if specification is not None:
+        metadata["router"] = specification if isinstance(specification, str) else json.dumps(specification)
+    save_file(tensors, path, metadata=metadata)
+
+
+def record(block):
+    """Hooks a block: after a forward and a backward pass the dict has its `input` and `upstream`, [tokens, d], of the last call."""
+    seen = {}
+
+    def after(_block, given, result):
+        output = result[0] if isinstance(result, tuple) else result
+        seen["input"] = given[0].detach().flatten(0, -2)
+        output.register_hook(lambda gradient: seen.update(upstream=gradient.detach().flatten(0, -2)))
+
+    block.register_forward_hook(after)
+    return seen
+
+
+def dump_block(path, block, seen, specification=None, note=""):
+    """A gated block of transformers 5 (Mixtral, Qwen2-MoE, Qwen3-MoE, OLMoE, DeepSeek, gpt-oss and the like), whose experts have
+    gate_up_proj and down_proj, with what `record` has seen. specification: as for `dump`; else the softmax's top k of its router,
+    normalised unless its norm_topk_prob says otherwise."""
+    experts = block.experts
+    router = getattr(block, "gate", None) or block.router
+    more, activation = {"upstream": seen["upstream"]}, "silu"
+    if hasattr(experts, "gate_up_proj_bias"):  # gpt-oss: [N, d, 2h], the two maps' columns in turn
+        up, bias = experts.gate_up_proj.transpose(1, 2), experts.gate_up_proj_bias
+        w1, more["experts_w3"], w2 = up[:, ::2], up[:, 1::2], experts.down_proj.transpose(1, 2)
+        b1, more["experts_b3"], b2 = bias[:, ::2], bias[:, 1::2], experts.down_proj_bias
+        activation = "clamped-swiglu"
+    else:
+        w1, more["experts_w3"] = experts.gate_up_proj.chunk(2, 1)
+        w2, b1, b2 = experts.down_proj, None, None
+    shared = getattr(block, "shared_expert", None) or getattr(block, "shared_experts", None)
+    if shared is not None:
+        more.update(shared_w1=shared.gate_proj.weight[None], shared_w3=shared.up_proj.weight[None],
+                    shared_w2=shared.down_proj.weight[None])
+        gate = getattr(block, "shared_expert_gate", None)
+        more["shared_gate"] = None if gate is None else gate.weight
+    more["router_selection_bias"] = getattr(router, "e_score_correction_bias", None)
+    if specification is None:
+        over = "softmax-over-chosen" if hasattr(experts, "gate_up_proj_bias") else "score"
+        specification = {
+            "schema": "routegrad.router-spec/1", "name": type(block).__name__[:60], "experts": len(router.weight),
+            "selection": {"kind": "top-k", "count": router.top_k},
+            "gate": {"of": over, "normalized": over == "score" and bool(getattr(router, "norm_topk_prob", True))}}
+    dump(path, seen["input"], router.weight, w1, w2, activation, False, router_bias=getattr(router, "bias", None), b1=b1, b2=b2,
+         note=note, specification=specification, **more)
 
 
 class ByteModel(torch.nn.Module):

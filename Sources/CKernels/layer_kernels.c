@@ -7,7 +7,7 @@
 typedef float lanes_f __attribute__((ext_vector_type(16)));
 typedef double lanes_d __attribute__((ext_vector_type(16)));
 
-// GELU and SiLU go through the C library's erf and exp: their cost is small beside two matrix products.
+// GELU, SiLU and their kin go through the C library's erf and exp: their cost is small beside two matrix products.
 #define DEFINE_LAYER_KERNELS(number, suffix, erf_, exp_)                                                           \
   CLONES void rg_activate_##suffix(                                                                                \
       size_t rows, size_t columns, const number *bias, int activation, number *z, number *slope) {                 \
@@ -32,16 +32,45 @@ typedef double lanes_d __attribute__((ext_vector_type(16)));
           row[j] = x * half;                                                                                       \
           slopes[j] = half + x * (number)0.39894228040143267794 * exp_((number)-0.5 * x * x);                      \
         }                                                                                                          \
+      } else if (activation == RG_GELU_TANH) {                                                                     \
+        for (size_t j = 0; j < columns; j++) {                                                                     \
+          /* (1 + tanh t)/2 is the sigmoid of 2t, where nothing cancels; far out its slope is 0, not 0 times infinity. */\
+          const number x = row[j], square = x * x;                                                                 \
+          const number t = (number)1.59576912160573071176 * x * (1 + (number)0.044715 * square);                   \
+          const number e = exp_(t < 0 ? t : -t), near = 1 / (1 + e), far = e / (1 + e);                            \
+          const number sigma = t < 0 ? far : near, both = near * far;                                              \
+          row[j] = x * sigma;                                                                                      \
+          slopes[j] = sigma;                                                                                       \
+          if (both > 0)                                                                                            \
+            slopes[j] += x * both * (number)1.59576912160573071176 * (1 + (number)0.134145 * square);              \
+        }                                                                                                          \
       } else {                                                                                                     \
+        /* Of gpt-oss, from 7 on: the slope of sigma there, and 0 beyond. */                                       \
+        const int clamped = activation == RG_CLAMPED_SWIGLU;                                                       \
+        const number rate = clamped ? (number)1.702 : 1, most = clamped ? (number)7 : (number)INFINITY;            \
         for (size_t j = 0; j < columns; j++) {                                                                     \
           /* e^-|x| never overflows; sigma and 1 - sigma both keep their digits. */                                \
-          const number x = row[j], e = exp_(x < 0 ? x : -x), near = 1 / (1 + e), far = e / (1 + e);                \
-          const number sigma = x < 0 ? far : near, rest = x < 0 ? near : far;                                      \
+          const number x = row[j] > most ? most : row[j], y = rate * x;                                            \
+          const number e = exp_(y < 0 ? y : -y), near = 1 / (1 + e), far = e / (1 + e);                            \
+          const number sigma = y < 0 ? far : near, rest = y < 0 ? near : far;                                      \
+          slopes[j] = row[j] > most ? 0 : sigma + y * sigma * rest;                                                \
           row[j] = x * sigma;                                                                                      \
-          slopes[j] = sigma + x * sigma * rest;                                                                    \
         }                                                                                                          \
       }                                                                                                            \
     }                                                                                                              \
+  }                                                                                                                \
+  CLONES void rg_gate_##suffix(                                                                                    \
+      size_t rows, size_t columns, const number *bias, int activation, number *value, number *slope, number *up) { \
+    const int clamped = activation == RG_CLAMPED_SWIGLU, reads = activation == RG_RELU;                            \
+    for (size_t r = 0; r < rows; r++)                                                                              \
+      for (size_t j = 0; j < columns; j++) {                                                                       \
+        const size_t k = r * columns + j;                                                                          \
+        const number a = value[k], s = reads ? (number)(a > 0) : slope[k], z = bias ? up[k] + bias[j] : up[k];     \
+        const number within = z > 7 ? 7 : z < -7 ? -7 : z, factor = clamped ? within + 1 : z;                      \
+        value[k] = a * factor;                                                                                     \
+        slope[k] = s * factor;                                                                                     \
+        up[k] = clamped && within != z ? 0 : a;                                                                    \
+      }                                                                                                            \
   }                                                                                                                \
   CLONES void rg_activation_backward_##suffix(                                                                     \
       size_t count, int activation, const number *value, const number *slope, number *gradient) {                  \

@@ -11,6 +11,8 @@ struct AuditContext: Sendable {
   let room: Int
   /// f_i(x_t), for each token `[experts, outputs]`.
   let outputs: [Matrix]
+  /// The shared experts, if there are any.
+  let shared: SharedExperts?
   /// The tokens' losses.
   let losses: [TokenLoss]
   /// The tokens' problems: logits, `ω ⊙ f`, loss, mask.
@@ -33,7 +35,10 @@ struct AuditContext: Sendable {
     let d = layer.shape.inputs
     outputs = Self.outputs(of: layer, threads: threads)
     let logits = Self.logits(of: layer)
-    losses = (0..<layer.tokens).map { TokenLoss(layer, token: $0) }
+    shared = SharedExperts(layer, threads: threads)
+    let all = LayerLosses(layer, shared: shared?.output)
+    losses = (0..<layer.tokens).map { TokenLoss(all, token: $0) }
+    let standIns = layer.standIns.map { Matrix(rows: $0.rows, columns: $0.columns, elements: $0.values) }
     var problems: [RoutedProblem] = []
     for t in 0..<layer.tokens {
       do {
@@ -43,7 +48,7 @@ struct AuditContext: Sendable {
             .mixture(
               MixtureProblem(
                 logits: Array(logits[t * n..<(t + 1) * n]), outputs: outputs[t], scale: layer.parameters.scale?.values,
-                source: .loss(losses[t]))),
+                defaults: standIns, source: .loss(losses[t]))),
             mask: options.mask))
       } catch { throw error.inside("token \(t)") }
     }
@@ -60,16 +65,8 @@ struct AuditContext: Sendable {
     let tiles = tiles(t, of: 128)
     let found = parallelMap(0..<n * tiles.count, threads: threads) { task in
       let (i, tile) = (task / tiles.count, tiles[task % tiles.count])
-      let hidden = Hidden(layer, expert: i, tokens: tile)
-      var rows = [Double](repeating: 0, count: tile.count * e)
-      MatrixFactor.multiply(
-        .rows(hidden.values, stride: shape.hidden),
-        .memory(layer.parameters.weights2.elements + i * e * shape.hidden, stride: shape.hidden, transposed: true),
-        rows: tile.count, columns: e, depth: shape.hidden, into: &rows)
-      if let bias = layer.parameters.biases2 {
-        Double.addRow(bias.elements + i * e, to: &rows, rows: tile.count, columns: e)
-      }
-      return rows
+      return Hidden(layer, expert: i, tokens: tile)
+        .outputs(layer.parameters.experts, expert: i, count: tile.count)
     }
     return tiles.enumerated().flatMap { place, tile in
       tile.map { token in
@@ -85,7 +82,7 @@ struct AuditContext: Sendable {
   }
 
   /// θ, `[tokens, experts]`.
-  private static func logits(of layer: DumpedLayer) -> [Double] {
+  static func logits(of layer: DumpedLayer) -> [Double] {
     let (t, n, d) = (layer.tokens, layer.shape.experts, layer.shape.inputs)
     var logits = [Double](repeating: 0, count: t * n)
     MatrixFactor.multiply(

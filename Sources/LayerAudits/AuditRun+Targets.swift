@@ -2,35 +2,38 @@ import RoutingCore
 import RoutingEstimators
 
 extension AuditRun {
+  /// What estimators are held against.
+  struct Reference {
+    var mean: MeanGradient
+    /// Of the scale, times T; nil for targets that are defined for the router alone.
+    var scale: [Double]?
+    /// What experts are sent; nil likewise. Their weights' gradients follow expert by expert, where they are compared.
+    var sent: [SentVectors.Part]?
+  }
+
   /// The norms of all targets, and what estimators are held against, by the number of their draws.
-  func targets() -> (
-    norms: [(target: GradientTarget, norms: [ParameterGroup: Double])], references: [Int: MeanGradient]
-  ) {
+  func targets() -> (norms: [(target: GradientTarget, norms: [ParameterGroup: Double])], references: [Int: Reference]) {
     var passes = GradientTarget.allCases.map { pass($0, draws: 1) }
     if options.estimators.contains(where: { $0.claims.draws == 2 }) { passes.append(pass(options.target, draws: 2)) }
     let found = LawPass.run(passes, context, onChunk: progress.advance)
-    let references = passes.indices.map { p in
-      p >= GradientTarget.allCases.count || GradientTarget.allCases[p] == options.target
-    }
+    let count = GradientTarget.allCases.count
     let experts = ExpertPass.run(
       passes.indices.map { p in
         ExpertPass(
-          context: context, sent: passes[p].goesThroughExperts && found[p].isAvailable ? found[p].sent : nil,
-          reference: nil, isKept: references[p], writer: nil)
+          context: context,
+          sent: p < count && passes[p].goesThroughExperts && found[p].isAvailable ? found[p].sent : nil)
       }, context, onExpert: progress.advance)
-    var held: [Int: MeanGradient] = [:]
-    for p in passes.indices where references[p] && found[p].isAvailable {
-      var mean = found[p].subjects[0].mean
-      mean.parameters = experts[p].kept
-      if let scale = mean.parameters?.scale {
-        for (j, value) in found[p].scaleMean.enumerated() { scale.elements[j] = value }
-      }
-      held[p < GradientTarget.allCases.count ? 1 : 2] = mean
+    var references: [Int: Reference] = [:]
+    for p in passes.indices where p >= count || GradientTarget.allCases[p] == options.target {
+      guard found[p].isAvailable else { continue }
+      let isWhole = passes[p].goesThroughExperts
+      references[p < count ? 1 : 2] = Reference(
+        mean: found[p].subjects[0].mean, scale: isWhole ? found[p].scaleMean : nil, sent: isWhole ? found[p].sent : nil)
     }
     let norms = GradientTarget.allCases.enumerated().map { p, target in
-      (target, found[p].isAvailable ? self.norms(passes[p], found[p], experts[p].sums) : [:])
+      (target, found[p].isAvailable ? self.norms(passes[p], found[p], experts[p]) : [:])
     }
-    return (norms, held)
+    return (norms, references)
   }
 
   private func pass(_ target: GradientTarget, draws: Int) -> LawPass {
@@ -47,7 +50,9 @@ extension AuditRun {
   private func norms(_ pass: LawPass, _ found: LawPass.Found, _ experts: GroupSums) -> [ParameterGroup: Double] {
     let factor = 1 / Double(context.tokens)
     var norms: [ParameterGroup: Double] = [:]
-    for (group, sums) in routerSums(found.subjects[0].mean, nil) { norms[group] = factor * sums.mean.squareRoot() }
+    for (group, sums) in RouterGradient.sums(found.subjects[0].mean.logits, against: nil, context.layer) {
+      norms[group] = factor * sums.mean.squareRoot()
+    }
     norms[.input] = factor * found.subjects[0].input.mean.squareRoot()
     guard pass.goesThroughExperts else { return norms }
     norms[.experts] = factor * experts.mean.squareRoot()

@@ -12,7 +12,6 @@ struct AuditRun {
   let context: AuditContext
   let options: LayerAudit.Options
   let onMean: MeanWriter?
-  let groups: [ParameterGroup]
   let progress: AuditProgress
   /// The laws of the estimators.
   private let batches: [[SharedLaw]]
@@ -34,13 +33,6 @@ struct AuditRun {
     self.options = options
     self.onMean = onMean
     let shape = context.shape
-    groups = ParameterGroup.allCases.filter {
-      switch $0 {
-      case .routerBias: shape.routerBias
-      case .scale: shape.scale
-      default: true
-      }
-    }
     let laws = Self.laws(of: options.estimators)
     // So many laws that the vectors which they send to experts take at most 256 MB.
     let lawsPerBatch = max(1, 32_000_000 / (shape.experts * context.tokens * shape.outputs))
@@ -69,7 +61,7 @@ struct AuditRun {
   static func isRouterOnly(_ target: GradientTarget) -> Bool { [.routingTerm, .gatingTerm].contains(target) }
 
   /// What every estimator comes to, held against references by the number of draws.
-  func entries(against references: [Int: MeanGradient]) -> [LayerAudit.Entry] {
+  func entries(against references: [Int: Reference]) -> [LayerAudit.Entry] {
     var found: [Int: Result<[ParameterGroup: GroupFigures], Unavailable>] = [:]
     for batch in batches { found.merge(audit(batch, against: references)) { $1 } }
     return options.estimators.enumerated().map { k, estimator in
@@ -80,7 +72,7 @@ struct AuditRun {
 
   /// The figures of the estimators of some laws, by their places.
   private func audit(
-    _ laws: [SharedLaw], against references: [Int: MeanGradient]
+    _ laws: [SharedLaw], against references: [Int: Reference]
   ) -> [Int: Result<[ParameterGroup: GroupFigures], Unavailable>] {
     let isRouterOnly = Self.isRouterOnly(options.target)
     let estimators = laws.map { $0.members.map { options.estimators[$0] } }
@@ -89,18 +81,20 @@ struct AuditRun {
       laws.indices.map { k in
         LawPass(
           context, laws[k].law, estimators[k].map { .estimator($0) }, goesThroughExperts: goThroughExperts,
-          reference: references[laws[k].draws])
+          reference: references[laws[k].draws]?.mean)
       }
     }
     let main = passes(goThroughExperts: true)
     let all = main + (isRouterOnly ? passes(goThroughExperts: false) : [])
     let found = LawPass.run(all, context, onChunk: progress.advance)
+    let held = references.keys.sorted()
     let experts = ExpertPass.run(
       main.indices.map { k in
-        ExpertPass(
+        let place = held.firstIndex(of: laws[k].draws).flatMap { references[held[$0]]?.sent == nil ? nil : $0 }
+        return ExpertPass(
           context: context, sent: found[k].isAvailable ? found[k].sent : nil,
-          reference: references[laws[k].draws]?.parameters, isKept: false, writer: writer(of: estimators[k], found[k]))
-      }, context, onExpert: progress.advance)
+          reference: place.map { main.count + $0 }, writer: writer(of: estimators[k], found[k]))
+      } + held.map { ExpertPass(context: context, sent: references[$0]?.sent) }, context, onExpert: progress.advance)
     var results: [Int: Result<[ParameterGroup: GroupFigures], Unavailable>] = [:]
     for k in laws.indices {
       for (s, member) in laws[k].members.enumerated() {
@@ -108,11 +102,14 @@ struct AuditRun {
           results[member] = .failure(reason)
           continue
         }
-        write(estimators[k][s], found[k].subjects[s].mean, scale: found[k].scaleMean)
+        let mean = found[k].subjects[s].mean
+        RouterGradient.tell(
+          onMean, estimators[k][s].specification, logits: mean.logits, scale: found[k].scaleMean, input: mean.input,
+          context.layer)
         results[member] = .success(
           figures(
             of: estimators[k][s], found[k], own: found[k].subjects[s],
-            input: found[isRouterOnly ? laws.count + k : k].subjects[s], experts: experts[k].sums,
+            input: found[isRouterOnly ? laws.count + k : k].subjects[s], experts: experts[k],
             reference: references[laws[k].draws]))
       }
     }
@@ -122,14 +119,14 @@ struct AuditRun {
   /// Sums over tokens as figures of the mean over them.
   private func figures(
     of estimator: any GradientEstimator, _ law: LawPass.Found, own: LawPass.SubjectFound,
-    input: LawPass.SubjectFound, experts: GroupSums, reference: MeanGradient?
+    input: LawPass.SubjectFound, experts: GroupSums, reference: Reference?
   ) -> [ParameterGroup: GroupFigures] {
     let square = 1 / (Double(context.tokens) * Double(context.tokens))
     var figures: [ParameterGroup: GroupFigures] = [:]
     func add(_ group: ParameterGroup, _ found: GroupSums, variance: Double) {
       figures[group] = GroupFigures(found.scaled(by: square), totalVariance: variance * square)
     }
-    for (group, found) in routerSums(own.mean, reference) {
+    for (group, found) in RouterGradient.sums(own.mean.logits, against: reference?.mean.logits, context.layer) {
       add(group, found, variance: group == .routerBias ? own.routerVariance : own.routerWeightVariance)
     }
     // An average over K draws has a K-th of the variance of one.
@@ -137,7 +134,7 @@ struct AuditRun {
     add(.experts, experts, variance: law.expertsVariance / draws)
     if context.shape.scale {
       var sums = GroupSums()
-      sums.add(law.scaleMean, reference?.parameters?.scale?.values[...])
+      sums.add(law.scaleMean, reference?.scale?[...])
       add(.scale, sums, variance: law.scaleVariance / draws)
     }
     add(.input, input.input, variance: input.inputVariance)

@@ -17,6 +17,8 @@ struct ForwardEvents {
     var expert: Int
     var forward: Double
     var backward: Double
+    /// Whether it is the expert's stand-in that takes part; nothing goes back to it.
+    var isStandIn = false
   }
 
   private(set) var events: [Event] = []
@@ -28,7 +30,7 @@ struct ForwardEvents {
   /// The places of each expert's slots, in the order of the events, `[experts]`.
   func slotsByExpert(_ experts: Int) -> [[Int]] {
     var places = [[Int]](repeating: [], count: experts)
-    for (place, slot) in slots.enumerated() { places[slot.expert].append(place) }
+    for (place, slot) in slots.enumerated() where !slot.isStandIn { places[slot.expert].append(place) }
     return places
   }
 
@@ -68,6 +70,15 @@ struct ForwardEvents {
       for i in support { add(p[i], [(i, p[i], p[i])]) }
     case .denseBackward:
       for i in support { add(p[i], support.map { ($0, $0 == i ? p[i] : 0, p[$0]) }) }
+    case .standIns(let count):
+      let mixture = try problem.mixture()
+      guard mixture.standInDirections != nil else { throw Unavailable("needs defaultOutputs") }
+      let chosen = DefaultMoE.chosen(count, mixture.logits)
+      add(1, chosen.map { ($0, p[$0], p[$0]) })
+      for i in support where !chosen.contains(i) {
+        slots.append(Slot(event: 0, expert: i, forward: p[i], backward: p[i], isStandIn: true))
+      }
+      events[0].slots = 0..<slots.count
     case .denseMixture:
       add(1, support.map { ($0, p[$0], p[$0]) })
     case .expectation:
@@ -130,7 +141,7 @@ extension ForwardLaw {
       return (n * sides, sides)
     case .denseBackward: return (n, min(n, e))
     case .expectation(draws: 1): return (n, 1)
-    case .denseMixture: return (1, 1)
+    case .denseMixture, .standIns: return (1, 1)
     case .expectation: return (n, 1)
     case .pair(let argmax, let others):
       let sides = max(argmax.count, others.count)
@@ -154,10 +165,10 @@ extension ForwardLaw {
         guard let second = pairs.second[i] else { continue }
         for k in 0..<n where k != i { idle[k] += pairs.first.probabilities[i] * second.complements[k] }
       }
-    case .outcomes:
+    case .outcomes, .standIns:
       for event in events.events {
         var takesPart = [Bool](repeating: false, count: n)
-        for slot in events.slots[event.slots] { takesPart[slot.expert] = true }
+        for slot in events.slots[event.slots] where !slot.isStandIn { takesPart[slot.expert] = true }
         for k in 0..<n where !takesPart[k] { idle[k] += event.probability }
       }
     }

@@ -8,15 +8,21 @@ struct GroupSums: Sendable {
 
   /// Adds a part of `count` entries.
   mutating func add(_ mean: UnsafePointer<Double>, _ target: UnsafePointer<Double>?, count: Int) {
-    for k in 0..<count {
-      let m = mean[k]
-      self.mean += m * m
-      guard let t = target?[k] else { continue }
-      self.target += t * t
-      bias += (m - t) * (m - t)
-      product += m * t
+    // In variables of its own: a store after every entry would take longer than the sums.
+    var (own, other, between, common) = (self.mean, self.target, bias, product)
+    if let target {
+      for k in 0..<count {
+        let (m, t) = (mean[k], target[k])
+        own += m * m
+        other += t * t
+        between += (m - t) * (m - t)
+        common += m * t
+      }
+    } else {
+      for k in 0..<count { own += mean[k] * mean[k] }
+      hasTarget = false
     }
-    if target == nil { hasTarget = false }
+    (self.mean, self.target, bias, product) = (own, other, between, common)
   }
 
   /// Adds a part that lies in arrays.

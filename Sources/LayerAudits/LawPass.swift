@@ -148,7 +148,7 @@ extension LawPass {
     let shape = context.shape
     let (events, vectors) = law.size(experts: shape.experts, outputs: shape.outputs)
     return events * (shape.outputs + shape.inputs + (law.isOfPairs ? 1 : shape.experts))
-      + vectors * (shape.outputs + shape.hidden + shape.inputs)
+      + vectors * (shape.outputs + shape.units + shape.inputs)
   }
 
   /// The probability of some events: 1 if those are all.

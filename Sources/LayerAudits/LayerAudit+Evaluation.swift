@@ -15,20 +15,31 @@ extension LayerAudit {
     _ layer: DumpedLayer, options: Options = Options(), onMean: MeanWriter? = nil,
     onProgress: @escaping @Sendable (_ done: Int, _ all: Int) -> Void = { _, _ in }
   ) throws(InvalidInput) {
-    let context = try AuditContext(layer, options)
-    let audit = AuditRun(context, options, onMean, onProgress)
-    let (norms, references) = audit.targets()
     tokens = layer.tokens
     experts = layer.shape.experts
-    groups = audit.groups
+    groups = ParameterGroup.groups(of: layer.shape)
     mask = options.mask
     target = options.target
-    targets = norms
-    entries = audit.entries(against: references)
-    expectedLoss =
-      context.problems.reduce(0) { $0 + ((try? $1.expectedLoss()) ?? .nan) } / Double(layer.tokens)
+    if layer.choosesExperts {
+      guard options.mask == .none else {
+        throw InvalidInput("mask", "expected none, as the router's specification says what it chooses from")
+      }
+      let audit = ChosenRun(try ChosenContext(layer, threads: options.threads), options, onMean, onProgress)
+      (targets, entries) = audit.figures()
+      expectedLoss = audit.loss
+      swaps = audit.swaps
+    } else {
+      let context = try AuditContext(layer, options)
+      let audit = AuditRun(context, options, onMean, onProgress)
+      let (norms, references) = audit.targets()
+      targets = norms
+      entries = audit.entries(against: references)
+      expectedLoss =
+        context.problems.reduce(0) { $0 + ((try? $1.expectedLoss()) ?? .nan) } / Double(layer.tokens)
+      swaps = nil
+    }
     let areNormsFinite = targets.allSatisfy { $0.norms.values.allSatisfy(\.isFinite) }
-    guard expectedLoss.isFinite, areNormsFinite, entries.allSatisfy(\.isFinite) else {
+    guard expectedLoss.isFinite, areNormsFinite, entries.allSatisfy(\.isFinite), swaps?.isFinite ?? true else {
       throw InvalidInput("", "expected gradients within Float64's range, they overflow")
     }
   }
@@ -37,25 +48,26 @@ extension LayerAudit {
   package static func meanTensors(
     of layer: DumpedLayer, _ estimators: [any GradientEstimator]
   ) -> [(name: String, shape: [Int])] {
-    let shape = layer.shape
-    let (n, d, h, e) = (shape.experts, shape.inputs, shape.hidden, shape.outputs)
-    let extents: [String: [Int]] = [
-      "router.weight": [n, d], "router.bias": [n], "experts.w1": [n, h, d], "experts.b1": [n, h],
-      "experts.w2": [n, e, h], "experts.b2": [n, e], "scale": [e],
-    ]
-    let parts = layer.parameters.all.map { ($0.name, extents[$0.name] ?? []) } + [("input", [layer.tokens, d])]
+    let parts =
+      layer.parameters.parts.filter { !$0.name.hasPrefix("shared.") }.map { ($0.name, $0.extents) }
+      + [("input", [layer.tokens, layer.shape.inputs])]
     var names: Set<String> = []
-    return estimators.filter { isAvailable($0, experts: n) && names.insert($0.specification).inserted }
+    return estimators.filter { isAvailable($0, on: layer) && names.insert($0.specification).inserted }
       .flatMap { estimator in parts.map { ("\(estimator.specification)/\($0.0)", $0.1) } }
   }
 
-  /// Whether an estimator exists for so many experts, tried on a problem of nothing but zeros.
-  private static func isAvailable(_ estimator: any GradientEstimator, experts: Int) -> Bool {
+  /// Whether an estimator exists for a layer, tried on a problem of nothing but zeros.
+  private static func isAvailable(_ estimator: any GradientEstimator, on layer: DumpedLayer) -> Bool {
+    if let router = layer.router, router.choice == .chosen {
+      return (try? ChosenSubject(estimator, on: layer, router.specification)) != nil
+    }
+    let experts = layer.shape.experts
     guard
       let problem = try? RoutedProblem(
         .mixture(
           MixtureProblem(
             logits: [Double](repeating: 0, count: experts), expertOutputs: [[Double]](repeating: [0], count: experts),
+            standIns: layer.standIns.map { _ in [[Double]](repeating: [0], count: experts) },
             loss: Linear(coefficients: [0]))))
     else { return false }
     return (try? estimator.finiteOutcomes(on: problem)) != nil

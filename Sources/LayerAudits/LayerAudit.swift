@@ -1,3 +1,4 @@
+import LayerTensors
 import RoutingCore
 import RoutingEstimators
 
@@ -10,6 +11,17 @@ public enum ParameterGroup: String, Sendable, CaseIterable {
   case scale
   /// x, all tokens together.
   case input
+
+  /// Those that a layer has.
+  static func groups(of shape: LayerShape) -> [ParameterGroup] {
+    allCases.filter {
+      switch $0 {
+      case .routerBias: shape.routerBias
+      case .scale: shape.scale
+      default: true
+      }
+    }
+  }
 }
 
 /// Exact bias and variance of estimators on a whole layer: for every group of parameters the moments of the gradient of
@@ -31,7 +43,7 @@ public struct LayerAudit: Sendable {
   public let groups: [ParameterGroup]
   /// The mask.
   public let mask: Mask
-  /// The mean over tokens of the expected loss of one draw.
+  /// The mean over tokens of the expected loss of one draw; where the router chooses, of the loss.
   public let expectedLoss: Double
   /// What estimators are held against.
   public let target: GradientTarget
@@ -39,6 +51,8 @@ public struct LayerAudit: Sendable {
   public let targets: [(target: GradientTarget, norms: [ParameterGroup: Double])]
   /// The estimators, in the order asked for.
   public let entries: [Entry]
+  /// What the loss would be with other experts; nil where experts are drawn.
+  public let swaps: SwapContrasts?
 
   /// What is found of an estimator.
   public struct Entry: Sendable {
@@ -72,6 +86,28 @@ public struct LayerAudit: Sendable {
       self.target = target
       self.mask = mask
       self.threads = threads
+    }
+
+    /// The same, where nothing else is said what suits the layer's router: the estimators that exist for it, and, where it chooses its
+    /// experts, `dense-backward` for a target.
+    public init(
+      for layer: DumpedLayer, estimators: [any GradientEstimator]? = nil, target: GradientTarget? = nil,
+      mask: Mask? = nil, threads: Int = 1
+    ) {
+      self.init(
+        estimators: estimators, target: target ?? (layer.choosesExperts ? .denseBackward : .expectedLoss),
+        mask: mask ?? .none, threads: threads)
+      guard let router = layer.router else { return }
+      switch router.choice {
+      case .drawn(let count):
+        self.mask = mask ?? router.specification.mask
+        if estimators == nil { self.estimators.removeAll { $0.claims.draws != count } }
+      case .chosen:
+        guard estimators == nil else { return }
+        self.estimators = [
+          StraightThrough(), Conventional(), DenseMixer(), DefaultMoE(k: router.specification.mostChosen),
+        ]
+      }
     }
   }
 }

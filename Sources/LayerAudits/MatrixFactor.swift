@@ -2,18 +2,18 @@ import LayerTensors
 
 /// A factor of a product of matrices: an array, which is kept alive while it is read, or memory that somebody else keeps.
 enum MatrixFactor {
-  /// Rows of `stride` numbers.
-  case rows([Double], stride: Int, transposed: Bool = false)
+  /// Rows of `stride` numbers, from the number `from` on.
+  case rows([Double], stride: Int, from: Int = 0, transposed: Bool = false)
   /// Somebody else's.
   case memory(UnsafePointer<Double>, stride: Int, transposed: Bool = false)
 
   /// Calls `body` while the numbers are there.
   func withView(_ body: (MatrixView<Double>) -> Void) {
     switch self {
-    case .rows(let values, let stride, let isTransposed):
+    case .rows(let values, let stride, let first, let isTransposed):
       values.withUnsafeBufferPointer { buffer in
         guard let start = buffer.baseAddress else { return }
-        body(MatrixView(start, stride: stride, transposed: isTransposed))
+        body(MatrixView(start + first, stride: stride, transposed: isTransposed))
       }
     case .memory(let start, let stride, let isTransposed):
       body(MatrixView(start, stride: stride, transposed: isTransposed))

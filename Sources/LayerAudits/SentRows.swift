@@ -131,6 +131,7 @@ struct SentRows {
     for slot in group.slots {
       let start = group.terms.count
       group.terms.append(Term(row: constant, factor: slot.backward))
+      // Laws with stand-ins have one event, which is its own basis.
       for other in events.slots[events.events[slot.event].slots] {
         let row = rows[other.expert] ?? count
         if rows[other.expert] == nil {

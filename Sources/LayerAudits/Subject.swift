@@ -35,6 +35,4 @@ struct MeanGradient: Sendable {
   var logits: [Double] = []
   /// Times T: the mean of each token's own gradient, `[tokens, inputs]`.
   var input: [Double] = []
-  /// Times T as well; nil for targets that are defined for the router alone.
-  var parameters: LayerParameters<Double>?
 }

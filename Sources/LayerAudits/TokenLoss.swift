@@ -2,37 +2,40 @@ import CStandardLibrary
 import LayerTensors
 import RoutingCore
 
-/// One token's loss as a function of the scaled mixture `z = ω ⊙ Σ m f`; the residual is part of it.
-struct TokenLoss: Objective {
+/// The tokens' losses as functions of the scaled mixture `z = ω ⊙ Σ m f`; the residual and the shared experts are part of them.
+struct LayerLosses: Sendable {
   let layer: DumpedLayer
-  let token: Int
-  /// What z is added to before the loss proper: x, less the target if there is one.
-  let offset: [Double]
+  /// What z is added to before the loss proper: x, the shared experts' output, less the target if there is one,
+  /// `[tokens, outputs]`.
+  private let offsets: [Double]
 
-  init(_ layer: DumpedLayer, token: Int) {
+  /// - Parameter shared: the shared experts' output, `[tokens, outputs]`.
+  init(_ layer: DumpedLayer, shared: [Double]?) {
     self.layer = layer
-    self.token = token
-    let e = layer.shape.outputs
-    var offset = [Double](repeating: 0, count: e)
-    if layer.residual { for j in 0..<e { offset[j] = layer.input[token, j] } }
-    if case .squaredError(let targets) = layer.loss { for j in 0..<e { offset[j] -= targets[token, j] } }
-    self.offset = offset
+    var offsets = [Double](repeating: 0, count: layer.tokens * layer.shape.outputs)
+    if layer.residual { for k in offsets.indices { offsets[k] = layer.input.elements[k] } }
+    if let shared { for k in offsets.indices { offsets[k] += shared[k] } }
+    if case .squaredError(let targets) = layer.loss {
+      for k in offsets.indices { offsets[k] -= targets.elements[k] }
+    }
+    self.offsets = offsets
   }
 
-  /// Whether the gradient is `z + offset`.
-  var isQuadratic: Bool { if case .squaredError = layer.loss { true } else { false } }
+  /// What a token's z is added to, `[outputs]`.
+  func offset(_ token: Int) -> ArraySlice<Double> {
+    offsets[token * layer.shape.outputs..<(token + 1) * layer.shape.outputs]
+  }
 
-  var dimension: Int { layer.shape.outputs }
-
-  func value(at point: [Double]) -> Double { evaluate(point, count: 1).values[0] }
-
-  func gradient(at point: [Double]) -> [Double] { evaluate(point, count: 1).gradients }
-
-  /// Values and gradients at several points, `[count, outputs]`.
-  func evaluate(_ points: [Double], count: Int) -> (values: [Double], gradients: [Double]) {
-    let e = dimension
+  /// Values and gradients at several points, `[count, outputs]`, each a token's.
+  func evaluate(
+    _ points: [Double], count: Int, token: (Int) -> Int
+  ) -> (values: [Double], gradients: [Double]) {
+    let e = layer.shape.outputs
     var shifted = points
-    for p in 0..<count { for j in 0..<e { shifted[p * e + j] += offset[j] } }
+    for p in 0..<count {
+      let first = token(p) * e
+      for j in 0..<e { shifted[p * e + j] += offsets[first + j] }
+    }
     switch layer.loss {
     case .squaredError:
       let values = (0..<count).map { p in
@@ -42,14 +45,21 @@ struct TokenLoss: Objective {
       }
       return (values, shifted)
     case .crossEntropy(let unembedding, let labels):
-      return crossEntropy(shifted, count: count, unembedding: unembedding, label: labels[token])
+      return crossEntropy(shifted, count: count, unembedding: unembedding) { labels[token($0)] }
+    case .upstream(let upstream):
+      let values = shifted.withUnsafeBufferPointer { shifted in
+        (0..<count).map { p in
+          shifted.baseAddress.map { Double.dot($0 + p * e, upstream.row(token(p)), scale: nil, count: e) } ?? 0
+        }
+      }
+      return (values, (0..<count).flatMap { UnsafeBufferPointer(start: upstream.row(token($0)), count: e) })
     }
   }
 
   private func crossEntropy(
-    _ points: [Double], count: Int, unembedding: Tensor<Double>, label: Int
+    _ points: [Double], count: Int, unembedding: Tensor<Double>, label: (Int) -> Int
   ) -> (values: [Double], gradients: [Double]) {
-    let (e, classes) = (dimension, unembedding.rows)
+    let (e, classes) = (layer.shape.outputs, unembedding.rows)
     var scores = [Double](repeating: 0, count: count * classes)
     var gradients = [Double](repeating: 0, count: count * e)
     MatrixFactor.multiply(
@@ -60,22 +70,50 @@ struct TokenLoss: Objective {
       let row = p * classes..<(p + 1) * classes
       var largest = -Double.infinity
       for c in row { largest = max(largest, scores[c]) }
-      let own = scores[p * classes + label]
+      let place = p * classes + label(p)
+      let own = scores[place]
       var (total, others) = (0.0, 0.0)
       for c in row {
         scores[c] = exp(scores[c] - largest)
         total += scores[c]
-        if c != p * classes + label { others += scores[c] }
+        if c != place { others += scores[c] }
       }
       // Where the label leads, the value is that of the others' odds and nothing cancels.
       values[p] = own == largest ? log1p(others) : largest - own + log(total)
       for c in row { scores[c] /= total }
-      scores[p * classes + label] = -others / total
+      scores[place] = -others / total
     }
     MatrixFactor.multiply(
       .rows(scores, stride: classes), .memory(unembedding.elements, stride: e), rows: count, columns: e,
       depth: classes, into: &gradients)
     return (values, gradients)
+  }
+}
+
+/// One token's loss.
+struct TokenLoss: Objective {
+  private let losses: LayerLosses
+  let token: Int
+
+  init(_ losses: LayerLosses, token: Int) {
+    self.losses = losses
+    self.token = token
+  }
+
+  /// Whether the gradient is `z + offset`.
+  var isQuadratic: Bool { if case .squaredError = losses.layer.loss { true } else { false } }
+  /// What z is added to.
+  var offset: [Double] { Array(losses.offset(token)) }
+
+  var dimension: Int { losses.layer.shape.outputs }
+
+  func value(at point: [Double]) -> Double { evaluate(point, count: 1).values[0] }
+
+  func gradient(at point: [Double]) -> [Double] { evaluate(point, count: 1).gradients }
+
+  /// Values and gradients at several points, `[count, outputs]`.
+  func evaluate(_ points: [Double], count: Int) -> (values: [Double], gradients: [Double]) {
+    losses.evaluate(points, count: count) { _ in token }
   }
 
   /// All rays of a token at once, so that the products with the unembedding are matrices.

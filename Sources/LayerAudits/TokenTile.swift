@@ -94,6 +94,7 @@ struct TokenTile {
       guard pass.goesThroughExperts else { continue }
       if let scale { tallies[k].addScale(scale) }
       if context.layer.residual { addResidual(own, found, &paths) }
+      if let shared = context.shared { addShared(shared, own, found, &paths) }
     }
     if pass.goesThroughExperts {
       for i in 0..<shape.experts { sendToExpert(i, events, gradients, &paths, &tallies) }
@@ -147,7 +148,10 @@ struct TokenTile {
         mixtures.withUnsafeMutableBufferPointer { mixtures in
           guard let outputs = outputs.baseAddress, let points = points.baseAddress else { return }
           for slot in events.list.slots {
-            let output = outputs + slot.expert * e
+            let output =
+              slot.isStandIn
+              ? context.layer.standIns.map { UnsafePointer($0.row(slot.expert)) } : outputs + slot.expert * e
+            guard let output else { continue }
             Double.addScaled(output, factor: slot.forward, scale: scale, to: points + slot.event * e, count: e)
             guard let mixtures = mixtures.baseAddress, scale != nil else { continue }
             Double.addScaled(output, factor: slot.backward, scale: nil, to: mixtures + slot.event * e, count: e)
@@ -178,11 +182,28 @@ struct TokenTile {
     }
   }
 
-  /// Sends every event's v back through an expert: `u = W₂ᵀ v ⊙ act'` at its hidden units, `W₁ᵀ u` at its input.
+  /// What the inputs get through the shared experts.
+  private func addShared(
+    _ shared: SharedExperts, _ events: Events, _ gradients: [Double], _ paths: inout [Double]
+  ) {
+    let (d, e, token) = (shape.inputs, shape.outputs, events.token.index)
+    var rows = gradients
+    if pass.isAveraged {
+      rows = [Double](repeating: 0, count: e)
+      for (k, event) in events.list.events.enumerated() {
+        for j in 0..<e { rows[j] += event.probability * gradients[k * e + j] }
+      }
+    }
+    var found = [Double](repeating: 0, count: rows.count / e * d)
+    shared.addPaths(rows, tokens: token..<token + 1, token: { _ in token }, to: &found)
+    for k in found.indices { paths[events.path * d + k] += found[k] }
+  }
+
+  /// Sends every event's v back through an expert: `u = W₂ᵀ v ⊙ act'` behind its hidden units, `W₁ᵀ u` at its input.
   private func sendToExpert(
     _ i: Int, _ events: [Events], _ gradients: [Double], _ paths: inout [Double], _ tallies: inout [TokenTally]
   ) {
-    let (d, h, e, parameters) = (shape.inputs, shape.hidden, shape.outputs, context.layer.parameters)
+    let (d, e, weights) = (shape.inputs, shape.outputs, context.layer.parameters.experts)
     var rows = SentRows(expert: i, context: context)
     gradients.withUnsafeBufferPointer { gradients in
       guard let gradients = gradients.baseAddress else { return }
@@ -193,24 +214,12 @@ struct TokenTile {
       }
     }
     guard rows.count > 0 else { return }
-    var units = [Double](repeating: 0, count: rows.count * h)
-    MatrixFactor.multiply(
-      .rows(rows.vectors, stride: e), .memory(parameters.weights2.elements + i * e * h, stride: h),
-      rows: rows.count, columns: h, depth: e, into: &units)
-    chunk.hidden[i].slopes.withUnsafeBufferPointer { slopes in
-      units.withUnsafeMutableBufferPointer { units in
-        guard let slopes = slopes.baseAddress, let units = units.baseAddress else { return }
-        for group in rows.groups {
-          for r in group.rows {
-            multiplyEntries(units + r * h, by: slopes + events[group.token].token.place * h, count: h)
-          }
-        }
-      }
-    }
-    var inputs = [Double](repeating: 0, count: rows.count * d)
-    MatrixFactor.multiply(
-      .rows(units, stride: h), .memory(parameters.weights1.elements + i * h * d, stride: d),
-      rows: rows.count, columns: d, depth: h, into: &inputs)
+    var places = [Int](repeating: 0, count: rows.count)
+    for group in rows.groups { for r in group.rows { places[r] = events[group.token].token.place } }
+    let units = BackwardUnits(
+      pulled: pulledBack(rows.vectors, weights, expert: i), chunk.hidden[i], hidden: shape.hidden
+    ) { places[$0] }
+    let inputs = units.inputs(weights, expert: i)
     paths.withUnsafeMutableBufferPointer { paths in
       guard let paths = paths.baseAddress else { return }
       for group in rows.groups { rows.add(group, inputs, length: d, to: paths + events[group.token].path * d) }
@@ -220,7 +229,8 @@ struct TokenTile {
       if pass.isAveraged {
         tallies[group.token].addMean(sent.mean, expert: i)
       } else {
-        tallies[group.token].add(sent: sent, units: rows.moments(of: group, units, length: h), expert: i)
+        tallies[group.token].add(
+          sent: sent, units: rows.moments(of: group, units.values, length: units.width), expert: i)
       }
     }
   }
@@ -248,7 +258,7 @@ struct TokenTile {
   ///
   /// With s the probability that the expert is sent anything, μ its mean then and δ the deviations from it,
   /// `tr Cov = Σ_o p_o ‖G(δ_o)‖² + s(1 − s) ‖G(μ)‖²`, where `‖G(v)‖² = ‖v‖² (‖a‖² + [b₂]) + ‖u‖² (‖x‖² + [b₁])` for the outer products of v
-  /// with the activations a and of u = W₂ᵀv ⊙ act' with x.
+  /// with the activations a and of u = W₂ᵀv ⊙ act' with x; of gated experts u has the gradients behind both maps of x, one after the other.
   private func collect(_ tally: TokenTally, _ events: Events, _ found: inout LawPass.Found) {
     let token = events.token
     if let scale = tally.scale {

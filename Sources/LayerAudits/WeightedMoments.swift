@@ -69,8 +69,3 @@ struct WeightedMoments: Sendable {
 
 /// `Σ x²`.
 func squaredNorm(_ x: some Sequence<Double>) -> Double { x.reduce(0) { $0 + $1 * $1 } }
-
-/// `y *= x`, entry by entry.
-func multiplyEntries(_ y: UnsafeMutablePointer<Double>, by x: UnsafePointer<Double>, count: Int) {
-  for k in 0..<count { y[k] *= x[k] }
-}

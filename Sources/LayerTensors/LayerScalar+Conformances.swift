@@ -18,6 +18,12 @@ extension Float: LayerScalar {
     slope: UnsafeMutablePointer<Float>?
   ) { rg_activate_f(rows, columns, bias, activation.code, z, slope) }
 
+  package static func gate(
+    _ value: UnsafeMutablePointer<Float>, slope: UnsafeMutablePointer<Float>, up: UnsafeMutablePointer<Float>,
+    rows: Int,
+    columns: Int, bias: UnsafePointer<Float>?, activation: Activation
+  ) { rg_gate_f(rows, columns, bias, activation.code, value, slope, up) }
+
   package static func activateBackward(
     _ gradient: UnsafeMutablePointer<Float>, count: Int, value: UnsafePointer<Float>, slope: UnsafePointer<Float>?,
     activation: Activation
@@ -72,6 +78,12 @@ extension Double: LayerScalar {
     _ z: UnsafeMutablePointer<Double>, rows: Int, columns: Int, bias: UnsafePointer<Double>?, activation: Activation,
     slope: UnsafeMutablePointer<Double>?
   ) { rg_activate_d(rows, columns, bias, activation.code, z, slope) }
+
+  package static func gate(
+    _ value: UnsafeMutablePointer<Double>, slope: UnsafeMutablePointer<Double>, up: UnsafeMutablePointer<Double>,
+    rows: Int,
+    columns: Int, bias: UnsafePointer<Double>?, activation: Activation
+  ) { rg_gate_d(rows, columns, bias, activation.code, value, slope, up) }
 
   package static func activateBackward(
     _ gradient: UnsafeMutablePointer<Double>, count: Int, value: UnsafePointer<Double>, slope: UnsafePointer<Double>?,

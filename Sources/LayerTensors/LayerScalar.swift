@@ -14,6 +14,11 @@ package protocol LayerScalar: BinaryFloatingPoint, Sendable {
   static func activate(
     _ z: UnsafeMutablePointer<Self>, rows: Int, columns: Int, bias: UnsafePointer<Self>?, activation: Activation,
     slope: UnsafeMutablePointer<Self>?)
+  /// Gated units from what ``activate(_:rows:columns:bias:activation:slope:)`` has left and `up = W₃ x`: `value = act(z) u`,
+  /// its slopes by z in `slope`, by up in `up`; u is `up + bias`, ``Activation/clampedSwiglu`` has one of its own.
+  static func gate(
+    _ value: UnsafeMutablePointer<Self>, slope: UnsafeMutablePointer<Self>, up: UnsafeMutablePointer<Self>, rows: Int,
+    columns: Int, bias: UnsafePointer<Self>?, activation: Activation)
   /// `gradient *= act'`.
   static func activateBackward(
     _ gradient: UnsafeMutablePointer<Self>, count: Int, value: UnsafePointer<Self>, slope: UnsafePointer<Self>?,
@@ -58,7 +63,7 @@ package struct MatrixView<Scalar: LayerScalar> {
   }
 }
 
-/// The activation between an expert's two linear maps.
+/// The activation between an expert's linear maps, `act(W₁ x + b₁)`; of gated experts times `u = W₃ x + b₃`.
 package enum Activation: String, Sendable, CaseIterable {
   /// `max(x, 0)`, of slope 0 at 0.
   case relu
@@ -66,12 +71,20 @@ package enum Activation: String, Sendable, CaseIterable {
   case gelu
   /// `x σ(x)`.
   case silu
+  /// `x (1 + tanh(√(2/π) (x + 0.044715 x³)))/2`, as many programs have it in place of `gelu`.
+  case geluTanh = "gelu-tanh"
+  /// gpt-oss: `x σ(1.702 x)` with x at most 7, of slope 0 beyond; gated by `u = 1 + min(max(W₃ x + b₃, −7), 7)`.
+  ///
+  /// *Source*: transformers 5.24.0, `GptOssExperts._apply_gate`, with `swiglu_alpha` and `swiglu_limit` of `GptOssConfig`.
+  case clampedSwiglu = "clamped-swiglu"
 
   var code: Int32 {
     switch self {
     case .relu: Int32(RG_RELU)
     case .gelu: Int32(RG_GELU)
     case .silu: Int32(RG_SILU)
+    case .geluTanh: Int32(RG_GELU_TANH)
+    case .clampedSwiglu: Int32(RG_CLAMPED_SWIGLU)
     }
   }
 }

@@ -20,8 +20,9 @@ package final class Tensor<Scalar: LayerScalar>: @unchecked Sendable {
     self.columns = columns
     let bytes = max(rows * columns, 1) * MemoryLayout<Scalar>.stride
     let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: Self.alignment)
+    // All bits of 0 are 0; number by number it takes a call for each where nothing is specialised.
+    memory.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
     elements = memory.bindMemory(to: Scalar.self, capacity: max(rows * columns, 1))
-    elements.initialize(repeating: 0, count: max(rows * columns, 1))
   }
 
   /// A tensor of the entries given, row by row.

@@ -30,10 +30,11 @@ package final class LayerWorkspace<Scalar: LayerScalar>: @unchecked Sendable {
   let inputJitter: Tensor<Scalar>?
   /// Logits and their gradient as the layer computes them, `[tokens, experts]`.
   let scalarLogits: Tensor<Scalar>
-  /// By position: inputs, activations, their slopes (unless ReLU), outputs.
-  let sortedInput, hidden, hiddenSlope, sortedOutput: Tensor<Scalar>
-  /// By position: gradients of the hidden units, of the inputs.
-  let hiddenGradient, sortedInputGradient: Tensor<Scalar>
+  /// The routed experts', by position.
+  let routed: ExpertBuffers<Scalar>
+  /// The shared experts', one after the other, by token; their gates, 1 where there are none, and the slopes at those.
+  let shared: ExpertBuffers<Scalar>?
+  let sharedGates, sharedSlopes: UnsafeMutablePointer<Double>
   /// `Σ` of what the scale multiplies, by part of the batch, `[parts, outputs]`.
   let scaleParts: Tensor<Scalar>
   /// p of the experts not chosen, `[tokens, experts]`, if there are stand-ins.
@@ -81,12 +82,18 @@ package final class LayerWorkspace<Scalar: LayerScalar>: @unchecked Sendable {
     jitteredInput = hasInputJitter ? Tensor(rows: maximumTokens, columns: shape.inputs) : nil
     inputJitter = hasInputJitter ? Tensor(rows: maximumTokens, columns: shape.inputs) : nil
     scalarLogits = Tensor(rows: maximumTokens, columns: n)
-    sortedInput = Tensor(rows: positions, columns: shape.inputs)
-    hidden = Tensor(rows: positions, columns: shape.hidden)
-    hiddenSlope = Tensor(rows: shape.activation == .relu ? 0 : positions, columns: shape.hidden)
-    sortedOutput = Tensor(rows: positions, columns: shape.outputs)
-    hiddenGradient = Tensor(rows: positions, columns: shape.hidden)
-    sortedInputGradient = Tensor(rows: positions, columns: shape.inputs)
+    routed = ExpertBuffers(
+      rows: positions, inputs: shape.inputs, hidden: shape.hidden, outputs: shape.outputs,
+      activation: shape.activation, isGated: shape.isGated)
+    shared = shape.shared.map {
+      ExpertBuffers(
+        rows: $0.count * maximumTokens, inputs: shape.inputs, hidden: $0.hidden, outputs: shape.outputs,
+        activation: shape.activation, isGated: $0.isGated)
+    }
+    let sharedRows = (shape.shared?.count ?? 0) * maximumTokens
+    sharedGates = doubles(sharedRows)
+    sharedGates.update(repeating: 1, count: sharedRows)
+    sharedSlopes = doubles(sharedRows)
     scaleParts = Tensor(rows: Parts(maximumTokens, of: tokenTile).parts, columns: shape.outputs)
     standInShares = layer.router.standInDecay != nil ? Tensor(rows: maximumTokens, columns: n) : nil
     meanProbabilities = [Double](repeating: 0, count: n)
@@ -96,7 +103,7 @@ package final class LayerWorkspace<Scalar: LayerScalar>: @unchecked Sendable {
   deinit {
     for memory in [
       logits, probabilities, complements, logitGradients, standInSlopes, multipliers, backwardMultipliers, slopes,
-      memory, losses,
+      memory, losses, sharedGates, sharedSlopes,
     ] { memory.deallocate() }
     choices.deallocate()
     primary.deallocate()
@@ -131,7 +138,7 @@ package final class LayerWorkspace<Scalar: LayerScalar>: @unchecked Sendable {
   /// has no expert.
   package func expertOutput(token: Int, slot: Int) -> UnsafePointer<Scalar>? {
     let position = Int(dispatch.positions[token * slots + slot])
-    return position >= 0 ? UnsafePointer(sortedOutput.row(position)) : nil
+    return position >= 0 ? UnsafePointer(routed.output.row(position)) : nil
   }
 
   /// The number of slots that were dropped for lack of capacity.

@@ -28,6 +28,7 @@ extension MixtureLayer {
       differentiateOutputs(outputGradient, losses, tiles.range(k), part: k, parameters, workspace)
     }
     differentiateExperts(parameters, workspace, gradients, threads: threads)
+    differentiateShared(outputGradient, parameters, workspace, gradients, threads: threads)
     differentiateRouter(input, parameters, workspace, gradients)
     concurrently(tiles.parts, threads: threads) { k in
       differentiateInput(outputGradient, tiles.range(k), parameters, workspace, to: inputGradient)
@@ -55,7 +56,7 @@ extension MixtureLayer {
         guard position >= 0 else { continue }
         let candidate = workspace.candidates == 1 ? 0 : s
         let upstream = outputGradient + (t * workspace.candidates + candidate) * e
-        let output = workspace.sortedOutput.row(position)
+        let output = workspace.routed.output.row(position)
         workspace.slopes[t * k + s] = Double(Scalar.dot(upstream, output, scale: scale, count: e))
         let factor = Scalar(workspace.backwardMultipliers[t * k + s])
         if scale != nil { Scalar.addProduct(upstream, output, factor: factor, to: scaleSum, count: e) }
@@ -94,45 +95,14 @@ extension MixtureLayer {
     _ parameters: LayerParameters<Scalar>, _ workspace: LayerWorkspace<Scalar>,
     _ gradients: LayerParameters<Scalar>, threads: Int
   ) {
-    let (d, h, e) = (shape.inputs, shape.hidden, shape.outputs)
     forEachTile(workspace, threads: threads) { expert, range in
-      let dy = workspace.sortedOutput.row(range.lowerBound)
-      let dh = workspace.hiddenGradient.row(range.lowerBound)
-      Scalar.multiply(
-        MatrixView(dy, stride: e), MatrixView(parameters.weights2.row(expert * e), stride: h),
-        rows: range.count, columns: h, depth: e, alpha: 1, beta: 0, into: dh, stride: h)
-      Scalar.activateBackward(
-        dh, count: range.count * h, value: workspace.hidden.row(range.lowerBound),
-        slope: shape.activation == .relu ? nil : UnsafePointer(workspace.hiddenSlope.row(range.lowerBound)),
-        activation: shape.activation)
-      Scalar.multiply(
-        MatrixView(dh, stride: h), MatrixView(parameters.weights1.row(expert * h), stride: d),
-        rows: range.count, columns: d, depth: h, alpha: 1, beta: 0,
-        into: workspace.sortedInputGradient.row(range.lowerBound), stride: d)
+      workspace.routed.backward(expert: expert, range, parameters.experts)
     }
-    let tiles = Parts(h, of: hiddenTile)
+    let tiles = Parts(shape.hidden, of: hiddenTile)
     concurrently(shape.experts * tiles.parts, threads: threads) { task in
       let (expert, tile) = task.quotientAndRemainder(dividingBy: tiles.parts)
-      let (units, rows) = (tiles.range(tile), workspace.dispatch.range(of: expert))
-      let (first, count) = (rows.lowerBound, rows.count)
-      let dh = workspace.hiddenGradient.row(first) + units.lowerBound
-      Scalar.multiply(
-        MatrixView(dh, stride: h, transposed: true), MatrixView(workspace.sortedInput.row(first), stride: d),
-        rows: units.count, columns: d, depth: count, alpha: 1, beta: 0,
-        into: gradients.weights1.row(expert * h + units.lowerBound), stride: d)
-      Scalar.multiply(
-        MatrixView(workspace.sortedOutput.row(first), stride: e, transposed: true),
-        MatrixView(workspace.hidden.row(first) + units.lowerBound, stride: h),
-        rows: e, columns: units.count, depth: count, alpha: 1, beta: 0,
-        into: gradients.weights2.row(expert * e) + units.lowerBound, stride: h)
-      if let biases = gradients.biases1 {
-        Scalar.columnSums(
-          dh, rows: count, columns: units.count, stride: h, into: biases.row(expert) + units.lowerBound)
-      }
-      if let biases = gradients.biases2, tile == 0 {
-        Scalar.columnSums(
-          workspace.sortedOutput.row(first), rows: count, columns: e, stride: e, into: biases.row(expert))
-      }
+      workspace.routed.differentiateWeights(
+        expert: expert, workspace.dispatch.range(of: expert), units: tiles.range(tile), gradients.experts)
     }
   }
 
@@ -171,8 +141,9 @@ extension MixtureLayer {
         let position = Int(workspace.dispatch.positions[t * k + s])
         guard position >= 0 else { continue }
         Scalar.addScaled(
-          workspace.sortedInputGradient.row(position), factor: 1, scale: nil, to: dx, count: d)
+          workspace.routed.inputGradient.row(position), factor: 1, scale: nil, to: dx, count: d)
       }
+      addSharedGradient(t, parameters, workspace, to: dx)
       guard options.residual else { continue }
       for c in 0..<workspace.candidates {
         let weight =

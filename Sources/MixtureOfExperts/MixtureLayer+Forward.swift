@@ -39,6 +39,7 @@ extension MixtureLayer {
     if randomness != nil { updateStandIns(workspace) }
     concurrently(tiles.parts, threads: threads) { k in
       combine(input, tiles.range(k), parameters, workspace)
+      addShared(input, tiles.range(k), parameters, workspace)
     }
     return losses
   }
@@ -90,28 +91,13 @@ extension MixtureLayer {
     _ input: UnsafePointer<Scalar>, _ parameters: LayerParameters<Scalar>, _ workspace: LayerWorkspace<Scalar>,
     threads: Int
   ) {
-    let (d, h, e) = (shape.inputs, shape.hidden, shape.outputs)
+    let d = shape.inputs
     forEachTile(workspace, threads: threads) { expert, range in
-      let x = workspace.sortedInput.row(range.lowerBound)
+      let x = workspace.routed.input.row(range.lowerBound)
       for (k, position) in range.enumerated() {
         (x + k * d).update(from: input + Int(workspace.dispatch.tokens[position]) * d, count: d)
       }
-      let z = workspace.hidden.row(range.lowerBound)
-      Scalar.multiply(
-        MatrixView(x, stride: d),
-        MatrixView(parameters.weights1.row(expert * h), stride: d, transposed: true),
-        rows: range.count, columns: h, depth: d, alpha: 1, beta: 0, into: z, stride: h)
-      Scalar.activate(
-        z, rows: range.count, columns: h, bias: parameters.biases1.map { UnsafePointer($0.row(expert)) },
-        activation: shape.activation,
-        slope: shape.activation == .relu ? nil : workspace.hiddenSlope.row(range.lowerBound))
-      let y = workspace.sortedOutput.row(range.lowerBound)
-      Scalar.multiply(
-        MatrixView(z, stride: h), MatrixView(parameters.weights2.row(expert * e), stride: h, transposed: true),
-        rows: range.count, columns: e, depth: h, alpha: 1, beta: 0, into: y, stride: e)
-      if let bias = parameters.biases2 {
-        Scalar.addRow(bias.row(expert), to: y, rows: range.count, columns: e)
-      }
+      workspace.routed.forward(expert: expert, range, parameters.experts)
     }
   }
 
@@ -141,7 +127,7 @@ extension MixtureLayer {
       for j in 0..<e { mean[j] *= Scalar(decay) }
       for position in range {
         Scalar.addScaled(
-          workspace.sortedOutput.row(position), factor: Scalar((1 - decay) / Double(range.count)), scale: nil,
+          workspace.routed.output.row(position), factor: Scalar((1 - decay) / Double(range.count)), scale: nil,
           to: mean, count: e)
       }
     }
@@ -168,7 +154,7 @@ extension MixtureLayer {
         guard position >= 0, workspace.multipliers[t * k + s] != 0 else { continue }
         let candidate = workspace.candidates == 1 ? 0 : s
         Scalar.addScaled(
-          workspace.sortedOutput.row(position), factor: Scalar(workspace.multipliers[t * k + s]), scale: scale,
+          workspace.routed.output.row(position), factor: Scalar(workspace.multipliers[t * k + s]), scale: scale,
           to: workspace.output.row(t * workspace.candidates + candidate), count: e)
       }
       if let standIns, let shares = workspace.standInShares {

@@ -1,7 +1,7 @@
 import LayerTensors
 import RoutingCore
 
-/// A layer of experts behind a router: `y_t = ω ⊙ Σ_s m_s f_{D_s}(x_t) (+ x_t)`.
+/// A layer of experts behind a router: `y_t = ω ⊙ Σ_s m_s f_{D_s}(x_t) + Σ_j σ_j s_j(x_t) (+ x_t)`, s the shared experts.
 ///
 /// Forward and backward use memory of the caller's (``LayerWorkspace``), random numbers that are a function of seed, stream
 /// and token, and the same matrix products for any number of threads; so the same seed gives the same bytes.

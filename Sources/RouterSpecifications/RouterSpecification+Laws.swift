@@ -14,6 +14,14 @@ extension RouterSpecification {
     }
   }
 
+  /// Whether every expert has a gate of its own, chosen or not: those drawn one after the other have none, nor subset marginals.
+  package var hasDenseForm: Bool {
+    switch gate?.source {
+    case .sequential, .subsetMarginal, nil: false
+    case .score, .softmaxOverChosen, .sigmoidOfLogit, .one: true
+    }
+  }
+
   /// Whether a constant that is added to all logits leaves the choice alone.
   package var hasShiftInvariantChoice: Bool {
     guard mask == .none else { return false }

@@ -20,3 +20,7 @@ public struct Conventional: RayEstimator {
 
   public var rule: RayRule { RayRule(nodes: [1], others: [.init(weights: [1])]) }
 }
+
+extension Conventional: ChoiceEstimator {
+  package var choiceRule: ChoiceRule { .sparse }
+}

@@ -27,14 +27,19 @@ public struct DefaultMoE: FiniteOutcomeEstimator {
       source: "arXiv 2504.12463, equation 11")
   }
 
+  public var forwardLaw: ForwardLaw { .standIns(chosen: k) }
+
+  /// The places of the k largest logits, of equal ones the first.
+  package static func chosen(_ k: Int, _ logits: [Double]) -> [Int] {
+    Array(logits.indices.sorted { logits[$0] != logits[$1] ? logits[$0] > logits[$1] : $0 < $1 }.prefix(k))
+  }
+
   public func outcomes(of problem: RoutedProblem) throws(Unavailable) -> OutcomeDistribution {
     let (mixture, loss, directions) = try problem.computableMixture()
     guard let standIns = mixture.standInDirections else { throw Unavailable("needs defaultOutputs") }
     guard k <= problem.experts else { throw Unavailable("needs \(k) experts") }
     let distribution = problem.distribution
-    let logits = mixture.logits
-    let chosen = Array(
-      logits.indices.sorted { logits[$0] != logits[$1] ? logits[$0] > logits[$1] : $0 < $1 }.prefix(k))
+    let chosen = Self.chosen(k, mixture.logits)
     let outputs = (0..<problem.experts).map { chosen.contains($0) ? directions.row($0) : standIns.row($0) }
     let gradient = loss.gradient(at: distribution.mean(of: outputs))
     return OutcomeDistribution(
@@ -45,4 +50,8 @@ public struct DefaultMoE: FiniteOutcomeEstimator {
           gradient: .dense(distribution.jacobianProduct(outputs.map { dot(gradient, $0) })))
       ])
   }
+}
+
+extension DefaultMoE: ChoiceEstimator {
+  package var choiceRule: ChoiceRule { .standIns(chosen: k) }
 }

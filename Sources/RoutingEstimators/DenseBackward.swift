@@ -31,3 +31,7 @@ public struct DenseBackward: FiniteOutcomeEstimator {
     return OutcomeDistribution(distribution: distribution, outcomes: outcomes)
   }
 }
+
+extension DenseBackward: ChoiceEstimator {
+  package var choiceRule: ChoiceRule { .dense(toEveryExpert: true) }
+}

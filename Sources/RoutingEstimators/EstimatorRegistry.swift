@@ -21,6 +21,10 @@ public enum EstimatorRegistry {
     Exact.self,
   ]
 
+  /// Those that differ from another one only in what experts get, which a single token's report does not show: made by their id,
+  /// reported on whole layers alone.
+  package static let ofLayers: [any GradientEstimator.Type] = [DenseMixer.self]
+
   /// Every estimator with its standard parameters, in registry order.
   public static var standard: [any GradientEstimator] {
     types.map { type in
@@ -34,8 +38,8 @@ public enum EstimatorRegistry {
   ///
   /// - Throws: ``InvalidEstimator``, with the nearest id where the one given is a misspelling.
   public static func estimator(_ specification: String) throws(InvalidEstimator) -> any GradientEstimator {
-    let chosen = try Specification(specification, kind: "estimator", among: types.map { $0.id })
-    for type in types where type.id == chosen.id { return try make(type, from: chosen) }
+    let chosen = try Specification(specification, kind: "estimator", among: (types + ofLayers).map { $0.id })
+    for type in types + ofLayers where type.id == chosen.id { return try make(type, from: chosen) }
     preconditionFailure("\(chosen.id) is one of the ids and has no type")
   }
 

@@ -14,6 +14,8 @@ public enum ForwardLaw: Sendable, Hashable {
   case expectation(draws: Int)
   /// All experts at once, each multiplied by its π.
   case denseMixture
+  /// The k experts of the largest logits, each multiplied by its π, and for the others stand-ins by theirs; one outcome.
+  case standIns(chosen: Int)
   /// Experts i ~ π and j ~ π'(i), multiplied by `π_i c` and `π'_j c'`, a coin for each.
   case pair(argmax: [Side], others: [Side])
   /// No law in closed form: what the outcomes of the estimator with this specification say.

@@ -36,3 +36,7 @@ public struct StraightThrough: FiniteOutcomeEstimator {
     }
   }
 }
+
+extension StraightThrough: ChoiceEstimator {
+  package var choiceRule: ChoiceRule { .throughScores(temperature: temperature) }
+}

@@ -10,6 +10,16 @@ import _TestSupport
     LayerShape(experts: 4, inputs: 5, hidden: 6, outputs: 5, activation: .gelu, routerBias: true, scale: true),
     LayerShape(experts: 3, inputs: 4, hidden: 7, outputs: 4, activation: .silu, hiddenBias: false, outputBias: false),
     LayerShape(experts: 5, inputs: 3, hidden: 8, outputs: 3, activation: .relu, routerBias: true, outputBias: false),
+    LayerShape(
+      experts: 3, inputs: 4, hidden: 5, outputs: 4, activation: .clampedSwiglu, gated: true, scale: true,
+      shared: SharedShape(count: 2, hidden: 3, gated: true, gate: true)),
+    LayerShape(
+      experts: 4, inputs: 3, hidden: 4, outputs: 3, activation: .geluTanh, gated: true, routerBias: true,
+      hiddenBias: false, outputBias: false,
+      shared: SharedShape(count: 1, hidden: 6, hiddenBias: true, outputBias: false)),
+    LayerShape(
+      experts: 3, inputs: 3, hidden: 5, outputs: 3, activation: .relu, gated: true,
+      shared: SharedShape(count: 1, hidden: 4, gated: true)),
   ]
   static let options: [LayerOptions] = [
     LayerOptions(), LayerOptions(residual: true, capacityFactor: 1, loadBalance: 0.3, zLoss: 0.1),
@@ -61,7 +71,7 @@ import _TestSupport
   func sampled(_ index: Int) throws {
     let router = Routers.sampled[index]
     guard !(router is DenseBackwardRouter), !(router is ExactRouter) else { return }
-    try check(router, names: { $0.hasPrefix("experts") || $0 == "scale" }, "\(router)")
+    try check(router, names: { $0.hasPrefix("experts") || $0.hasPrefix("shared") || $0 == "scale" }, "\(router)")
   }
 
   @Test("exact: the gradient of the expected loss, by every parameter and input")

@@ -94,6 +94,14 @@ def test_audits(options):
     check("audit-1", json.loads(program("audit-layer", LAYER, "--format", "json", *options)))
 
 
+@pytest.mark.parametrize("name", ["qwen2-moe-block", "gpt-oss-block"])
+def test_audits_of_routers_that_choose(name):
+    layer = str(ROOT / "Fixtures" / "layers" / f"{name}.safetensors")
+    found = json.loads(program("audit-layer", layer, "--format", "json"))
+    check("audit-1", found)
+    assert found["swaps"]["tokens"] == found["tokens"]
+
+
 @pytest.mark.parametrize("estimator", ["sparsemixer", "exact", "reinmax"])
 def test_verdicts(tmp_path, estimator):
     claims = ["--problem", MIXTURES, "--problem-name", "mixture-8-log-cosh"]

@@ -101,7 +101,7 @@ import _TestSupport
 
   @Test func farFetchedNamesGetTheWholeList() {
     for name in ["", "something else entirely"] {
-      let ids = EstimatorRegistry.types.map { $0.id }.joined(separator: ", ")
+      let ids = (EstimatorRegistry.types + EstimatorRegistry.ofLayers).map { $0.id }.joined(separator: ", ")
       #expect(message(name) == "unknown estimator '\(name)'; expected one of \(ids)" || name.isEmpty)
       #expect(message(name)?.hasPrefix("unknown estimator '\(name)'; ") == true)
     }

@@ -40,6 +40,36 @@ struct AuditLayerCommandTests {
     #expect(groups["experts"]?["totalVariance"] as? Double == 0)
   }
 
+  @Test func aRouterThatChoosesHasItsOwnDefaults() throws {
+    let layer = Fixtures.root.appending(path: "layers/qwen2-moe-block.safetensors").path
+    let run = try Tool.run(["audit-layer", layer, "--format", "json", "--threads", "2"])
+    #expect(run.status == 0 && run.error == "")
+    let root = try #require(try JSONSerialization.jsonObject(with: Data(run.output.utf8)) as? [String: Any])
+    #expect(root["target"] as? String == "dense-backward")
+    let estimators = try #require(root["estimators"] as? [[String: Any]])
+    #expect(
+      estimators.map { $0["id"] as? String } == ["straight-through", "conventional", "dense-mixer", "default-moe"])
+    #expect(estimators[3]["unavailable"] as? String == "needs experts.stand_ins")
+    let swaps = try #require(root["swaps"] as? [String: Any])
+    #expect(Set(swaps.keys) == ["tokens", "evaluations", "lowered", "gain", "change"])
+    #expect(swaps["evaluations"] as? Int == 7 * 4)
+    let targets = try #require(root["targets"] as? [String: [String: Any]])
+    #expect(targets["expected-loss"]?["router.weight"] is NSNull && targets["dense-mixture"]?["experts"] is NSNull)
+    #expect(targets["gating-term"]?["router.weight"] is Double && targets["gating-term"]?["experts"] is NSNull)
+    for format in ["table", "csv", "markdown"] {
+      let other = try Tool.run(["audit-layer", layer, "--format", format])
+      #expect(other.status == 0 && other.output.contains("dense-mixer"), "\(format)")
+    }
+    let table = try Tool.run(["audit-layer", layer])
+    #expect(table.output.contains("Another expert for the last one: lowers the loss for 42.9 % of tokens"))
+    expectRefusal(try Tool.run(["audit-layer", layer, "--mask", "paper"]), status: 65, "mask", "expected none")
+    try Folder.temporary { folder in
+      let run = try Tool.run(["audit-layer", layer, "--gradients", "m.safetensors", "--output", "a.txt"], in: folder)
+      #expect(run.status == 0 && run.error == "")
+      #expect(try Folder.names(in: folder) == ["a.txt", "m.safetensors"])
+    }
+  }
+
   @Test func threadsDoNotMatterAndStandardInputIsRead() throws {
     let one = try Tool.run(["audit-layer", Self.layer, "--format", "csv", "--threads", "1", "--mask", "reference-code"])
     #expect(one.status == 0)

@@ -82,6 +82,8 @@ struct PresentationTests {
       }
       let layer = Fixtures.root.appending(path: "layers/switch-block.safetensors").path
       expectFit(try run(["audit-layer", layer, "--mask", "reference-code", "--estimators", Self.specifications]))
+      let block = Fixtures.root.appending(path: "layers/qwen2-moe-block.safetensors").path
+      expectFit(try run(["audit-layer", block]))
       let sizes = [
         "--width", "8", "--heads", "2", "--layers", "2", "--hidden", "8", "--context", "8", "--steps", "2",
         "--evaluate-every", "1",

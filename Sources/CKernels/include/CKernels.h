@@ -94,11 +94,15 @@ void rg_gumbel_sums(
 
 // MARK: Layers of experts. Every kernel exists for Float32 (_f) and Float64 (_d); matrices are row-major.
 
-enum { RG_RELU = 0, RG_GELU = 1, RG_SILU = 2 };
+enum { RG_RELU = 0, RG_GELU = 1, RG_SILU = 2, RG_GELU_TANH = 3, RG_CLAMPED_SWIGLU = 4 };
 
-/// `z = act(z + bias)`, the bias of every row, or none; GELU and SiLU leave `act'` in slope, which ReLU does not look at.
+/// `z = act(z + bias)`, the bias of every row, or none; all but ReLU, which does not look at it, leave `act'` in slope.
 void rg_activate_f(
     size_t rows, size_t columns, const float *bias, int activation, float *z, float *slope);
+/// Gated units: from act(z) in value, act' in slope (not ReLU's) and another linear map in up, to value = act(z) u with
+/// u = up + bias, and its slopes by z (in slope) and by up (in up). RG_CLAMPED_SWIGLU has u = 1 + min(max(up + bias, -7), 7).
+void rg_gate_f(
+    size_t rows, size_t columns, const float *bias, int activation, float *value, float *slope, float *up);
 /// `gradient *= act'`, from the activation's value (ReLU) or its slope (others).
 void rg_activation_backward_f(
     size_t count, int activation, const float *value, const float *slope, float *gradient);
@@ -119,6 +123,8 @@ void rg_narrow_f(size_t count, const double *from, float *to);
 
 void rg_activate_d(
     size_t rows, size_t columns, const double *bias, int activation, double *z, double *slope);
+void rg_gate_d(
+    size_t rows, size_t columns, const double *bias, int activation, double *value, double *slope, double *up);
 void rg_activation_backward_d(
     size_t count, int activation, const double *value, const double *slope, double *gradient);
 void rg_column_sums_d(size_t rows, size_t columns, size_t stride, const double *matrix, double *sums);

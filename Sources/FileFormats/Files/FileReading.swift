@@ -8,12 +8,17 @@ package enum FileReading {
 
   /// What a file holds.
   ///
-  /// - Parameter limit: the most bytes that are read.
+  /// - Parameters:
+  ///   - limit: the most bytes that are read.
+  ///   - fileLimit: the most bytes of what is a regular file, which has an end; nil for no other limit.
   /// - Throws: `Refusal` if it cannot be read, or is larger.
-  package static func bytes(of name: String, atMost limit: Int = largest) throws(Refusal) -> [UInt8] {
+  package static func bytes(
+    of name: String, atMost limit: Int = largest, ofFiles fileLimit: Int? = nil
+  ) throws(Refusal) -> [UInt8] {
     let descriptor = try open(name)
     defer { try? descriptor.close() }
-    return try bytes(from: descriptor, named: name, atMost: limit)
+    let isFile = FileSystem.status(of: descriptor)?.isFile ?? false
+    return try bytes(from: descriptor, named: name, atMost: isFile ? fileLimit ?? limit : limit)
   }
 
   /// What is left to read from a descriptor.
@@ -21,6 +26,12 @@ package enum FileReading {
     from descriptor: FileDescriptor, named name: String, atMost limit: Int
   ) throws(Refusal) -> [UInt8] {
     var bytes: [UInt8] = []
+    // What is known to come has its place at once: an array that grows is there twice.
+    if FileSystem.status(of: descriptor)?.isFile == true, let start = try? descriptor.seek(offset: 0, from: .current),
+      let end = try? descriptor.seek(offset: 0, from: .end), (try? descriptor.seek(offset: start, from: .start)) != nil
+    {
+      bytes.reserveCapacity(min(max(Int(end - start), 0), limit) + 1)
+    }
     var chunk = [UInt8](repeating: 0, count: 1 << 16)
     while true {
       let count: Int

@@ -129,29 +129,42 @@ package struct SafeTensors: Sendable {
   ///
   /// - Throws: `InvalidInput` if there is no such tensor, it is of another type, or a number is not finite.
   package func numbers(_ name: String) throws(InvalidInput) -> [Double] {
+    var values = [Double](repeating: 0, count: try entry(name).count)
+    var refusal: InvalidInput?
+    values.withUnsafeMutableBufferPointer { values in
+      guard let start = values.baseAddress else { return }
+      do throws(InvalidInput) { try read(name, into: start) } catch { refusal = error }
+    }
+    if let refusal { throw refusal }
+    return values
+  }
+
+  /// Reads a tensor's numbers as Float64 into memory that has room for them, as ``numbers(_:)`` does.
+  package func read(_ name: String, into memory: UnsafeMutablePointer<Double>) throws(InvalidInput) {
     let entry = try entry(name)
-    let values: [Double] = bytes.withUnsafeBytes { raw in
-      func load<T: FixedWidthInteger>(_ type: T.Type, _ convert: (T) -> Double) -> [Double] {
-        (0..<entry.count).map { k in
+    let fault = bytes.withUnsafeBytes { raw -> Int?? in
+      func load<T: FixedWidthInteger>(_ type: T.Type, _ convert: (T) -> Double) -> Int? {
+        var fault: Int?
+        for k in 0..<entry.count {
           let place = entry.range.lowerBound + k * entry.type.size
-          return convert(T(littleEndian: raw.loadUnaligned(fromByteOffset: place, as: T.self)))
+          let value = convert(T(littleEndian: raw.loadUnaligned(fromByteOffset: place, as: T.self)))
+          memory[k] = value
+          if !value.isFinite, fault == nil { fault = k }
         }
+        return fault
       }
       return switch entry.type {
-      case .f64: load(UInt64.self) { Double(bitPattern: $0) }
-      case .f32: load(UInt32.self) { Double(Float(bitPattern: $0)) }
-      case .bf16: load(UInt16.self) { Double(Float(bitPattern: UInt32($0) << 16)) }
-      case .f16: load(UInt16.self) { Double(half: $0) }
-      default: []
+      case .f64: .some(load(UInt64.self) { Double(bitPattern: $0) })
+      case .f32: .some(load(UInt32.self) { Double(Float(bitPattern: $0)) })
+      case .bf16: .some(load(UInt16.self) { Double(Float(bitPattern: UInt32($0) << 16)) })
+      case .f16: .some(load(UInt16.self) { Double(half: $0) })
+      default: nil
       }
     }
-    guard values.count == entry.count else {
+    guard let fault else {
       throw InvalidInput(name, "expected numbers of type F64, F32, BF16 or F16, got \(entry.type.rawValue)")
     }
-    if let k = values.firstIndex(where: { !$0.isFinite }) {
-      throw InvalidInput("\(name)[\(k)]", "expected a finite number, got \(values[k])")
-    }
-    return values
+    if let k = fault { throw InvalidInput("\(name)[\(k)]", "expected a finite number, got \(memory[k])") }
   }
 
   /// Throws `InvalidInput` unless there is a tensor F32 of a shape, all of it finite.

@@ -15,46 +15,66 @@ extension RouterEvaluation {
       return Differentiated(values: chosen.map { _ in .nan }) { _ in tokens[t].gateLogits.map { _ in 0 } }
     }
     let raw = gates(gate, t, chosen)
-    let isNormalized =
-      (gate.isNormalized && mistake != .normalizationMissing) || (!gate.isNormalized && mistake == .normalizationAdded)
-    let factors = chosen.enumerated().map { place, expert in
+    let factors = factors(gate, chosen)
+    let divisor = divisor(gate, raw.values, kept)
+    return Differentiated(values: raw.values.indices.map { raw.values[$0] * factors[$0] / divisor.value }) { v in
+      var gradient = v.indices.map { v[$0] * factors[$0] / divisor.value }
+      if divisor.moves {
+        let mean = v.indices.reduce(0) { $0 + v[$1] * factors[$1] * raw.values[$1] } / (divisor.value * divisor.value)
+        for place in gradient.indices where divisor.counted[place] { gradient[place] -= mean }
+      }
+      return raw.pullback(gradient)
+    }
+  }
+
+  private func isNormalized(_ gate: RouterSpecification.Gate) -> Bool {
+    (gate.isNormalized && mistake != .normalizationMissing) || (!gate.isNormalized && mistake == .normalizationAdded)
+  }
+
+  /// What the gates of some experts are multiplied by.
+  func factors(_ gate: RouterSpecification.Gate, _ experts: [Int]) -> [Double] {
+    experts.enumerated().map { place, expert in
       var factor = gate.scale
-      if mistake == .scaleMissing || mistake == .scaleBeforeNormalization && isNormalized { factor = 1 }
+      if mistake == .scaleMissing || mistake == .scaleBeforeNormalization && isNormalized(gate) { factor = 1 }
       if mistake == .scaleSquared { factor *= gate.scale }
       if gate.hasExpertScales, let scales = call.expertScales, mistake != .expertScalesMissing {
         factor *= scales[mistake == .expertScalesByPlace ? place : expert]
       }
       return factor
     }
+  }
+
+  /// What gates are divided by: its value, whether it moves with the scores, and whether each of them is in it.
+  struct Divisor {
+    var value: Double
+    var moves: Bool
+    var counted: [Bool]
+  }
+
+  /// D of gates h of the chosen experts.
+  func divisor(_ gate: RouterSpecification.Gate, _ raw: [Double], _ kept: [Bool]) -> Divisor {
     let counted = kept.map { $0 || gate.sumsOverKept == (mistake == .normalizationOverOthers) }
-    let sum = zip(raw.values, counted).reduce(0) { $1.1 ? $0 + $1.0 : $0 } + gate.epsilon
+    let sum = zip(raw, counted).reduce(0) { $1.1 ? $0 + $1.0 : $0 } + gate.epsilon
     let floor = mistake == .floorMissing ? 0 : gate.floor
     // Where capacity keeps nobody there is nothing to divide, and nothing that is multiplied. No floor is not a floor of 0:
     // sums of scores below 0 are divided by, too.
-    let divides = isNormalized && counted.contains(true)
+    let divides = isNormalized(gate) && counted.contains(true)
     let isFloored = floor > 0 && sum <= floor
-    let divisor = !divides ? 1 : isFloored ? floor : sum
-    let movesDivisor = divides && !isFloored && mistake != .normalizationDetached
-    return Differentiated(values: raw.values.indices.map { raw.values[$0] * factors[$0] / divisor }) { v in
-      var gradient = v.indices.map { v[$0] * factors[$0] / divisor }
-      if movesDivisor {
-        let mean = v.indices.reduce(0) { $0 + v[$1] * factors[$1] * raw.values[$1] } / (divisor * divisor)
-        for place in gradient.indices where counted[place] { gradient[place] -= mean }
-      }
-      return raw.pullback(gradient)
-    }
+    return Divisor(
+      value: !divides ? 1 : isFloored ? floor : sum,
+      moves: divides && !isFloored && mistake != .normalizationDetached, counted: counted)
   }
 
   /// h of the chosen experts.
-  private func gates(_ gate: RouterSpecification.Gate, _ t: Int, _ chosen: [Int]) -> Differentiated {
+  func gates(_ gate: RouterSpecification.Gate, _ t: Int, _ chosen: [Int]) -> Differentiated {
     let token = tokens[t]
     let n = token.gateLogits.count
-    func spread(_ v: [Double]) -> [Double] {
+    @Sendable func spread(_ v: [Double]) -> [Double] {
       var full = [Double](repeating: 0, count: n)
       for (place, expert) in chosen.enumerated() where !isZeroed(t, expert) { full[expert] += v[place] }
       return full
     }
-    func gathered(_ all: Differentiated) -> Differentiated {
+    @Sendable func gathered(_ all: Differentiated) -> Differentiated {
       Differentiated(values: chosen.map { isZeroed(t, $0) ? 0 : all.values[$0] }) { all.pullback(spread($0)) }
     }
     var source = gate.source

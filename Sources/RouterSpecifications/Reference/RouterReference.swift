@@ -47,14 +47,14 @@ public struct RouterReference: Sendable {
 }
 
 /// One call on its way through the stages of a specification.
-struct RouterEvaluation {
+struct RouterEvaluation: Sendable {
   let specification: RouterSpecification
   let mistake: RouterMistake?
   let call: RouterCall
   var tokens: [Token] = []
 
   /// A token before experts are chosen.
-  struct Token {
+  struct Token: Sendable {
     /// z, of which keys are made.
     var logits: [Double]
     /// z or θ, of which gates are made.

@@ -2,9 +2,9 @@ import CStandardLibrary
 import RoutingCore
 
 /// A value, and what a gradient at it is at what it was made of.
-struct Differentiated {
+struct Differentiated: Sendable {
   var values: [Double]
-  var pullback: ([Double]) -> [Double]
+  var pullback: @Sendable ([Double]) -> [Double]
 }
 
 /// `softmax(z/τ)` over some of the entries, 0 at the others.
@@ -47,6 +47,6 @@ extension RouterSpecification.Score {
       }
     }
     let tau = temperature
-    return Differentiated(values: values) { v in v.indices.map { v[$0] * slopes[$0] / tau } }
+    return Differentiated(values: values) { [slopes] v in v.indices.map { v[$0] * slopes[$0] / tau } }
   }
 }

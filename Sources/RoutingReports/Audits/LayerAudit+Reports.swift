@@ -39,19 +39,32 @@ extension LayerAudit {
 
   /// The audit in the format `routegrad.audit/1`.
   public var json: String {
-    JSONWriter.indented([
-      "schema": "routegrad.audit/1", "version": .string(routeGradVersion), "tokens": JSONValue(tokens),
-      "experts": JSONValue(experts), "expectedLoss": JSONValue(expectedLoss),
-      "mask": ["rule": .string(mask.rule), "threshold": JSONValue(mask.threshold)],
-      "target": .string(target.rawValue),
-      "targets": .object(
-        targets.map { target, norms in
-          .init(
-            key: target.rawValue,
-            value: .object(groups.map { .init(key: $0.rawValue, value: JSONValue(norms[$0])) }))
-        }),
-      "estimators": .array(entries.map { json($0) }),
-    ])
+    var fields: [(String, JSONValue)] = [
+      ("schema", "routegrad.audit/1"), ("version", .string(routeGradVersion)), ("tokens", JSONValue(tokens)),
+      ("experts", JSONValue(experts)), ("expectedLoss", JSONValue(expectedLoss)),
+      ("mask", ["rule": .string(mask.rule), "threshold": JSONValue(mask.threshold)]),
+      ("target", .string(target.rawValue)),
+      (
+        "targets",
+        .object(
+          targets.map { target, norms in
+            .init(
+              key: target.rawValue,
+              value: .object(groups.map { .init(key: $0.rawValue, value: JSONValue(norms[$0])) }))
+          })
+      ), ("estimators", .array(entries.map { json($0) })),
+    ]
+    if let swaps {
+      fields.append(
+        (
+          "swaps",
+          [
+            "tokens": JSONValue(swaps.tokens), "evaluations": JSONValue(swaps.evaluations),
+            "lowered": JSONValue(swaps.lowered), "gain": JSONValue(swaps.gain), "change": JSONValue(swaps.change),
+          ]
+        ))
+    }
+    return JSONWriter.indented(.object(fields.map { .init(key: $0.0, value: $0.1) }))
   }
 
   private func json(_ entry: Entry) -> JSONValue {
@@ -96,7 +109,10 @@ extension LayerAudit {
   // MARK: - For people
 
   private func sections(_ name: String) -> [TextSection] {
-    var facts = ["\(tokens) tokens", "\(experts) experts", "expected loss \(Figures.significant(expectedLoss))"]
+    var facts = [
+      "\(tokens) tokens", "\(experts) experts",
+      "\(swaps == nil ? "expected loss" : "loss") \(Figures.significant(expectedLoss))",
+    ]
     if mask != .none { facts.append(mask.rule) }
     var tables = groups.map { table($0) }
     tables[0].title = name
@@ -111,7 +127,16 @@ extension LayerAudit {
           "∇: the \(target.rawValue) gradient of the mean loss over the tokens, for each group of parameters.",
           "rel. bias: ‖E ĝ − ∇‖ / ‖∇‖; rel. sd: √tr Cov ĝ / ‖∇‖. 0: nothing but rounding.",
           "\(Figures.undefined): the target is not defined for the group, or is zero.",
-        ])
+        ] + swapNotes)
+    ]
+  }
+
+  private var swapNotes: [String] {
+    guard let swaps, swaps.tokens > 0 else { return [] }
+    return [
+      "Another expert for the last one: lowers the loss for \(Figures.significant(100 * swaps.lowered)) % of tokens, by "
+        + "\(Figures.significant(swaps.gain)) at best; changes it by \(Figures.significant(swaps.change)). Means over "
+        + "\(swaps.tokens) tokens, \(swaps.evaluations) evaluations."
     ]
   }
 

@@ -24,11 +24,37 @@ enum LayerCases {
     if dice.percent(30) { fuzzCase += ["--gradients", "means.safetensors"] }
     if dice.percent(40) {
       let estimators = [
-        "switch", "sparsemixer", "reinmax", "exact", "conventional", "gumbel-softmax-st", "dense-backward", "all",
+        "switch", "sparsemixer", "reinmax", "exact", "conventional", "gumbel-softmax-st", "dense-backward",
+        "dense-mixer",
+        "default-moe", "default-moe:k=2", "straight-through:tau=0.5", "all",
       ]
       fuzzCase += ["--estimators", dice.one(of: estimators)]
     }
     return fuzzCase
+  }
+
+  /// Routers of layers: those of a layer of so many experts, few of which are refused.
+  private static func router(experts: Int, _ dice: inout Dice) -> (text: String, hasBias: Bool, hasScales: Bool) {
+    if dice.percent(20) {
+      return (dice.one(of: ["mixtral", "olmoe", "gpt-oss", "llama-4", "switch", "phi-3.5-moe", "none"]), false, false)
+    }
+    let (hasBias, hasScales) = (dice.percent(30), dice.percent(20))
+    let count = dice.percent(95) ? dice.among(1...max(1, experts)) : experts + 1
+    let selection = dice.weighted([
+      (70, #"{"kind": "top-k", "count": \#(count)}"#), (10, #"{"kind": "top-p", "mass": 0.6, "count": \#(count)}"#),
+      (5, #"{"kind": "threshold", "above": 0.1, "count": \#(count)}"#), (5, #"{"kind": "expert-choice", "count": 2}"#),
+      (5, #"{"kind": "sampled", "count": 1}"#), (5, #"{"kind": "forced", "count": 1}"#),
+    ])
+    let score = dice.one(of: ["softmax", "sigmoid", "relu", "exp", "identity", "softplus-sqrt"])
+    let of = dice.weighted([
+      (70, "score"), (10, "softmax-over-chosen"), (10, "sigmoid-of-logit"), (5, "one"), (5, "subset-marginal"),
+    ])
+    let extent = dice.percent(95) ? experts : experts + 1
+    return (
+      #"{"schema": "routegrad.router-spec/1", "name": "fuzz", "experts": \#(extent), "score": "\#(score)", "#
+        + #""selectionBias": \#(hasBias), "selection": \#(selection), "gate": {"of": "\#(of)", "#
+        + #""normalized": \#(dice.percent(50)), "perExpertScale": \#(hasScales)}}"#, hasBias, hasScales
+    )
   }
 
   /// A small layer that is valid but for the size of its numbers.
@@ -37,6 +63,9 @@ enum LayerCases {
     let type = dice.weighted([(50, "F64"), (30, "F32"), (10, "BF16"), (10, "F16")])
     let (tokens, experts, width, hidden) = (dice.among(1...5), dice.among(1...4), dice.among(1...3), dice.among(1...3))
     let residual = dice.percent(50)
+    let isSecond = dice.percent(60)
+    let isGated = isSecond && dice.percent(60)
+    let router = isSecond && dice.percent(70) && experts > 1 ? Self.router(experts: experts, &dice) : nil
     let outputs = residual ? width : dice.among(1...3)
     var tensors: [(name: String, type: String, shape: [Int], bytes: [UInt8])] = []
     func add(_ name: String, _ shape: [Int], isOptional: Bool = false) {
@@ -50,11 +79,31 @@ enum LayerCases {
     add("router.weight", [experts, width])
     add("router.bias", [experts], isOptional: true)
     add("experts.w1", [experts, hidden, width])
-    add("experts.b1", [experts, hidden], isOptional: true)
+    let hasBias = dice.percent(50)
+    if hasBias { add("experts.b1", [experts, hidden]) }
+    if isGated {
+      add("experts.w3", [experts, hidden, width])
+      if hasBias { add("experts.b3", [experts, hidden]) }
+    }
+    if router?.hasBias == true { add("router.selection_bias", [experts], isOptional: dice.percent(10)) }
+    if router?.hasScales == true { add("router.expert_scales", [experts]) }
+    if isSecond {
+      add("experts.stand_ins", [experts, outputs], isOptional: true)
+      if dice.percent(40) {
+        let count = dice.among(1...2)
+        add("shared.w1", [count, hidden, width])
+        if isGated { add("shared.w3", [count, hidden, width]) }
+        add("shared.w2", [count, outputs, hidden])
+        add("shared.b2", [count, outputs], isOptional: true)
+        add("shared.gate", [count, width], isOptional: true)
+      }
+    }
     add("experts.w2", [experts, outputs, hidden])
     add("experts.b2", [experts, outputs], isOptional: true)
     add("scale", [outputs], isOptional: true)
-    if dice.percent(50) {
+    if isSecond, dice.percent(40) {
+      add("upstream", [tokens, outputs])
+    } else if dice.percent(50) {
       add("target", [tokens, outputs])
     } else {
       let labels = dice.among(1...4)
@@ -65,10 +114,11 @@ enum LayerCases {
           SafeTensorsBytes.bytes((0..<tokens).map { _ in Double(dice.below(labels)) }, as: "I64")
         ))
     }
+    let activations = ["relu", "gelu", "silu"] + (isSecond ? ["gelu-tanh", "clamped-swiglu"] : [])
     return SafeTensorsBytes(
       metadata: [
-        ("schema", "routegrad.layer/1"), ("activation", dice.one(of: ["relu", "gelu", "silu"])),
+        ("schema", isSecond ? "routegrad.layer/2" : "routegrad.layer/1"), ("activation", dice.one(of: activations)),
         ("residual", residual ? "add" : "none"),
-      ], tensors)
+      ] + (router.map { [("router", $0.text)] } ?? []), tensors)
   }
 }

@@ -6,8 +6,8 @@ struct AuditLayerCommand: ParsableCommand {
     commandName: "audit-layer",
     abstract: "Bias and variance of every estimator on a whole layer, for each group of its parameters.",
     discussion: """
-      The file is a .safetensors file of the format routegrad.layer/1: a layer's parameters, its input and its \
-      loss. Everything is exact; '--gradients' writes the mean gradients themselves.
+      The file is a .safetensors file of the format routegrad.layer/2 (or 1): a layer's parameters, its input and its \
+      loss, and what its router computes. Everything is exact; '--gradients' writes the mean gradients themselves.
       """)
 
   @Argument(
@@ -17,14 +17,17 @@ struct AuditLayerCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Estimators to audit; see 'routegrad estimators'. (default: every one whose outcomes can be enumerated)",
+      "Estimators to audit; see 'routegrad estimators'. (default: every one that can be audited)",
       valueName: "a,b"), completion: .list(["all"] + Completion.estimators))
   var estimators: String?
 
   @OptionGroup var maskOptions: MaskOptions
 
-  @Option(help: ArgumentHelp("What estimators are held against.", valueName: "id"))
-  var target: GradientTarget = .expectedLoss
+  @Option(
+    help: ArgumentHelp(
+      "What estimators are held against. (default: expected-loss; dense-backward where the router chooses by its logits)",
+      valueName: "id"))
+  var target: GradientTarget?
 
   @Option(
     help: ArgumentHelp("Write the exact means of all gradients to this .safetensors file.", valueName: "file"),
@@ -44,22 +47,22 @@ struct AuditLayerCommand: ParsableCommand {
   }
 
   func run() throws {
-    var options = LayerAudit.Options(
-      target: target, mask: maskOptions.mask ?? .none, threads: runOptions.threadCount)
-    switch estimators {
-    case nil: break
-    case "all": options.estimators = EstimatorRegistry.standard.filter { $0.claims.kinds.contains(.mixture) }
-    case .some(let list): options.estimators = try EstimatorRegistry.estimators(list: list)
-    }
+    let listed: [any GradientEstimator]? =
+      switch estimators {
+      case nil: nil
+      case "all": EstimatorRegistry.standard.filter { $0.claims.kinds.contains(.mixture) }
+      case .some(let list): try EstimatorRegistry.estimators(list: list)
+      }
     let name = Input.name(of: file)
-    let bytes = try Input.bytes(of: file)
-    let layer = try complain(of: name) { () throws(InvalidInput) in try DumpedLayer(bytes) }
+    let layer = try readLayer(name)
+    let options = LayerAudit.Options(
+      for: layer, estimators: listed, target: target, mask: maskOptions.mask, threads: runOptions.threadCount)
     let destination = try Output(path: output.output)
     let pageFile = try page.begin()
     let means = try gradients.map { try MeanGradientFile(path: $0, layer: layer, estimators: options.estimators) }
     let progress = ProgressLine(isShown: !runOptions.quiet)
     let writer = means?.writer
-    let audit = try complain(of: name) { [options] () throws(InvalidInput) in
+    let audit = try complain(of: name) { () throws(InvalidInput) in
       defer { progress.clear() }
       return try LayerAudit(layer, options: options, onMean: writer) { done, all in
         progress.show("\(all > 0 ? 100 * done / all : 0) %")
@@ -68,6 +71,12 @@ struct AuditLayerCommand: ParsableCommand {
     try means?.finish()
     try pageFile?.finish(audit.page(name: name).text)
     try destination.finish(audit.rendered(as: output.format, name: name, style: output.style))
+  }
+
+  /// The layer; the file's bytes are not kept beside it.
+  private func readLayer(_ name: String) throws(Refusal) -> DumpedLayer {
+    let bytes = try Input.layer(of: file)
+    return try complain(of: name) { () throws(InvalidInput) in try DumpedLayer(bytes) }
   }
 
   /// What `body` gives; what it finds wrong is said of a file.

@@ -6,6 +6,8 @@ import SystemPackage
 enum Input {
   /// Larger files are refused, so that reading a device by mistake ends.
   static let largest = 1 << 30
+  /// Layers are larger; a regular file is no device.
+  private static let largestLayer = 1 << 34
 
   /// What a file is called in messages.
   static func name(of path: String) -> String { path == "-" ? "standard input" : path }
@@ -114,6 +116,12 @@ enum Input {
     let names = problems.compactMap(\.problem.name)
     guard !names.isEmpty else { return "none has a name" }
     return names.prefix(8).joined(separator: ", ") + (names.count > 8 ? ", …" : "")
+  }
+
+  /// What a layer's file holds, or standard input for `-`.
+  static func layer(of path: String) throws(Refusal) -> [UInt8] {
+    guard path != "-" else { return try bytes(of: path) }
+    return try FileReading.bytes(of: path, atMost: largest, ofFiles: largestLayer)
   }
 
   /// What a file holds, or standard input for `-`.

@@ -131,6 +131,17 @@ struct PromisedTests {
     #expect(audit.rendered(as: .table, name: "block").contains("conventional"))
     #expect(audit.json.contains(#""schema": "routegrad.audit/1""#) && !audit.csv.isEmpty)
     #expect(throws: InvalidInput.self) { try DumpedLayer(Array(bytes.prefix(1000))) }
+    #expect(!layer.choosesExperts && audit.swaps == nil)
+    #expect(DefaultMoE(k: 2).forwardLaw == .standIns(chosen: 2))
+
+    let block = try DumpedLayer(
+      Array(Data(contentsOf: root.appending(path: "Fixtures/layers/qwen2-moe-block.safetensors"))))
+    #expect(block.choosesExperts)
+    let options = LayerAudit.Options(for: block, estimators: [DenseMixer()], threads: 2)
+    let chosen = try LayerAudit(block, options: options)
+    #expect(chosen.target == .denseBackward && (try chosen.entries[0].result.get()[.routerWeight]?.biasNorm) == 0)
+    let swaps = try #require(chosen.swaps)
+    #expect(swaps.tokens == 7 && swaps.evaluations == 28 && swaps.lowered > 0 && swaps.gain > 0 && swaps.change < 0)
   }
 
   /// With a network in which tokens do not meet, one draw has the exact gradient: `J(π) L`.
