@@ -5,6 +5,8 @@ public enum EstimatorRegistry {
     Reinforce.self,
     StraightThrough.self,
     ReinMax.self,
+    DARN.self,
+    ZGR.self,
     GumbelSoftmaxST.self,
     GumbelRao.self,
     GumbelSoftmax.self,
