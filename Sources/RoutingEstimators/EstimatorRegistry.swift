@@ -9,6 +9,7 @@ public enum EstimatorRegistry {
     ZGR.self,
     GumbelSoftmaxST.self,
     GumbelRao.self,
+    ReinMaxRao.self,
     GumbelSoftmax.self,
     Conventional.self,
     Switch.self,

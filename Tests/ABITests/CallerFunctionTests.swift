@@ -178,7 +178,7 @@ struct InterruptionTests {
     _ = try problem.moments(try CEstimator("midpoint"))
   }
 
-  @Test(arguments: ["gumbel-softmax", "gumbel-softmax-st", "gumbel-rao", "switch"], [0, 1])
+  @Test(arguments: ["gumbel-softmax", "gumbel-softmax-st", "gumbel-rao", "reinmax-rao", "switch"], [0, 1])
   func integralsEnd(specification: String, yes: Int) throws {
     let problem = try CProblem(json: Samples.mixture)
     let estimator = try CEstimator(specification)
