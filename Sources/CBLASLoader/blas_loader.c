@@ -35,8 +35,11 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 // oneDNN's Float32 kernels up to 3.11.1 let the stack pointer point into a buffer on the heap where a product is deep. A signal
 // that comes then has its frame and its handler's written below that buffer, over whatever lies there; the heap breaks, and the
 // program some time after it (github.com/uxlfoundation/oneDNN/issues/4845). No handler, of whomever, may therefore run within
-// such a product: signals wait for its end. Those that a thread causes itself stay, since they cannot wait.
+// such a product: signals wait for its end. Those that a thread causes itself stay, since they cannot wait. The buffer is on the
+// stack where the depth is at most (4 · 4096 − 256)/(4 · 48) = 84 (jit_avx512_common_gemm_f32.cpp); with less than that nothing has
+// to wait, which spares the small products of attention two calls of the kernel each.
 static sigset_t waiting_signals;
+static const int safe_depth = 64;
 
 static void choose_waiting_signals(void) {
   static const int own[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT};
@@ -210,10 +213,10 @@ void rg_sgemm(
     if (!is_alone && blas.set_openmp_threads) blas.set_openmp_threads(1);
     is_alone = 1;
     sigset_t before;
-    pthread_sigmask(SIG_BLOCK, &waiting_signals, &before);
+    if (k > safe_depth) pthread_sigmask(SIG_BLOCK, &waiting_signals, &before);
     const int failure =
         blas.dnnl_sgemm(ta ? 'T' : 'N', tb ? 'T' : 'N', m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (k > safe_depth) pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!failure) return;
   }
   if (blas.sgemm && k > 0)

@@ -1,6 +1,16 @@
 import RoutingCore
 
 extension RouterSpecification {
+  /// The same with another number of experts.
+  ///
+  /// - Throws: `InvalidInput` if it cannot have that many, because of its groups, say.
+  package func with(experts: Int) throws(InvalidInput) -> RouterSpecification {
+    var other = self
+    other.experts = experts
+    try other.validate()
+    return other
+  }
+
   /// N.
   package static let expertsLimit = Limit("2 to 1024 experts") { (2...1024).contains($0) }
 

@@ -40,12 +40,7 @@ struct LintMistakesCommand: ParsableCommand {
 
   /// The router with fewer experts, where it has more than are asked for.
   private func profile(_ specification: RouterSpecification) -> RouterProfile {
-    var specification = specification
-    if specification.experts > experts {
-      var smaller = specification
-      smaller.experts = experts
-      if (try? smaller.validate()) != nil { specification = smaller }
-    }
-    return SpecifiedRouter(of: specification).profile
+    let fewer = specification.experts > experts ? try? specification.with(experts: experts) : nil
+    return SpecifiedRouter(of: fewer ?? specification).profile
   }
 }

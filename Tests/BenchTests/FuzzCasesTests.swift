@@ -48,7 +48,7 @@ struct FuzzCasesTests {
     let cases = try Self.cases()
     var counts: [FuzzFormat: Int] = [:]
     for number in 0..<2000 { counts[cases[number].format, default: 0] += 1 }
-    // The least, of weight 1 in 133, is missed with a probability of 3e-7.
+    // The least, of weight 1 in 145, is missed with a probability of 1e-6.
     #expect(Set(counts.keys) == Set(FuzzFormat.allCases))
   }
 

@@ -26,28 +26,29 @@ import Testing
     }
   }
 
-  /// A product, deep enough for kernels to use a buffer, and how often it is made.
+  /// A product, deep enough for kernels to use a buffer or just not so deep that it is on the heap, made many times.
   struct RepeatedProduct: CustomTestStringConvertible, Sendable {
     var isTransposedA, isTransposedB: Bool
     var isDouble: Bool
+    var depth: Int
 
-    var testDescription: String { "\(isDouble ? "Double" : "Float"), \(isTransposedA), \(isTransposedB)" }
+    var testDescription: String { "\(isDouble ? "Double" : "Float"), \(depth), \(isTransposedA), \(isTransposedB)" }
 
-    static let all = [false, true].flatMap { isDouble in
+    static let all = [(false, 64), (false, 65), (false, 2500), (true, 2500)].flatMap { isDouble, depth in
       [(false, false), (false, true), (true, false), (true, true)].map {
-        RepeatedProduct(isTransposedA: $0, isTransposedB: $1, isDouble: isDouble)
+        RepeatedProduct(isTransposedA: $0, isTransposedB: $1, isDouble: isDouble, depth: depth)
       }
     }
 
     func run() {
-      let (m, n, k) = (128, 96, 2500)
+      let (m, n, k) = (128, 96, depth)
       let (a, b) = ([Float](repeating: 1, count: m * k), [Float](repeating: 1, count: n * k))
       var c = [Float](repeating: 0, count: m * n)
       let (wideA, wideB) = (a.map(Double.init), b.map(Double.init))
       var wideC = c.map(Double.init)
       let (ta, tb): (Int32, Int32) = (isTransposedA ? 1 : 0, isTransposedB ? 1 : 0)
       let (lda, ldb) = (Int32(isTransposedA ? m : k), Int32(isTransposedB ? k : n))
-      for _ in 0..<60 {
+      for _ in 0..<150_000 / k {
         if isDouble {
           rg_dgemm(ta, tb, Int32(m), Int32(n), Int32(k), 1, wideA, lda, wideB, ldb, 0, &wideC, Int32(n))
         } else {

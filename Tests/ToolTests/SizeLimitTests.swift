@@ -1,8 +1,10 @@
 import Foundation
 import Testing
+import _TestSupport
 
 /// Files that may not grow: a write that fails, not the end by a signal.
 struct SizeLimitTests {
+  private static let layer = Fixtures.root.appending(path: "layers/switch-block.safetensors").path
   private static let train = ["train", "mixture-regression", "--steps", "30", "--batch", "4"]
 
   @Test(arguments: [
@@ -10,7 +12,9 @@ struct SizeLimitTests {
     ["order", "--output", "out"], ["outcomes", Samples.shipped("categorical-8.json"), "--estimator", "reinmax"],
     ["--help"], train + ["--output", "run"],
     ["compare", "--seeds", "1", "--steps", "30", "--routers", "switch", "--runs", "run"],
-    ["compare", "--seeds", "1", "--steps", "30", "--routers", "switch"],
+    ["compare", "--seeds", "1", "--steps", "30", "--routers", "switch"], ["audit-layer", layer],
+    ["audit-layer", layer, "--gradients", "out"], ["vectors", "switch"], ["vectors", "switch", "--output", "out"],
+    ["routers", "show", "switch"],
   ])
   func everyOutputSaysSo(arguments: [String]) throws {
     try Folder.temporary { folder in
@@ -24,6 +28,33 @@ struct SizeLimitTests {
       #expect(run.output == "")
       let names = try Folder.names(in: folder)
       #expect(names.allSatisfy { $0 == "run" }, "\(names)")
+    }
+  }
+
+  /// Verdicts, and translations of a run that is there.
+  @Test func verdictsAndTranslationsSaySo() throws {
+    try Folder.temporary { folder in
+      try Data(Samples.mixture.utf8).write(to: folder.appending(path: "p.json"))
+      try Data("0.1,-0.2,0.1\n".utf8).write(to: folder.appending(path: "samples.csv"))
+      for (name, text) in ["s": "a b\nb a\n", "t": "x y\ny x\n"] {
+        try Data(text.utf8).write(to: folder.appending(path: name))
+      }
+      let training = try Tool.run(
+        [
+          "train", "translation", "--source", "s", "--target", "t", "--width", "8", "--heads", "2", "--layers", "2",
+          "--hidden", "8", "--context", "8", "--steps", "1", "--output", "run",
+        ], in: folder)
+      #expect(training.status == 0, "\(training.error)")
+      for arguments in [
+        ["verify", "samples.csv", "--problem", "p.json", "--estimator", "exact"], ["translate", "run", "--input", "s"],
+      ] {
+        let run = try Tool.run(
+          arguments, in: folder, under: #"exec 3>&1; { (ulimit -f 0; exec "$@") 2>&1 >&3 | cat >&2; } ; exit 73"#)
+        #expect(run.error == "routegrad: standard output: cannot be written: File too large\n")
+        #expect(run.output == "")
+        let status = try Tool.run(arguments, in: folder, under: #"ulimit -f 0; exec "$@" 2> /dev/null"#)
+        #expect(status.status == 73)
+      }
     }
   }
 

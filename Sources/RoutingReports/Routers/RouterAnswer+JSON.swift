@@ -36,7 +36,7 @@ extension RouterAnswer {
   }
 
   /// The answer to the call of a number; null for what an answer of any router may have and this one has not.
-  func json(number: Int) -> JSONValue {
+  package func json(number: Int) -> JSONValue {
     func rows(_ rows: [[Double]]?) -> JSONValue { rows.map { .rows($0) } ?? .null }
     var fields: [JSONValue.Member] = [
       .init(key: "call", value: JSONValue(number)),

@@ -47,7 +47,7 @@ extension RouterCall {
   }
 
   /// The call, its fields behind others.
-  func json(number: Int) -> JSONValue {
+  package func json(number: Int) -> JSONValue {
     .object([.init(key: "call", value: JSONValue(number))] + members)
   }
 

@@ -54,6 +54,9 @@ enum FuzzFormat: String, CaseIterable, Sendable {
   case gradientLines = "gradient-lines"
   case outcomeLines = "outcome-lines"
   case router
+  case specification
+  case vectors
+  case answers
   case run
   case comparison
   case rates
@@ -68,7 +71,7 @@ enum FuzzFormat: String, CaseIterable, Sendable {
     case .problem: 30
     case .problems, .tabulated, .layer: 8
     case .npy, .npz, .csv, .gradientLines, .outcomeLines: 6
-    case .router: 4
+    case .router, .specification, .vectors, .answers: 4
     case .run: 12
     case .comparison, .translate: 5
     case .rates: 1
@@ -93,11 +96,13 @@ struct FuzzCases: Sendable {
     var dice = Dice(seed: seed, stream: UInt64(number))
     let format = dice.weighted(formats.map { ($0.weight, $0) })
     let damage = dice.weighted([(58, Damage.none), (30, .bent), (12, .broken)])
+    let command = router + ["--seed", "\(seed)", "--case", "\(number)"]
     return switch format {
     case .problem, .problems, .tabulated: ProblemCases.make(format, damage, &dice)
     case .layer: LayerCases.make(damage, &dice)
     case .npy, .npz, .csv, .gradientLines, .outcomeLines: SampleCases.make(format, damage, &dice)
-    case .router: RouterCases.make(damage, router + ["--seed", "\(seed)", "--case", "\(number)"], &dice)
+    case .router: RouterCases.make(damage, command, &dice)
+    case .specification, .vectors, .answers: SpecificationCases.make(format, damage, command, &dice)
     case .run, .comparison, .translate, .rates: RunCases.make(format, damage, runs, &dice)
     case .text, .parallelText: TextCases.make(format, damage, &dice)
     case .options: OptionCases.make(damage, runs, &dice)

@@ -203,3 +203,24 @@ extension FuzzTree {
     }
   }
 }
+
+extension [UInt8] {
+  /// Changes one of some lines of JSON: what it says, or its place among the others.
+  mutating func mutateLine(_ dice: inout Dice, keepsShape: Bool) {
+    var lines = split(separator: 0x0A).map { Array($0) }
+    guard !lines.isEmpty else { return }
+    let k = dice.below(lines.count)
+    switch dice.below(8) {
+    case 0: lines.remove(at: k)
+    case 1: lines.append(lines[k])
+    case 2: lines.insert([], at: k)
+    case 3: lines.swapAt(k, 0)
+    default:
+      guard let value = try? JSONParser.parse(lines[k]) else { return }
+      var tree = FuzzTree(value)
+      tree.mutate(&dice, keepsShape: keepsShape)
+      lines[k] = tree.bytes
+    }
+    self = lines.flatMap { $0 + [0x0A] }
+  }
+}

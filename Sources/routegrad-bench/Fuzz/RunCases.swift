@@ -121,20 +121,7 @@ enum RunCases {
       }
       file.bytes = tree.bytes
     } else if file.isNamed("metrics.jsonl") {
-      var lines = file.bytes.split(separator: 0x0A).map { Array($0) }
-      let k = dice.below(lines.count)
-      switch dice.below(8) {
-      case 0: lines.remove(at: k)
-      case 1: lines.append(lines[k])
-      case 2: lines.insert([], at: k)
-      case 3: lines.swapAt(k, 0)
-      default:
-        guard let value = try? JSONParser.parse(lines[k]) else { return }
-        var tree = FuzzTree(value)
-        tree.mutate(&dice, keepsShape: dice.percent(50))
-        lines[k] = tree.bytes
-      }
-      file.bytes = lines.flatMap { $0 + [0x0A] }
+      file.bytes.mutateLine(&dice, keepsShape: dice.percent(50))
     } else {
       for _ in 0..<dice.among(1...3) { ByteMutation.apply(to: &file.bytes, &dice) }
     }

@@ -18,15 +18,13 @@ struct RouterArgument: ParsableArguments {
   ///
   /// - Throws: as ``specification()``, and `Refusal` if it cannot have that many experts.
   static func specification(_ name: String, experts: Int?) throws -> RouterSpecification {
-    var (specification, _) = try find(name)
+    let (specification, _) = try find(name)
     guard let experts else { return specification }
-    specification.experts = experts
     do throws(InvalidInput) {
-      try specification.validate()
+      return try specification.with(experts: experts)
     } catch {
       throw Refusal(.wrongUsage, "'--experts': \(specification.name) with \(experts) experts: \(error)")
     }
-    return specification
   }
 
   private static func find(_ name: String) throws -> (RouterSpecification, RouterCatalogue.Entry?) {

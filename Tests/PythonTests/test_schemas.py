@@ -1,0 +1,159 @@
+"""Everything that the program writes as JSON, and what it ships with, against docs/schemas by a validator."""
+
+import copy
+import json
+import os
+import pathlib
+
+import jsonschema
+import pytest
+import referencing
+import referencing.jsonschema
+
+from conftest import PROBLEMS, ROOT, program, program_status
+
+SCHEMAS = {
+    path.name.removesuffix(".schema.json"): json.loads(path.read_text())
+    for path in sorted((ROOT / "docs" / "schemas").glob("*.schema.json"))
+}
+REGISTRY = referencing.Registry().with_resources(
+    (schema["$id"], referencing.jsonschema.DRAFT202012.create_resource(schema)) for schema in SCHEMAS.values())
+LAYER = str(ROOT / "Fixtures" / "layers" / "switch-block.safetensors")
+MIXTURES = str(ROOT / "Fixtures" / "problems" / "mixtures-8.json")
+SMALL = ["--steps", "4", "--evaluate-every", "2"]
+MODEL = ["--layers", "2", "--width", "16", "--heads", "2", "--hidden", "16", "--context", "16"]
+
+
+def judged(*arguments: str):
+    """A result that is a verdict."""
+    status, output = program_status(*arguments, "--format", "json", "--quiet")
+    assert status in (0, 1, 2)
+    return json.loads(output)
+
+
+def validator(name: str) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(SCHEMAS[name], registry=REGISTRY)
+
+
+def check(name: str, value) -> None:
+    """Holds a value to a schema, and the schema to refusing the value with a field more, or one of its fields less."""
+    held = validator(name)
+    held.validate(value)
+    assert not held.is_valid({**value, "unknown": 1})
+    required = set(held.schema.get("required", value))
+    for field in required & set(value):
+        assert not held.is_valid({key: inner for key, inner in value.items() if key != field}) or "oneOf" in held.schema
+    other = copy.deepcopy(value)
+    if "schema" in other:
+        other["schema"] = "routegrad.nothing/1"
+        assert not held.is_valid(other)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_schemas_are_schemas(name):
+    jsonschema.Draft202012Validator.check_schema(SCHEMAS[name])
+    assert SCHEMAS[name]["$id"] == "urn:routegrad:" + name.replace("-1", ":1").replace("-2", ":2")
+
+
+@pytest.mark.parametrize("path", PROBLEMS, ids=lambda path: path.name)
+def test_problems(path):
+    value = json.loads(path.read_text())
+    check(value["schema"].removeprefix("routegrad.").replace("/", "-"), value)
+
+
+def test_catalogue():
+    check("router-catalogue-1", json.loads((ROOT / "Fixtures" / "routers" / "catalogue.json").read_text()))
+    check("routers-1", json.loads(program("routers", "list", "--format", "json")))
+    check("router-spec-1", json.loads(program("routers", "show", "deepseek-v3")))
+
+
+@pytest.mark.parametrize("options", [
+    ["--covariance"], ["--estimators", "all"], ["--method", "monte-carlo", "--samples", "20"],
+    ["--mask", "reference-code"], ["--target", "gating-term", "--estimators", "sparsemixer,sparsemixer-v2-top2"],
+], ids=" ".join)
+def test_reports(options):
+    paths = [MIXTURES] if "all" in options else [str(path) for path in PROBLEMS]
+    for path in paths:
+        kinds = {problem["kind"] for problem in json.loads(pathlib.Path(path).read_text())["problems"]}
+        if kinds == {"categorical"} and {"--mask", "--target"} & set(options):
+            continue
+        check("report-1", json.loads(program("report", path, "--format", "json", *options)))
+
+
+def test_orders_outcomes_and_estimators():
+    check("order-1", json.loads(program("order", MIXTURES, "--format", "json")))
+    check("estimators-1", json.loads(program("estimators", "--format", "json")))
+    lines = program("outcomes", MIXTURES, "--problem", "mixture-8-log-cosh", "--estimator", "sparsemixer")
+    assert lines
+    for line in lines.splitlines():
+        check("outcome", json.loads(line))
+
+
+@pytest.mark.parametrize("options", [[], ["--target", "routing-term"], ["--mask", "paper", "--estimators", "all"]])
+def test_audits(options):
+    check("audit-1", json.loads(program("audit-layer", LAYER, "--format", "json", *options)))
+
+
+@pytest.mark.parametrize("estimator", ["sparsemixer", "exact", "reinmax"])
+def test_verdicts(tmp_path, estimator):
+    claims = ["--problem", MIXTURES, "--problem-name", "mixture-8-log-cosh"]
+    outcomes = tmp_path / "outcomes.jsonl"
+    outcomes.write_text(program("outcomes", MIXTURES, "--problem", "mixture-8-log-cosh", "--estimator", "sparsemixer"))
+    check("verdict-1", judged("verify", str(outcomes), *claims, "--estimator", estimator))
+    samples = tmp_path / "samples.csv"
+    samples.write_text("".join(f"{','.join(str((i * j) % 7 - 3) for j in range(1, 9))}\n" for i in range(400)))
+    check("verdict-1", judged("verify", str(samples), *claims, "--estimator", estimator))
+    target = ["--target", "expected-loss", "--bounds=-6,6"]
+    check("verdict-1", judged("verify", str(samples), *claims, *target))
+
+
+@pytest.mark.parametrize("router", ["switch", "null-contrast"])
+def test_lints(router):
+    routers = pathlib.Path(os.environ.get("ROUTEGRAD_PROGRAM") or "routegrad").with_name("lint-test-router")
+    status, output = program_status("lint", "--format", "json", "--quiet", "--", str(routers), router)
+    assert status in (0, 1, 2)
+    check("lint-1", json.loads(output))
+
+
+def test_vectors_and_answers(tmp_path):
+    vectors = program("vectors", "deepseek-v3", "--experts", "16", "--quiet")
+    lines = [json.loads(line) for line in vectors.splitlines()]
+    for line in lines:
+        check("vectors-1", line)
+    answers = [{"call": line["call"], **line["expected"]} for line in lines[1:]]
+    for answer in answers:
+        check("router-2", answer)
+    answers[0]["multipliers"][0][0] += 0.5
+    for name, text in {"vectors": vectors, "answers": "".join(json.dumps(answer) + "\n" for answer in answers)}.items():
+        (tmp_path / name).write_text(text)
+    files = ["--vectors", str(tmp_path / "vectors"), "--answers", str(tmp_path / "answers")]
+    check("answers-1", judged("lint", *files))
+
+
+@pytest.mark.parametrize("model", ["mixture-regression", "mixture-classification", "language-model", "translation"])
+def test_runs(tmp_path, model):
+    (tmp_path / "text").write_text("a b\nb a\n" * 40)
+    text = str(tmp_path / "text")
+    more = {
+        "mixture-regression": ["--audit-every", "2", "--clip", "1"], "mixture-classification": [],
+        "language-model": ["--text", text, *MODEL],
+        "translation": ["--source", text, "--target", text, "--valid-source", text, "--valid-target", text,
+                        "--bleu-sentences", "2", *MODEL],
+    }[model]
+    program("train", model, "--quiet", *SMALL, *more, "--output", str(tmp_path / "run"))
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    check("run-1", manifest)
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert len(lines) == 3
+    for line in lines:
+        check("metrics", json.loads(line))
+
+
+def test_comparisons(tmp_path):
+    rates = tmp_path / "rates.json"
+    rates.write_text(json.dumps(
+        {"schema": "routegrad.rates/1", "model": "mixture-regression", "shared": 0.75, "rates": {"switch": 0.01, "exact": 0.02}}))
+    check("rates-1", json.loads(rates.read_text()))
+    options = ["--routers", "switch,exact", "--steps", "20", "--audit-every", "10", "--rates", str(rates)]
+    for seeds in ["1", "2"]:
+        check("comparison-1", json.loads(program("compare", *options, "--seeds", seeds, "--format", "json")))
