@@ -36,6 +36,30 @@ struct CompareCommandTests {
     }
   }
 
+  /// A loss of 0 has no logarithm: what is made of it has no number, and everything else stays.
+  @Test(arguments: ["0", "-0", "5e-324", "1.7976931348623157e308"])
+  func lossesOfAnySizeAreCompared(loss: String) throws {
+    try Folder.temporary { folder in
+      let routers = ["--routers", "switch:jitter=none,exact", "--runs", "runs"]
+      let whole = try Tool.run(Self.small + routers, in: folder)
+      #expect(whole.status == 0, "\(whole.error)")
+      let files = FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil)
+      let file = try #require(
+        files?.compactMap { $0 as? URL }.filter { $0.path.contains("exact") && $0.path.hasSuffix("/metrics.jsonl") }
+          .min { $0.path < $1.path })
+      var lines = try String(contentsOf: file, encoding: .utf8).split(separator: "\n").map(String.init)
+      let last = lines.removeLast()
+      let own = try #require(last.firstMatch(of: /"heldOut": \{"loss": [^}]*\}/))
+      lines.append(last.replacingOccurrences(of: own.0, with: "\"heldOut\": {\"loss\": \(loss)}"))
+      try Data((lines.joined(separator: "\n") + "\n").utf8).write(to: file)
+      for format in ["table", "json", "csv", "markdown"] {
+        let run = try Tool.run(["compare", "--from", "runs", "--format", format], in: folder)
+        #expect(run.status == 0 && run.output.contains("exact"), "\(run.error)")
+        if format == "json" { #expect(try DecodedJSON(run.output)["routers"][1]["finalLosses"][1].number ?? 0 > 0) }
+      }
+    }
+  }
+
   @Test func theTableHasEveryRouterAndAReading() throws {
     // Without jitter, whose integrals take long where nothing is optimised.
     let routers = ["--routers", "masked-switch:jitter=none,sparsemixer,exact", "--learning-rate", "0.01"]

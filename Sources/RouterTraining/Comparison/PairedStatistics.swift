@@ -3,14 +3,16 @@ import GSLNumerics
 import RoutingCore
 
 /// A mean of paired differences with Student's interval and test.
+///
+/// *Edge cases*: differences that are not finite, as of the logarithm of a loss of 0, have neither interval nor test.
 public struct PairedDifference: Sendable, Equatable {
   /// The number of pairs.
   public var count: Int
   /// Their mean.
   public var mean: Double
-  /// The 95 % interval `mean ± t⁻¹(0.975; n − 1) s/√n`; nil for one pair.
+  /// The 95 % interval `mean ± t⁻¹(0.975; n − 1) s/√n`; nil for one pair, and where it is not finite.
   public var interval: ClosedRange<Double>?
-  /// The two-sided p-value of the mean being 0; nil for one pair.
+  /// The two-sided p-value of the mean being 0; nil where there is no interval.
   public var p: Double?
 
   /// - Precondition: there is a difference.
@@ -23,6 +25,7 @@ public struct PairedDifference: Sendable, Equatable {
     guard count > 1 else { return }
     let squares = differences.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
     let error = (squares / (n - 1) / n).squareRoot()
+    guard error.isFinite else { return }
     let width = studentQuantile(0.975, degrees: n - 1) * error
     interval = mean - width...mean + width
     p = error > 0 ? studentTwoSidedTail(mean / error, degrees: n - 1) : (mean == 0 ? 1 : 0)

@@ -11,6 +11,8 @@ package struct RouterExplanation: Sendable {
 
   /// The calls on which mistakes are looked for.
   private static let pool = 96
+  /// Of more experts some are left out where mistakes are looked for: it takes as long as there are experts.
+  private static let mostExperts = 256
 
   /// The explanation of a specification.
   ///
@@ -20,7 +22,8 @@ package struct RouterExplanation: Sendable {
   package init(_ specification: RouterSpecification, entry: RouterCatalogue.Entry? = nil) {
     self.specification = specification
     self.entry = entry
-    vectors = try? GoldenVectors(of: specification, pool: Self.pool)
+    let fewer = specification.experts > Self.mostExperts ? try? specification.with(experts: Self.mostExperts) : nil
+    vectors = try? GoldenVectors(of: fewer ?? specification, pool: Self.pool)
   }
 
   /// Lines as wide as tables, with a line feed at the end.

@@ -1,3 +1,4 @@
+import CStandardLibrary
 import FileFormats
 import RouterTraining
 import RoutingCore
@@ -119,6 +120,6 @@ public struct ComparisonReport: Sendable {
 extension Comparison.Entry {
   /// `exp(mean log loss)` of the runs that did not diverge.
   var geometricMeanLoss: Double? {
-    finalLosses.isEmpty ? nil : GeometricMean(finalLosses).value
+    finalLosses.isEmpty ? nil : exp(finalLosses.reduce(0) { $0 + log($1) } / Double(finalLosses.count))
   }
 }

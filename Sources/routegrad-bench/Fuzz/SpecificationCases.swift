@@ -64,7 +64,8 @@ enum SpecificationCases {
       guard let specification = specifications.first(where: { $0.name == name }),
         let vectors = try? GoldenVectors(of: specification, pool: 64)
       else { return nil }
-      let answers = vectors.vectors.enumerated().map { k, vector in JSONWriter.line(vector.expected.json(number: k + 1)) }
+      let answers = vectors.vectors.enumerated().map { k, vector in JSONWriter.line(vector.expected.json(number: k + 1))
+      }
       return (Array(vectors.jsonLines.utf8), Array(answers.map { $0 + "\n" }.joined().utf8))
     }
 

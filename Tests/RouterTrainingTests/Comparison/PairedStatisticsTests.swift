@@ -48,6 +48,11 @@ struct PairedStatisticsTests {
     #expect(paired.mean == 0.25 && paired.interval == nil && paired.p == nil)
     #expect(PairedDifference([0, 0, 0]).p == 1)
     #expect(PairedDifference([1, 1, 1]).p == 0)
+    // What a loss of 0 and losses of 0 and the baseline come to.
+    for differences in [[-Double.infinity, 0.5], [.nan, 0.5], [-.infinity, .infinity], [1e300, -1e300, 1e308]] {
+      let paired = PairedDifference(differences)
+      #expect(paired.interval == nil && paired.p == nil, "\(differences)")
+    }
   }
 
   @Test func geometricMeanIsDeterministicAndScales() throws {
