@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from ._arguments import number, shown, text, whole
 from ._arguments import seed as check_seed
+from ._arrays import as_array
 from ._errors import RouteGradError
 from ._expectations import Assessment, Vector, _masked
 from ._expectations import assess as _assess_registered
@@ -174,15 +175,11 @@ def _pieces(own: Any, problem: Problem, most: int, seed: int) -> Iterator[Sample
             if "probability" in batch:
                 yield from pieces(batch, problem.experts)
                 return
-            for name, rows in batch.items():
-                batch[name] = rows[:most - count]
-            drawn = 0
-            for piece in pieces(batch, problem.experts):
-                drawn += piece.count
-                yield piece
-            if drawn == 0:
+            rows = as_array(batch.get("gradient"), "samples", 2)[:most - count]
+            if not len(rows):
                 raise RouteGradError("estimator: expected at least one draw from each call, got none")
-            count += drawn
+            yield from pieces(rows, problem.experts)
+            count += len(rows)
         return
     for batch in own if isinstance(own, Iterator) else (own,):
         yield from pieces(_batch(batch), problem.experts)
