@@ -20,7 +20,7 @@ mp.dps = 3000
 
 CATEGORICAL = ["exact", "reinforce:baseline=none", "reinforce:baseline=optimal", "reinforce:baseline=leave-one-out,samples=2",
                "reinforce:baseline=leave-one-out,samples=3", "straight-through:tau=1", "straight-through:tau=2",
-               "reinmax:tau=1", "reinmax:tau=1.5"]
+               "reinmax:tau=1", "reinmax:tau=1.5", "darn", "zgr"]
 MIXTURE = CATEGORICAL + ["conventional", "first-order", "midpoint", "sparsemixer", "sparsemixer-v2:reference-constants=false",
                          "sparsemixer-v2-top2:reference-constants=false",
                          "quadrature:rule=heun3,evaluation=one-node", "quadrature:rule=simpson,evaluation=all-nodes",

@@ -6,24 +6,26 @@ REINFORCE = ["reinforce:baseline=none", "reinforce:baseline=constant,value=0.7",
              "reinforce:baseline=optimal", "reinforce:baseline=leave-one-out,samples=2",
              "reinforce:baseline=leave-one-out,samples=4"]
 RELAXED = [f"straight-through:tau={tau}" for tau in ("0.05", "1", "10")] + \
-          [f"reinmax:tau={tau}" for tau in ("0.05", "1", "1.3", "10")]
+          [f"reinmax:tau={tau}" for tau in ("0.05", "1", "1.3", "10")] + ["darn", "zgr"]
+DECOUPLED = [f"straight-through:tau={tau},draw-tau={draw}" for tau, draw in (("1", "0.5"), ("0.7", "2"))]
 RULES = ["euler", "midpoint", "heun3", "simpson", "rkf4", "rkf5", "gauss-legendre,points=3"]
 SPARSE = ["conventional", "first-order", "midpoint", "sparsemixer", "sparsemixer-v2:reference-constants=false",
           "sparsemixer-v2:reference-constants=true", "sparsemixer-v2-top2:reference-constants=false"] + \
          [f"quadrature:rule={rule},evaluation={way}" for rule in RULES for way in ("all-nodes", "one-node")]
 DENSE = ["dense-backward", "default-moe:k=1", "default-moe:k=2"]
 
-CATEGORICAL = REINFORCE + RELAXED + ["exact"]
+CATEGORICAL = REINFORCE + RELAXED + DECOUPLED + ["exact"]
 MIXTURE = REINFORCE + RELAXED + SPARSE + DENSE + ["exact"]
 SOME = {"categorical": ["reinforce:baseline=none", "reinforce:baseline=optimal",
-                        "reinforce:baseline=leave-one-out,samples=4", "straight-through:tau=1", "reinmax:tau=1.3", "exact"]}
+                        "reinforce:baseline=leave-one-out,samples=4", "straight-through:tau=1", "reinmax:tau=1.3", "darn", "zgr", "exact"]}
 SOME["mixture"] = SOME["categorical"][:-1] + [
     "conventional", "midpoint", "sparsemixer", "sparsemixer-v2:reference-constants=false",
     "sparsemixer-v2-top2:reference-constants=false", "quadrature:rule=heun3,evaluation=one-node",
     "quadrature:rule=rkf5,evaluation=all-nodes", "quadrature:rule=gauss-legendre,points=3,evaluation=one-node",
     "dense-backward", "default-moe:k=2", "exact"]
-FEW = {"categorical": ["reinforce:baseline=optimal", "straight-through:tau=1", "reinmax:tau=1", "exact"]}
-FEW["mixture"] = ["reinforce:baseline=uniform-mean", "reinmax:tau=1.3", "sparsemixer",
+FEW = {"categorical": ["reinforce:baseline=optimal", "straight-through:tau=1", "reinmax:tau=1", "darn", "zgr",
+                       "straight-through:tau=0.7,draw-tau=2", "exact"]}
+FEW["mixture"] = ["reinforce:baseline=uniform-mean", "reinmax:tau=1.3", "darn", "zgr", "sparsemixer",
                   "sparsemixer-v2:reference-constants=false", "quadrature:rule=simpson,evaluation=one-node",
                   "dense-backward", "default-moe:k=1", "exact"]
 

@@ -282,9 +282,12 @@ def leave_one_out(P, samples):
     return UStatistic(P, samples)
 
 
-def straight_through(P, tau):
+def straight_through(P, tau, draw_tau="1"):
     tau = mpf(float(tau))
     p = softmax(P.logits, P.support, tau)
+    if draw_tau != "1":
+        draws = softmax(P.logits, P.support, mpf(float(draw_tau)))
+        return [(draws[i], times(1 / tau, jacobian(p, P.objective_gradient(i)))) for i in P.support]
     return per_draw(P, lambda i: plus(times(1 / tau, jacobian(p, P.objective_gradient(i))), P.gating[i]))
 
 
@@ -296,6 +299,17 @@ def reinmax(P, tau):
         between = times(HALF, plus(p, P.indicator(i)))
         return plus(plus(times(TWO, jacobian(between, slope)), times(-HALF, jacobian(P.pi, slope))), P.gating[i])
     return per_draw(P, gradient)
+
+
+def darn(P):
+    def gradient(i):
+        score = plus(P.indicator(i), times(-ONE, P.pi))
+        return plus(times(dot(P.objective_gradient(i), score), score), P.gating[i])
+    return per_draw(P, gradient)
+
+
+def zgr(P):
+    return [(p, times(HALF, plus(a, b))) for (p, a), (_, b) in zip(straight_through(P, "1"), darn(P))]
 
 
 def along(P, i, factor, c):
@@ -402,7 +416,7 @@ def exact(P):
     return [(ONE, targets(P)["expected-loss"])]
 
 
-ESTIMATORS = {"reinforce": reinforce, "straight-through": straight_through, "reinmax": reinmax, "exact": exact,
+ESTIMATORS = {"reinforce": reinforce, "straight-through": straight_through, "reinmax": reinmax, "darn": darn, "zgr": zgr, "exact": exact,
               "conventional": conventional, "first-order": first_order, "midpoint": midpoint,
               "sparsemixer": sparsemixer, "sparsemixer-v2": sparsemixer_v2, "sparsemixer-v2-top2": sparsemixer_v2_top2,
               "quadrature": quadrature, "dense-backward": dense_backward, "default-moe": default_moe}
@@ -488,7 +502,8 @@ def check_theory(P, spec, mean, exact, pairs):
     for name, target, most in (("conventional", "gating-term", 99), ("dense-backward", "dense-backward", 99),
                                ("first-order", "expected-loss", 1), ("midpoint", "expected-loss", 2),
                                ("sparsemixer", "expected-loss", 1), ("straight-through:tau=1", "expected-loss", 1),
-                               ("reinmax:tau=1", "expected-loss", 2),
+                               ("reinmax:tau=1", "expected-loss", 2), ("darn", "expected-loss", 1),
+                               ("zgr", "expected-loss", 2), ("straight-through:tau=1,draw-tau=0.5", "expected-loss", 1),
                                ("sparsemixer-v2:reference-constants=false", "routing-term", 1)):
         if name in mean and degree <= most:
             assert equal(name, exact[target]), name

@@ -14,7 +14,7 @@ package struct MomentAccumulator: Sendable {
   /// The number of samples.
   package private(set) var count = 0
   /// Sums, d being deviations over the scale, of d, d², d³, d⁴, `[4][experts]`.
-  var powers: [Double]
+  package private(set) var powers: [Double]
   var products: Products?
 
   /// Sums of products of two coordinates' powers, all `[experts][experts]`.

@@ -3,7 +3,7 @@ import RoutingCore
 /// ReinMax: Heun's method where straight-through is Euler's,
 /// `ĝ = 2 J(½(softmax(θ/τ) + I_D)) ∇f(I_D) − ½ J(π) ∇f(I_D)`, without a factor 1/τ, as the published code has it.
 ///
-/// Exact for quadratic f at τ = 1. On a mixture it acts on `F(D) = G(Σ_i D_i π_i f_i)` and adds the gating sample; it then
+/// Exact for quadratic f at τ = 1, where it is ``ZGR``. On a mixture it acts on `F(D) = G(Σ_i D_i π_i f_i)` and adds the gating sample; it then
 /// needs every expert's output.
 ///
 /// *Numerics*: `½(softmax + I_D)` is largest at D, where its Jacobian product is centred.
@@ -11,7 +11,7 @@ import RoutingCore
 /// *Source*: arXiv 2304.08612, algorithm 2; the package `reinmax` 0.1.0.
 public struct ReinMax: FiniteOutcomeEstimator {
   public static let id = "reinmax"
-  public static let parameters = StraightThrough.parameters
+  public static let parameters = [ParameterDeclaration("tau", .positive, standard: .number(1))]
 
   /// τ.
   public let temperature: Double

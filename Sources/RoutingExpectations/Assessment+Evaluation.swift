@@ -87,39 +87,20 @@ extension Assessment {
     self.estimate = estimate
     self.expertEvaluations = expertEvaluations
 
-    let meanNorm = norm(moments.mean)
-    let deviation = moments.totalVariance.squareRoot()
-    signalToNoise = Self.ratio(meanNorm, deviation).map { $0 * $0 }
-    guard let targetGradient else { return }
-    let targetNorm = norm(targetGradient)
-    let difference = zip(moments.mean, targetGradient).map { $0 - $1 }
-    var biasNorm = norm(difference)
-    if let samples = estimate.samples {
-      let noise = moments.totalVariance / Double(samples)
-      biasNorm = max(0, biasNorm * biasNorm - noise).squareRoot()
-    }
-    bias = difference
-    self.biasNorm = biasNorm
-    relativeBias = Self.ratio(biasNorm, targetNorm)
-    relativeStandardDeviation = Self.ratio(deviation, targetNorm)
-    let squared = biasNorm * biasNorm + moments.totalVariance
-    meanSquaredError = squared
-    if meanNorm > 0, targetNorm > 0 {
-      let alignment = min(
-        max(dot(moments.mean.map { $0 / meanNorm }, targetGradient.map { $0 / targetNorm }), -1), 1)
-      cosine = alignment
-      bestScale = alignment * (targetNorm / meanNorm)
-      let rest = zip(moments.mean, targetGradient).map { alignment * ($0 / meanNorm) - $1 / targetNorm }
-      scaledRelativeBias = norm(rest)
-    }
-    self.descentProbability = targetNorm > 0 ? descentProbability : nil
-    let derived = [
-      relativeBias, relativeStandardDeviation, meanSquaredError, bestScale, scaledRelativeBias, signalToNoise,
-    ]
-    try requireFinite(derived.allSatisfy { $0?.isFinite ?? true }, "a ratio of \(estimator.specification)")
+    let comparison = TargetComparison(of: moments, with: targetGradient, samples: estimate.samples)
+    bias = comparison.bias
+    biasNorm = comparison.biasNorm
+    relativeBias = comparison.relativeBias
+    cosine = comparison.cosine
+    bestScale = comparison.bestScale
+    scaledRelativeBias = comparison.scaledRelativeBias
+    relativeStandardDeviation = comparison.relativeStandardDeviation
+    meanSquaredError = comparison.meanSquaredError
+    signalToNoise = comparison.signalToNoise
+    self.descentProbability = targetGradient.map(norm) ?? 0 > 0 ? descentProbability : nil
+    // The signal-to-noise ratio stands by itself where there is no target, and was not refused then.
+    try requireFinite(targetGradient == nil || comparison.isFinite, "a ratio of \(estimator.specification)")
   }
-
-  private static func ratio(_ a: Double, _ b: Double) -> Double? { b > 0 ? a / b : nil }
 }
 
 extension AssessmentError {

@@ -13,7 +13,7 @@ struct RouteGradBench: ParsableCommand {
     subcommands: [
       ExactMomentsCommand.self, MCGumbelCommand.self, GumbelIntegralCommand.self, SwitchLayerCommand.self,
       SwitchTransformerCommand.self, VerifierRatesCommand.self, VerifyStreamCommand.self, FuzzCommand.self,
-      LintMistakesCommand.self,
+      AssessCoverageCommand.self, LintMistakesCommand.self,
       FuzzRouterCommand.self,
     ])
 }

@@ -14,9 +14,9 @@ struct RouteGradCommand: ParsableCommand {
       """,
     version: routeGradVersion,
     subcommands: [
-      ReportCommand.self, OutcomesCommand.self, OrderCommand.self, VerifyCommand.self, AuditLayerCommand.self,
-      EstimatorsCommand.self, RoutersCommand.self, VectorsCommand.self, LintCommand.self, TrainCommand.self,
-      CompareCommand.self, TranslateCommand.self,
+      ReportCommand.self, OutcomesCommand.self, OrderCommand.self, AssessCommand.self, VerifyCommand.self,
+      AuditLayerCommand.self, EstimatorsCommand.self, RoutersCommand.self, VectorsCommand.self, LintCommand.self,
+      TrainCommand.self, CompareCommand.self, TranslateCommand.self,
     ])
 
   /// What `--version --verbose` prints: the libraries that were found when the program started, too.

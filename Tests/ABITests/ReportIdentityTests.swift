@@ -17,7 +17,9 @@ struct ReportIdentityTests {
 
   @Test(
     arguments: [Samples.mixture, Samples.categorical],
-    EstimatorSpecifications.all + ["gumbel-softmax-st:tau=0.7", "gumbel-rao:K=4", "switch:r=0.2", "gumbel-softmax"])
+    EstimatorSpecifications.all + [
+      "gumbel-softmax-st:tau=0.7", "gumbel-rao:K=4", "reinmax-rao:tau=0.5,K=2", "switch:r=0.2", "gumbel-softmax",
+    ])
   func momentsAndAssessments(json: String, specification: String) throws {
     let problem = try CProblem(json: json)
     let estimator = try CEstimator(specification)

@@ -115,6 +115,19 @@ def test_verdicts(tmp_path, estimator):
     check("verdict-1", judged("verify", str(samples), *claims, *target))
 
 
+@pytest.mark.parametrize("options", [
+    [], ["--estimators", "all"], ["--target", "gating-term", "--confidence", "0.9"], ["--max-samples", "2"], ["--mask", "paper"],
+], ids=" ".join)
+def test_assessments(tmp_path, options):
+    about = ["--problem", MIXTURES, "--problem-name", "mixture-8-log-cosh", "--format", "json", "--quiet"]
+    outcomes = tmp_path / "outcomes.jsonl"
+    outcomes.write_text(program("outcomes", MIXTURES, "--problem", "mixture-8-log-cosh", "--estimator", "sparsemixer"))
+    samples = tmp_path / "samples.csv"
+    samples.write_text("".join(f"{','.join(str((i * j) % 7 - 3) for j in range(1, 9))}\n" for i in range(100)))
+    for path in (outcomes, samples):
+        check("assessment-1", json.loads(program("assess", str(path), *about, *options)))
+
+
 @pytest.mark.parametrize("router", ["switch", "null-contrast"])
 def test_lints(router):
     routers = pathlib.Path(os.environ.get("ROUTEGRAD_PROGRAM") or "routegrad").with_name("lint-test-router")

@@ -19,7 +19,8 @@ import _TestSupport
   private static let estimators: [any SamplingEstimator] = [
     GumbelSoftmaxST(), GumbelSoftmaxST(temperature: 0.05), GumbelSoftmaxST(temperature: 1e-300),
     GumbelRao(temperature: 0.5, conditionalSamples: 3), GumbelRao(temperature: 1e-300, conditionalSamples: 2),
-    GumbelRao(temperature: 1e300, conditionalSamples: 1),
+    GumbelRao(temperature: 1e300, conditionalSamples: 1), ReinMaxRao(temperature: 0.5, conditionalSamples: 3),
+    ReinMaxRao(temperature: 1e-300, conditionalSamples: 2), ReinMaxRao(temperature: 1e300, conditionalSamples: 1),
   ]
 
   private static func problems() throws -> [RoutedProblem] {

@@ -16,7 +16,7 @@ struct ReferenceMomentsTests {
   @Test func fileIsComplete() throws {
     let cases = try ReferenceMoments.shared.get().cases
     #expect(cases.count == 107)
-    #expect(cases.reduce(0) { $0 + $1.estimators.count } == 3048)
+    #expect(cases.reduce(0) { $0 + $1.estimators.count } == 3323)
     let estimators = Set(cases.flatMap { $0.estimators.map { $0.estimator.split(separator: ":")[0] } })
     let finite = EstimatorRegistry.types.filter { $0 is any FiniteOutcomeEstimator.Type }
     #expect(estimators == Set(finite.map { Substring($0.id) }))

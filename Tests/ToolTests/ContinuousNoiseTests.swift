@@ -43,11 +43,12 @@ struct ContinuousNoiseTests {
 
   @Test func allAddsThem() throws {
     func ids(_ input: String) throws -> [String] { try entries("all", input).compactMap { $0["id"].string } }
-    let family = ["gumbel-softmax-st", "gumbel-rao", "gumbel-softmax"]
+    let family = ["gumbel-softmax-st", "gumbel-rao", "reinmax-rao", "gumbel-softmax"]
     #expect(Set(try ids(Samples.categorical)).isSuperset(of: family))
     #expect(Set(try ids(Samples.mixture)).isSuperset(of: family + ["switch"]))
     let standard = try Tool.run(["report", "-", "--format", "json"], input: Samples.mixture)
-    #expect(!standard.output.contains("gumbel") && !standard.output.contains("switch"))
+    #expect(
+      !standard.output.contains("gumbel") && !standard.output.contains("-rao") && !standard.output.contains("switch"))
   }
 
   @Test func inputJitterNeedsTheRouter() throws {
@@ -86,7 +87,8 @@ struct ContinuousNoiseTests {
       {"schema": "routegrad.problem/1", "kind": "mixture", "logits": [2], "expertOutputs": [[1]],
        "router": {"weight": [[2]], "input": [1]}, "loss": {"type": "linear", "coefficients": [1]}}
       """#
-    for entry in try entries("gumbel-softmax-st,gumbel-rao,gumbel-softmax,switch,switch:kind=input", single) {
+    for entry in try entries("gumbel-softmax-st,gumbel-rao,reinmax-rao,gumbel-softmax,switch,switch:kind=input", single)
+    {
       #expect(entry["mean"].numbers == [0] && entry["variance"].numbers == [0] && entry["meanError"].number == 0)
       #expect(entry["relativeBias"] == .null)
     }
@@ -106,7 +108,7 @@ struct ContinuousNoiseTests {
   }
 
   @Test func outcomesAreRefused() throws {
-    for id in ["gumbel-softmax-st", "gumbel-rao", "gumbel-softmax", "switch"] {
+    for id in ["gumbel-softmax-st", "gumbel-rao", "reinmax-rao", "gumbel-softmax", "switch"] {
       expectRefusal(
         try Tool.run(["outcomes", "-", "--estimator", id], input: Samples.mixture), status: 64, id,
         "expected an estimator with finitely many outcomes")

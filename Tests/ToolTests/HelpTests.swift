@@ -8,7 +8,7 @@ struct HelpTests {
     #expect(run.status == 0)
     #expect(run.error == "")
     let commands = [
-      "report", "outcomes", "order", "verify", "audit-layer", "estimators", "lint", "train", "compare", "translate",
+      "report", "outcomes", "order", "assess", "verify", "audit-layer", "estimators", "lint", "train", "compare", "translate",
     ]
     for command in commands {
       #expect(run.output.contains("\n  \(command) "))
@@ -33,6 +33,13 @@ struct HelpTests {
         "--problem", "--problem-name", "--estimator", "--target", "--false-fail-rate", "--false-pass-rate",
         "--detectable-bias", "--tolerance", "--bounds", "--max-samples", "--mask", "--threshold", "--format",
         "--threads", "--quiet",
+      ]
+    ),
+    (
+      "assess",
+      [
+        "--problem", "--problem-name", "--target", "--draws", "--estimators", "--mask", "--threshold", "--confidence",
+        "--seed", "--max-samples", "--format", "--output", "--threads", "--quiet",
       ]
     ),
     (

@@ -30,7 +30,7 @@ struct PresentationTests {
     ["report"], ["report", "--details"], ["report", "-"], ["report", "-", "--estimators", specifications],
     ["report", "-", "--method", "monte-carlo", "--samples", "50"], ["order", "-"],
     ["estimators"], ["--version", "--verbose"], ["--help"], ["report", "--help"], ["outcomes", "--help"],
-    ["order", "--help"], ["verify", "--help"], ["audit-layer", "--help"], ["estimators", "--help"],
+    ["order", "--help"], ["assess", "--help"], ["verify", "--help"], ["audit-layer", "--help"], ["estimators", "--help"],
     ["lint", "--help"], ["train", "--help"], ["train", "resume", "--help"], ["train", "language-model", "--help"],
     ["train", "translation", "--help"], ["train", "mixture-regression", "--help"],
     ["train", "mixture-classification", "--help"], ["compare", "--help"], ["translate", "--help"],
@@ -44,6 +44,21 @@ struct PresentationTests {
     let plain = try Tool.run(command, input: Self.wide, environment: ["LC_ALL": "C"])
     #expect(plain.status == 0 && plain.output.utf8.allSatisfy { $0 < 0x80 })
     for line in plain.lines { #expect(line.count <= 80, "\(line)") }
+  }
+
+  @Test(arguments: ["C", "C.UTF-8"], ["", ", \"probability\": 0.5"])
+  func assessmentsFit(locale: String, probability: String) throws {
+    try Folder.temporary { folder in
+      try Data(Self.wide.utf8).write(to: folder.appending(path: "p.json"))
+      let zeros = Array(repeating: "0", count: 39).joined(separator: ", ")
+      let lines = ["1.2345e-100", "-3e5"].map { "{\"gradient\": [\($0), \(zeros)]\(probability)}\n" }.joined()
+      let run = try Tool.run(
+        ["assess", "-", "--problem", "p.json", "--estimators", Self.specifications + ",gumbel-rao"],
+        input: lines, in: folder, environment: ["LC_ALL": locale])
+      #expect(run.status == 0, "\(run.error)")
+      for line in run.lines { #expect(Self.width(of: line) <= 80, "\(line)") }
+      if locale == "C" { #expect(run.output.utf8.allSatisfy { $0 < 0x80 }) }
+    }
   }
 
   @Test func verdictsFit() throws {

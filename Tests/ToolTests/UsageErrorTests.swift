@@ -6,7 +6,7 @@ struct UsageErrorTests {
       ["reprot"],
       [
         "unknown command 'reprot'",
-        "expected report, outcomes, order, verify, audit-layer, estimators, routers, vectors, lint, train, compare, translate",
+        "expected report, outcomes, order, assess, verify, audit-layer, estimators, routers, vectors, lint, train, compare, translate",
       ]
     ),
     (["--foo"], ["Unknown option '--foo'"]),

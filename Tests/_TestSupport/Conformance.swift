@@ -164,7 +164,9 @@ extension Conformance {
     let logits = problem.problem.problem.logits
     func softmax(_ kept: Set<Int>) -> [Double] {
       let top = kept.map { logits[$0] }.max() ?? 0
-      let shares = logits.indices.map { kept.contains($0) ? exponential(logits[$0] - top) : 0 }
+      // Decoupled straight-through draws at a temperature of its own.
+      let temperature = (estimator as? StraightThrough)?.drawTemperature ?? 1
+      let shares = logits.indices.map { kept.contains($0) ? exponential((logits[$0] - top) / temperature) : 0 }
       let sum = shares.reduce(0, +)
       return shares.map { $0 / sum }
     }

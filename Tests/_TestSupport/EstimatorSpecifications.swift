@@ -10,6 +10,7 @@ public enum EstimatorSpecifications {
       "reinforce:baseline=optimal",
       "reinforce:baseline=leave-one-out,samples=2", "reinforce:baseline=leave-one-out,samples=3",
       "reinforce:baseline=leave-one-out,samples=4", "straight-through:tau=0.5", "straight-through:tau=10",
+      "straight-through:tau=1,draw-tau=0.5", "straight-through:tau=0.7,draw-tau=2",
       "reinmax:tau=1.3", "sparsemixer-v2:reference-constants=true",
       "sparsemixer-v2-top2:reference-constants=true",
       "default-moe:k=2",

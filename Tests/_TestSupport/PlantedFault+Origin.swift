@@ -15,6 +15,7 @@ extension PlantedFault {
     case "1/τ dropped", "1/τ taken twice", "softmax(θ) for softmax(θ/τ)", "a factor 1/τ in ReinMax": "temperature"
     case "mask without renormalisation", "mask ignored", "threshold doubled", "the other mask rule":
       "two published masks"
+    case "DARN with π not detached": "a detach() forgotten"
     case "π detached", "mean not subtracted", "gating sample missing", "credit of the second draw dropped":
       "a term without gradient"
     case "a gradient for a single expert": "vllm#35499, one expert left"

@@ -279,6 +279,42 @@ extension PlantedFault {
       (_, problem) throws(Unavailable) in
       try problem.relaxed { _, slope in problem.distribution.jacobianProduct(slope).map { -0.5 * $0 } }
     },
+    // ∇ of g·((I_D − π) log π_D) with π in the first factor not detached.
+    PlantedFault("DARN with π not detached", in: "darn", caughtBy: [.exactness, .referenceMoments]) {
+      (sound, problem) throws(Unavailable) in
+      let (distribution, logarithms) = (problem.distribution, problem.logProbabilities())
+      var slopes: [Int: [Double]] = [:]
+      for i in distribution.support { slopes[i] = distribution.jacobianProduct(try problem.choiceGradient(at: i)) }
+      let list = try sound.outcomes(of: problem)
+      return OutcomeDistribution(
+        distribution: distribution,
+        outcomes: list.outcomes.map { outcome in
+          var wrong = outcome
+          let i = outcome.choice[0]
+          wrong.gradient = .dense(
+            zip(list.gradient(of: outcome), slopes[i] ?? []).map { $0 - logarithms[i] * $1 })
+          return wrong
+        })
+    },
+    // For affine f, whose gradient is the same everywhere, the mean is right all the same.
+    PlantedFault("DARN's factor without its mean", in: "darn", caughtBy: [.referenceMoments]) {
+      (_, problem) throws(Unavailable) in
+      try problem.relaxed { i, slope in
+        problem.distribution.probabilities.indices.map { k in
+          slope[i] * ((k == i ? 1 : 0) - problem.distribution.probabilities[k])
+        }
+      }
+    },
+    PlantedFault("ZGR without its halves", in: "zgr", caughtBy: [.exactness, .referenceMoments]) {
+      (_, problem) throws(Unavailable) in
+      try problem.relaxed { i, slope in
+        let p = problem.distribution.probabilities
+        let factor = slope[i] - dot(p, slope)
+        return zip(problem.distribution.jacobianProduct(slope), p.indices).map {
+          $0 + factor * (($1 == i ? 1 : 0) - p[$1])
+        }
+      }
+    },
     PlantedFault("mean not subtracted", in: "straight-through:tau=1", caughtBy: [.zeroSum, .exactness]) {
       (_, problem) throws(Unavailable) in
       try problem.relaxed { _, slope in zip(problem.distribution.probabilities, slope).map { $0 * $1 } }

@@ -6,7 +6,7 @@
  *   failure rg_last_error() says, on the same thread, what was wrong and what was expected; results are then untouched
  *   (but those of rg_sample), and no handle was made.
  * - What rg_X_create… (or rg_problem_…) makes is released with rg_X_destroy; destroying NULL does nothing.
- * - Handles never change once made (but rg_test). Any number of threads may use one at the same time. One that is destroyed while
+ * - Handles never change once made (but rg_test and rg_assessor). Any number of threads may use one at the same time. One that is destroyed while
  *   calls use it ends when they do; the functions that the caller gave with it must last as long. A handle is a name and not an
  *   address, given once: one that was destroyed, or is of another kind, is refused (RG_INVALID_ARGUMENT), and destroying it again does
  *   nothing. Handles do not refer to each other: a problem or an estimator may be destroyed while outcomes made from it are in use.
@@ -322,7 +322,7 @@ typedef enum rg_verdict {
 /* What a verdict rests on, in words. */
 typedef struct rg_report rg_report;
 
-/* The report as text, and as JSON in the format routegrad.verdict/1, lint/1 or audit/1; "" for NULL. Valid until the report is
+/* The report as text, and as JSON in the format routegrad.verdict/1, assessment/1, lint/1 or audit/1; "" for NULL. Valid until the report is
  * destroyed. */
 RG_API const char *rg_report_text(const rg_report *report);
 RG_API const char *rg_report_json(const rg_report *report);
@@ -377,6 +377,35 @@ RG_API rg_status rg_test_feed(rg_test *test, const rg_samples *samples, int *wan
 RG_API rg_status rg_test_verdict(rg_test *test, rg_verdict *verdict, rg_report **report);
 
 RG_API void rg_test_destroy(rg_test *test);
+
+/* How samples are assessed. NULL stands for RG_ASSESSOR_INIT. */
+typedef struct rg_assessor_options {
+  size_t size;       /* sizeof(rg_assessor_options) */
+  size_t draws;      /* experts that a sample draws without replacement: 1, or 2, whose expected loss is that of the pairs */
+  double confidence; /* of each interval, 0.5 to 0.999 */
+  uint64_t seed;     /* of the bootstrap */
+  size_t threads;    /* 1 to 1024; results do not depend on it */
+} rg_assessor_options;
+
+#define RG_ASSESSOR_INIT {sizeof(rg_assessor_options), 1, 0.95, 0, 1}
+
+/* Samples or outcomes of an estimator that is not ours, whose bias and variance are asked for: what `routegrad assess` says of them.
+ * Like a test it changes; memory does not grow with the number of samples. */
+typedef struct rg_assessor rg_assessor;
+
+/* Prepares to hold samples against a target's gradient. options: optional. RG_UNAVAILABLE where the target is not defined. */
+RG_API rg_status rg_assessor_create(
+    const rg_problem *problem, const char *target, const rg_assessor_options *options, rg_assessor **assessor);
+
+/* Adds samples, or outcomes if they come with probabilities: all of one assessor the same. Choices and coins are not read. */
+RG_API rg_status rg_assessor_feed(rg_assessor *assessor, const rg_samples *samples);
+
+/* What there was so far, as text and as JSON in the format routegrad.assessment/1. It may be asked for again, and fed between.
+ * estimators: a list such as "sparsemixer,reinmax:tau=1.3" to stand beside it, or NULL for none. RG_INVALID_DATA with fewer than two
+ * samples, or outcomes whose probabilities do not sum to 1. */
+RG_API rg_status rg_assessor_report(rg_assessor *assessor, const char *estimators, rg_report **report);
+
+RG_API void rg_assessor_destroy(rg_assessor *assessor);
 
 /* A router that is not ours, and answers one line of the exchange routegrad.router/1 (docs/lint-protocol.md) after the other: the
  * greeting with its profile, then every call. `line` has `length` bytes, without a line feed. Returns the answer, which must stay

@@ -175,6 +175,17 @@ extension Report.Entry {
 }
 
 extension Report.Selection {
+  /// What `all`, or a comma-separated list, stands for; nil for none.
+  ///
+  /// - Throws: `InvalidEstimator`.
+  package init?(list: String?) throws(InvalidEstimator) {
+    switch list {
+    case nil: return nil
+    case "all": self = .all
+    case .some(let list): self = .listed(try EstimatorRegistry.estimators(list: list))
+    }
+  }
+
   /// The estimators to report on a kind of problem.
   func estimators(on kind: RoutingProblem.Kind) -> [any GradientEstimator] {
     switch self {

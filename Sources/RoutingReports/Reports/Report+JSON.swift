@@ -27,7 +27,7 @@ extension Report.Problem {
 }
 
 extension Report.Entry {
-  fileprivate var json: JSONValue {
+  var json: JSONValue {
     switch result {
     case .success(let assessment): assessment.json
     case .failure(let reason): .unavailable(estimator, reason)

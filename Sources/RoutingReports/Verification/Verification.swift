@@ -44,6 +44,14 @@ package enum Verification {
   private static func outcomes(
     from stream: SampleStream, name: String, claim: Claim, criteria: Criteria
   ) throws -> Evidence {
+    let outcomes = try outcomes(from: stream, name: name)
+    return OutcomeVerifier.verdict(on: outcomes, claim: claim, criteria: criteria)
+  }
+
+  /// All outcomes of a stream that lists them.
+  ///
+  /// - Throws: ``Refusal``, also for more than ``mostOutcomes``.
+  static func outcomes(from stream: SampleStream, name: String) throws(Refusal) -> [ForeignOutcome] {
     var batch = SampleBatch()
     var outcomes: [ForeignOutcome] = []
     while try stream.next(&batch) {
@@ -52,6 +60,6 @@ package enum Verification {
         throw Refusal(.wrongData, "\(name): expected at most \(mostOutcomes) outcomes, got more")
       }
     }
-    return OutcomeVerifier.verdict(on: outcomes, claim: claim, criteria: criteria)
+    return outcomes
   }
 }

@@ -31,20 +31,10 @@ public struct ExactMomentComparison: Sendable {
   ) {
     let n = claim.coordinates
     var total = CompensatedSum()
-    var sums = [CompensatedSum](repeating: CompensatedSum(), count: n)
-    for outcome in outcomes {
-      total += outcome.probability
-      for k in 0..<n { sums[k] += outcome.probability * outcome.gradient[k] }
-    }
-    let mean = sums.map(\.value)
-    var covariance = Matrix(rows: n, columns: n)
-    for outcome in outcomes {
-      let d = (0..<n).map { outcome.gradient[$0] - mean[$0] }
-      for k in 0..<n where d[k] != 0 {
-        for l in 0..<n { covariance[k, l] += outcome.probability * d[k] * d[l] }
-      }
-    }
-    found = Moments(mean: mean, variance: (0..<n).map { covariance[$0, $0] }, covariance: covariance)
+    for outcome in outcomes { total += outcome.probability }
+    found = Moments(of: outcomes, coordinates: n, covariance: true)
+    let mean = found.mean
+    let covariance = found.covariance ?? Matrix(rows: n, columns: n)
     if let claimed = claim.outcomes {
       expected = claimed.moments(covariance: true)
     } else {

@@ -103,6 +103,14 @@ class Samples(ctypes.Structure):
     ]
 
 
+class AssessorOptions(ctypes.Structure):
+    """``rg_assessor_options``."""
+
+    _fields_ = [
+        ("size", c_size_t), ("draws", c_size_t), ("confidence", c_double), ("seed", c_uint64), ("threads", c_size_t),
+    ]
+
+
 class LayerArguments(ctypes.Structure):
     """``rg_layer``."""
 
@@ -151,6 +159,10 @@ _PROTOTYPES = {
     "rg_test_feed": (c_int, c_void_p, POINTER(Samples), POINTER(c_int)),
     "rg_test_verdict": (c_int, c_void_p, POINTER(c_int), POINTER(c_void_p)),
     "rg_test_destroy": (None, c_void_p),
+    "rg_assessor_create": (c_int, c_void_p, c_char_p, POINTER(AssessorOptions), POINTER(c_void_p)),
+    "rg_assessor_feed": (c_int, c_void_p, POINTER(Samples)),
+    "rg_assessor_report": (c_int, c_void_p, c_char_p, POINTER(c_void_p)),
+    "rg_assessor_destroy": (None, c_void_p),
     "rg_audit_layer": (
         c_int, POINTER(LayerArguments), c_char_p, c_char_p, c_char_p, c_double, c_size_t, POINTER(c_void_p)),
     "rg_audit_layer_gradients": (
@@ -299,6 +311,12 @@ class TestHandle(Handle):
 
     __test__ = False  # pytest would take it for a test
     _destroy = lib.rg_test_destroy
+
+
+class AssessorHandle(Handle):
+    """``rg_assessor``."""
+
+    _destroy = lib.rg_assessor_destroy
 
 
 class ReportHandle(Handle):

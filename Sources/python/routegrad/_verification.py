@@ -135,6 +135,18 @@ def _test(problem: Problem, estimator: str | None, target: str | None, criteria:
 
 def _feed(test: TestHandle, batch: Batch, experts: int) -> bool:
     """Adds a batch, piece by piece; whether more is wanted."""
+    more = c_int(1)
+    for samples in pieces(batch, experts):
+        status = lib.rg_test_feed(test, byref(samples), byref(more))
+        if status:
+            fail(status)
+        if not more.value:
+            break
+    return bool(more.value)
+
+
+def pieces(batch: Batch, experts: int) -> Iterator[Samples]:
+    """A batch as the library takes it, in pieces: choices are copied, and what a signal's handler raises comes up between them."""
     fields = plain_mapping(batch, "samples", _FIELDS) if isinstance(batch, Mapping) else {"gradient": batch}
     if "gradient" not in fields:
         raise RouteGradError("samples: expected gradient and perhaps choice, coins, probability, got no gradient")
@@ -146,20 +158,12 @@ def _feed(test: TestHandle, batch: Batch, experts: int) -> bool:
     if probability is not None:
         probability = as_array(probability, "probability", 1)
         require_shape(probability, (count,), "probability")
-    more = c_int(1)
-    # Not all at once: choices are copied, and what a signal's handler raises comes up between pieces.
     for start in range(0, max(count, 1), _MOST_ROWS):
         rows, *draws = (None if a is None else a[start:start + _MOST_ROWS] for a in (gradient, choice, coins, probability))
         assert rows is not None
-        samples = Samples(
+        yield Samples(
             ctypes.sizeof(Samples), len(rows), experts, address(rows), address(draws[0]), _width(choice), address(draws[1]),
             _width(coins), address(draws[2]))
-        status = lib.rg_test_feed(test, byref(samples), byref(more))
-        if status:
-            fail(status)
-        if not more.value:
-            break
-    return bool(more.value)
 
 
 def _width(array: np.ndarray | None) -> int:

@@ -1,7 +1,7 @@
 import FileFormats
 import RouteGrad
 
-/// Files of gradient samples, for `verify`.
+/// Files of gradient samples, for `verify` and `assess`.
 enum SampleCases {
   static func make(_ format: FuzzFormat, _ damage: Damage, _ dice: inout Dice) -> FuzzCase {
     var fuzzCase = FuzzCase(format)
@@ -30,6 +30,10 @@ enum SampleCases {
     fuzzCase.files = [.init("problem.json", problem.bytes)]
     let isPiped = dice.percent(30)
     if isPiped { fuzzCase.input = samples } else { fuzzCase.files.append(.init(name, samples)) }
+    if dice.percent(30) {
+      assess(isPiped ? "-" : name, isMixture: isMixture, &fuzzCase, &dice)
+      return fuzzCase
+    }
     fuzzCase += ["verify", isPiped ? "-" : name, "--problem", "problem.json", "--threads", "1"]
     if format == .outcomeLines || dice.percent(60) {
       fuzzCase += ["--estimator", estimator]
@@ -50,6 +54,22 @@ enum SampleCases {
       fuzzCase.result = .json
     }
     return fuzzCase
+  }
+
+  /// Arguments of `assess`.
+  private static func assess(_ samples: String, isMixture: Bool, _ fuzzCase: inout FuzzCase, _ dice: inout Dice) {
+    fuzzCase += ["assess", samples, "--problem", "problem.json", "--threads", dice.one(of: ["1", "2"])]
+    for (option, values) in [
+      ("--target", isMixture ? ProblemCases.targets : ["expected-loss"]), ("--draws", ["1", "2"]),
+      ("--estimators", ["reinmax", "exact,darn,zgr", "all", "gumbel-softmax-st"]),
+      ("--confidence", ["0.5", "0.9", "0.999"]), ("--seed", ["0", "18446744073709551615"]),
+      ("--max-samples", ["2", "64", "9223372036854775807"]),
+    ] where dice.percent(20) { fuzzCase += [option, dice.one(of: values)] }
+    if dice.percent(60) {
+      let format = dice.one(of: ["json", "csv", "markdown"])
+      fuzzCase += ["--format", format]
+      if format == "json" { fuzzCase.result = .json }
+    }
   }
 
   /// A problem of three experts that is no trouble of itself.

@@ -45,7 +45,7 @@ struct ReportCommand: ParsableCommand {
 
   func run() throws {
     let options = Report.Options(
-      estimators: try selection, mask: maskOptions.mask,
+      estimators: try Report.Selection(list: estimators) ?? .enumerable, mask: maskOptions.mask,
       assessment: AssessmentOptions(
         target: target, covariance: covariance, sampling: samplingOptions.sampling,
         integration: samplingOptions.integration),
@@ -104,16 +104,6 @@ struct ReportCommand: ParsableCommand {
 
   /// More than this is written before the report is complete.
   private static let mostHeld = 1 << 22
-
-  private var selection: Report.Selection {
-    get throws {
-      switch estimators {
-      case nil: .enumerable
-      case "all": .all
-      case .some(let list): .listed(try EstimatorRegistry.estimators(list: list))
-      }
-    }
-  }
 }
 
 extension GradientTarget: ExpressibleByArgument {}

@@ -65,11 +65,7 @@ struct VerifyCommand: ParsableCommand {
     let routed = try FiledProblem.route([filed], mask: maskOptions.mask).problems[0]
     let claim = try claim(estimator, on: routed, location: filed.location)
     let name = Input.name(of: samples)
-    let path = samples
-    let source = path == "-" ? FileSource.standardInput : try FileSource(path)
-    let stream = try SampleStream(
-      source, name: name, coordinates: routed.experts,
-      reopen: source.isFile ? { () throws(Refusal) in try FileSource(path) } : nil)
+    let stream = try Input.samples(in: samples, coordinates: routed.experts)
     let pageFile = try page.begin()
     let progress = ProgressLine(isShown: !runOptions.quiet)
     let evidence: Evidence

@@ -111,6 +111,16 @@ enum Input {
     return found[0]
   }
 
+  /// The samples of a file, or of standard input for `-`, as a stream.
+  ///
+  /// - Throws: `Refusal` if it cannot be opened, or does not begin as samples do.
+  static func samples(in path: String, coordinates: Int) throws(Refusal) -> SampleStream {
+    let source = path == "-" ? FileSource.standardInput : try FileSource(path)
+    return try SampleStream(
+      source, name: name(of: path), coordinates: coordinates,
+      reopen: source.isFile ? { () throws(Refusal) in try FileSource(path) } : nil)
+  }
+
   /// The first names, for messages.
   private static func names(_ problems: [FiledProblem]) -> String {
     let names = problems.compactMap(\.problem.name)

@@ -1,0 +1,94 @@
+import ArgumentParser
+import RouteGrad
+
+struct AssessCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "assess",
+    abstract: "Bias and variance of an estimator of your own, from its samples or outcomes.",
+    discussion: """
+      Samples are a NumPy array .npy or .npz [samples, experts], CSV, or JSON lines {"gradient": [..]}; JSON lines with \
+      "probability" are outcomes, all that can happen, and what is said of them is exact. Samples are read to the end, and \
+      what they leave open is said by intervals.
+      """)
+
+  @Argument(help: "A file of samples or outcomes; '-' is standard input.", completion: .file())
+  var samples: String
+
+  @Option(
+    help: ArgumentHelp("The file of the problem that the samples are about.", valueName: "file"),
+    completion: .file(extensions: ["json"]))
+  var problem: String
+
+  @Option(help: ArgumentHelp("The problem's name, if the file holds several.", valueName: "name"))
+  var problemName: String?
+
+  @Option(help: ArgumentHelp("What the samples are held against.", valueName: "id"))
+  var target: GradientTarget = .expectedLoss
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "How many experts a sample draws without replacement, 1 or 2: two have an expected loss of their own.",
+      valueName: "k"))
+  var draws = 1
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      Estimators to stand beside the samples, such as reinmax,reinforce:baseline=optimal, or 'all'; see 'routegrad \
+      estimators'. (default: none)
+      """, valueName: "a,b"), completion: .list(["all"] + Completion.estimators))
+  var estimators: String?
+
+  @OptionGroup var maskOptions: MaskOptions
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("The confidence of each interval, from 0.5 to 0.999.", valueName: "c"))
+  var confidence = SampleAssessment.Options.standardConfidence
+
+  @Option(parsing: .unconditional, help: ArgumentHelp("The seed of the bootstrap, from 0 to 2^64 - 1.", valueName: "n"))
+  var seed: UInt64 = 0
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("Read no more than this many samples, at least 2. (default: all)", valueName: "n"))
+  var maxSamples: Int?
+
+  @OptionGroup var output: OutputOptions
+  @OptionGroup var runOptions: RunOptions
+
+  func validate() throws {
+    if samples == "-", problem == "-" { throw ValidationError("standard input ('-') can be read only once") }
+    try SampleAssessment.Options.confidenceLimit.validate("--confidence", confidence)
+    try SampleAssessment.Options.drawsLimit.validate("--draws", draws)
+    try Limit("at least 2") { $0 >= 2 }.validate("--max-samples", maxSamples)
+  }
+
+  func run() throws {
+    let selection = try Report.Selection(list: estimators) ?? .listed([])
+    let filed = try Input.problem(in: problem, named: problemName, option: "--problem-name")
+    let progress = ProgressLine(isShown: !runOptions.quiet)
+    // What can be refused is, before samples are waited for.
+    let report = try Report(
+      on: [filed],
+      options: Report.Options(
+        estimators: selection, mask: maskOptions.mask, assessment: AssessmentOptions(target: target),
+        threads: runOptions.threadCount))
+    let beside = report.problems[0]
+    let gradient = try SampleAssessment.gradient(of: target, draws: draws, on: beside.routed, location: filed.location)
+    let name = Input.name(of: samples)
+    let stream = try Input.samples(in: samples, coordinates: beside.routed.experts)
+    let assessment: SampleAssessment
+    do {
+      defer { progress.clear() }
+      assessment = try SampleAssessment(
+        from: stream, name: name, against: target, gradient: gradient, atMost: maxSamples ?? .max,
+        options: .init(confidence: confidence, seed: seed, threads: runOptions.threadCount),
+        onSamples: { progress.show("\($0) samples") })
+    }
+    let words = AssessmentReport(assessment, beside: beside, source: name, format: stream.format.rawValue)
+    let destination = try Output(path: output.output)
+    try destination.finish(words.rendered(as: output.format, style: output.style))
+  }
+}
