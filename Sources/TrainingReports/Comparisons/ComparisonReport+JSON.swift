@@ -36,7 +36,8 @@ extension ComparisonReport {
           "mean": JSONValue($0.value), "interval": json($0.interval), "values": JSONValue(entry.speedUps.map(\.value)),
         ]
       } ?? .null,
-      "wins": entry.wins.of > 0 ? JSONValue(entry.wins.count) : .null, "audit": entry.audit?.json ?? .null,
+      "wins": entry.wins.of > 0 ? JSONValue(entry.wins.count) : .null,
+      "audit": entry.audit?.json ?? entry.networkAudit?.json ?? .null,
       "curve": curve(entry),
     ]
   }

@@ -52,7 +52,8 @@ public struct ComparisonReport: Sendable {
 
   private var sections: [TextSection] {
     var sections = [TextSection(title: title, facts: facts, table: table)]
-    sections += [winsSection, auditSection].compactMap { $0 } + [TextSection(title: "Reading", notes: reading)]
+    sections += [winsSection, auditSection].compactMap { $0 } + networkSections
+    sections.append(TextSection(title: "Reading", notes: reading))
     var legend = [
       "loss: the geometric mean of the final held-out losses. difference: of log final loss from \(comparison.baseline)'s, with "
         + "Student's 95 % interval over matched seeds. speed-up: steps of \(comparison.baseline) by steps of the router to the worse "
@@ -62,6 +63,12 @@ public struct ComparisonReport: Sendable {
       legend.append(
         "cosine, rel. bias, rel. sd: of the router's gradient in training against the exact gradient of the expected loss, means over "
           + "audits and seeds.")
+    }
+    if comparison.entries.contains(where: { $0.networkAudit != nil }) {
+      legend.append(
+        "bias, cosine: of the routers' gradient in training against dense back-propagation at the logits, W at the router's weight, "
+          + "means over audits and seeds. unseen: the share of what the experts left out would say. load: the fullest expert's, 1 is even."
+      )
     }
     if !comparison.unfinished.isEmpty {
       legend.append("Left out, not complete: \(comparison.unfinished.joined(separator: ", ")).")
@@ -131,6 +138,16 @@ public struct ComparisonReport: Sendable {
         ]))
     }
     return TextSection(table: table)
+  }
+
+  /// The routers of networks, layer by layer.
+  private var networkSections: [TextSection] {
+    let audits = comparison.entries.compactMap { entry in entry.networkAudit.map { (name: entry.label, audit: $0) } }
+    guard !audits.isEmpty else { return [] }
+    let contrasts = NetworkAudit.contrastTable(audits).map {
+      TextSection(title: "Some tokens against the exact gradient of their expected loss", table: $0)
+    }
+    return [TextSection(table: NetworkAudit.table(audits))] + (contrasts.map { [$0] } ?? [])
   }
 
   /// `1.43 [1.28, 1.58]`.
