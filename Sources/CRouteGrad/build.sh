@@ -26,10 +26,14 @@ done
   echo "local: *; };"
 } > "$scratch/link/exports"
 
+# hypot is looked up at run time, see routegrad.c: the library runs where glibc is 2.34, and not only from 2.35 on.
+wrapped=
+[ "$(uname -sm)" != "Linux x86_64" ] || wrapped="-Xlinker --wrap=hypot -Xlinker --wrap=hypotf"
+
 build() {
   swift build --package-path "$root" --scratch-path "$scratch" -c release --product CRouteGrad \
     -Xswiftc -static-stdlib -Xlinker -L"$scratch/link" -Xlinker --version-script="$scratch/link/exports" \
-    -Xlinker -s -Xlinker -soname -Xlinker libCRouteGrad.so -Xlinker -z -Xlinker nodelete -Xlinker -z -Xlinker defs "$@"
+    -Xlinker -s -Xlinker -soname -Xlinker libCRouteGrad.so -Xlinker -z -Xlinker nodelete -Xlinker -z -Xlinker defs $wrapped "$@"
 }
 build >&2
 echo "$(build --show-bin-path)/libCRouteGrad.so"

@@ -22,8 +22,12 @@ package final class LayerWorkspace<Scalar: LayerScalar>: @unchecked Sendable {
   let choices, primary: UnsafeMutablePointer<Int32>
   var dispatch: TokenDispatch
 
+  /// What the next forward passes do to some tokens, whatever the router says.
+  package var forced: [ForcedRoute] = []
+
   /// The router's input times its jitter, and the jitter, `[tokens, inputs]`, if there is one.
-  let jitteredInput, inputJitter: Tensor<Scalar>?
+  package let jitteredInput: Tensor<Scalar>?
+  let inputJitter: Tensor<Scalar>?
   /// Logits and their gradient as the layer computes them, `[tokens, experts]`.
   let scalarLogits: Tensor<Scalar>
   /// By position: inputs, activations, their slopes (unless ReLU), outputs.

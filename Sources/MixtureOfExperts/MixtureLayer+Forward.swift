@@ -32,6 +32,7 @@ extension MixtureLayer {
     concurrently(tiles.parts, threads: threads) { k in
       route(tiles.range(k), part: k, workspace, randomness)
     }
+    workspace.force()
     let losses = auxiliaryLosses(workspace)
     workspace.dispatch.sort(workspace.choices, tokens: tokens, capacity: capacity(tokens: tokens))
     runExperts(input, parameters, workspace, threads: threads)
@@ -183,9 +184,9 @@ extension MixtureLayer {
 }
 
 extension LayerWorkspace {
-  /// One token's part of the memory.
+  /// One token's part of the memory; the gradient of its logits may stand elsewhere.
   func token(
-    _ t: Int, _ experts: Int, scratch: UnsafeMutablePointer<Double>
+    _ t: Int, _ experts: Int, scratch: UnsafeMutablePointer<Double>, gradient: UnsafeMutablePointer<Double>? = nil
   ) -> TokenRoute {
     TokenRoute(
       experts: experts, slots: slots, logits: logits + t * experts, probabilities: probabilities + t * experts,
@@ -193,6 +194,6 @@ extension LayerWorkspace {
       backwardMultiplier: backwardMultipliers + t * slots, primary: primary + t, memory: memory + t * memoryCount,
       scratch: scratch, slopes: slopes + t * slots, standInSlopes: standInSlopes + t * experts,
       losses: losses + t * lossCount, probabilityGradient: scratch + 4 * experts,
-      gradient: logitGradients + t * experts)
+      gradient: gradient ?? logitGradients + t * experts)
   }
 }

@@ -29,6 +29,9 @@ package protocol TokenRouter: Sendable {
   func route(_ token: TokenRoute, _ random: inout Philox?)
   /// Writes the gradient of the logits.
   func differentiate(_ token: TokenRoute)
+  /// Writes, into a gradient of zeros, what the logits get if every expert's output has a slope `c_i = ∂L/∂y · (ω ⊙ f_i)`, `[experts]`,
+  /// times the derivative of the gate that i has or would have: `J(p) c` where gates are probabilities. Linear in c.
+  func differentiateDensely(_ token: TokenRoute, slopes: UnsafePointer<Double>)
 }
 
 extension TokenRouter {
@@ -39,6 +42,9 @@ extension TokenRouter {
   package var inputJitter: Double { 0 }
   package var standInDecay: Double? { nil }
   package var decidesJointly: Bool { false }
+  package func differentiateDensely(_ token: TokenRoute, slopes: UnsafePointer<Double>) {
+    token.addJacobianProduct(slopes, p: token.probabilities)
+  }
   package func assign(
     _ logits: UnsafePointer<Double>, tokens: Int, experts: Int, to choices: UnsafeMutablePointer<Int32>
   ) throws(Refusal) {}

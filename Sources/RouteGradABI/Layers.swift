@@ -70,6 +70,36 @@ private func tensor(
   Tensor(rows: rows, columns: columns, try finiteNumbers(pointer, rows, name, width: columns))
 }
 
+/// Where exact means go: the caller's buffers, each for one tensor; an audit writes each part of them once.
+private struct MeanDestinations: @unchecked Sendable {
+  private var buffers: [String: UnsafeMutablePointer<Double>] = [:]
+
+  /// Asks the caller for the buffer of every tensor, on the caller's thread, and fills it with zeros.
+  init(
+    _ function: rg_mean_buffer, _ context: UnsafeMutableRawPointer?, of layer: DumpedLayer,
+    _ estimators: [any GradientEstimator]
+  ) throws(Failure) {
+    for (name, shape) in LayerAudit.meanTensors(of: layer, estimators) {
+      var buffer: UnsafeMutablePointer<Double>?
+      let status = function(context, name, shape, shape.count, &buffer)
+      guard status == 0 else {
+        throw Failure(RG_CALLBACK_FAILED, "the buffer function failed with status \(status), asked for \(name)")
+      }
+      guard let buffer else { continue }
+      buffer.initialize(repeating: 0, count: shape.reduce(1, *))
+      buffers[name] = buffer
+    }
+  }
+
+  /// What an audit tells its means.
+  var writer: MeanWriter {
+    { name, first, values in
+      guard let buffer = self.buffers[name], let source = values.baseAddress else { return }
+      (buffer + first).update(from: source, count: values.count)
+    }
+  }
+}
+
 @c @implementation
 public func rg_audit_layer(
   _ layer: UnsafePointer<rg_layer>?, _ estimators: UnsafePointer<CChar>?, _ target: UnsafePointer<CChar>?,
@@ -77,26 +107,48 @@ public func rg_audit_layer(
   _ report: UnsafeMutablePointer<OpaquePointer?>?
 ) -> rg_status {
   reporting { () throws(Failure) in
-    let result = try required(report, "report")
-    var options = LayerAudit.Options(
-      target: try RouteGradABI.target(target),
-      mask: maskRule == nil ? .none : try readMask(maskRule, maskThreshold, "mask"),
-      threads: try checkedThreads(threads, "threads"))
-    if estimators != nil {
-      let list = try text(estimators, "estimators")
-      do throws(InvalidEstimator) {
-        options.estimators = try EstimatorRegistry.estimators(list: list)
-      } catch {
-        throw .argument(error.description)
-      }
-    }
-    let layer = try DumpedLayer(layer)
-    do throws(InvalidInput) {
-      let audit = try LayerAudit(layer, options: options)
-      result.pointee = handle(
-        ReportHandle(text: audit.rendered(as: .table, name: "layer", style: .plain), json: audit.json))
+    try audit(layer, estimators, target, (maskRule, maskThreshold), threads, nil, nil, report)
+  }
+}
+
+@c @implementation
+public func rg_audit_layer_gradients(
+  _ layer: UnsafePointer<rg_layer>?, _ estimators: UnsafePointer<CChar>?, _ target: UnsafePointer<CChar>?,
+  _ maskRule: UnsafePointer<CChar>?, _ maskThreshold: Double, _ threads: Int, _ buffer: rg_mean_buffer?,
+  _ context: UnsafeMutableRawPointer?, _ report: UnsafeMutablePointer<OpaquePointer?>?
+) -> rg_status {
+  reporting { () throws(Failure) in
+    try audit(
+      layer, estimators, target, (maskRule, maskThreshold), threads, try required(buffer, "buffer"), context, report)
+  }
+}
+
+private func audit(
+  _ layer: UnsafePointer<rg_layer>?, _ estimators: UnsafePointer<CChar>?, _ target: UnsafePointer<CChar>?,
+  _ mask: (rule: UnsafePointer<CChar>?, threshold: Double), _ threads: Int, _ buffer: rg_mean_buffer?,
+  _ context: UnsafeMutableRawPointer?, _ report: UnsafeMutablePointer<OpaquePointer?>?
+) throws(Failure) {
+  let result = try required(report, "report")
+  var options = LayerAudit.Options(
+    target: try RouteGradABI.target(target),
+    mask: mask.rule == nil ? .none : try readMask(mask.rule, mask.threshold, "mask"),
+    threads: try checkedThreads(threads, "threads"))
+  if estimators != nil {
+    let list = try text(estimators, "estimators")
+    do throws(InvalidEstimator) {
+      options.estimators = try EstimatorRegistry.estimators(list: list)
     } catch {
-      throw Failure(error.path.isEmpty ? RG_OVERFLOW : RG_INVALID_DATA, error.description)
+      throw .argument(error.description)
     }
+  }
+  let layer = try DumpedLayer(layer)
+  var destinations: MeanDestinations?
+  if let buffer { destinations = try MeanDestinations(buffer, context, of: layer, options.estimators) }
+  do throws(InvalidInput) {
+    let audit = try LayerAudit(layer, options: options, onMean: destinations?.writer)
+    result.pointee = handle(
+      ReportHandle(text: audit.rendered(as: .table, name: "layer", style: .plain), json: audit.json))
+  } catch {
+    throw Failure(error.path.isEmpty ? RG_OVERFLOW : RG_INVALID_DATA, error.description)
   }
 }

@@ -15,14 +15,17 @@ package protocol TrainableModel: AnyObject {
   func evaluate(threads: Int) throws(Refusal) -> [String: Double]
   /// What the routers did in the last evaluation (its last batch), one entry for each layer of experts.
   var routing: [RoutingFigures] { get }
-  /// Bias and variance of the router's gradient as it would be in training now, on held-out tokens; nil where its law is not known.
-  func auditRouter(threads: Int) throws(Refusal) -> RouterAudit?
+  /// What the router's gradient would be in training now, on held-out tokens; nil where it cannot be said. Nothing of the model changes.
+  ///
+  /// - Parameter continuing: asked often, from any thread, by one at a time; false calls the audit off.
+  /// - Throws: ``Refusal`` of code `interrupted` if it was.
+  func audit(_ request: AuditRequest, continuing: () -> Bool) throws(Refusal) -> ModelAudit?
 }
 
 extension TrainableModel {
   package var state: [(name: String, tensor: Tensor<Float>)] { [] }
   package var routing: [RoutingFigures] { [] }
-  package func auditRouter(threads: Int) throws(Refusal) -> RouterAudit? { nil }
+  package func audit(_ request: AuditRequest, continuing: () -> Bool) throws(Refusal) -> ModelAudit? { nil }
 }
 
 /// The exact moments of a router's gradient, over all its weights together, against the exact gradient of the expected loss.

@@ -72,3 +72,28 @@ package func parallelMap<Result: Sendable>(
   }
   return results
 }
+
+/// `body` of every index, in order, on up to `threads` threads, each of which may ask in the middle of its work whether to go on.
+///
+/// - Parameter continuing: asked from any thread, by one at a time; once it is false, it is asked no more.
+/// - Returns: nil if it was called off.
+package func parallelMap<Result: Sendable>(
+  _ indices: Range<Int>, threads: Int, while continuing: () -> Bool,
+  _ body: @Sendable (_ index: Int, _ continuing: @Sendable () -> Bool) -> Result
+) -> [Result]? {
+  let isOff = Atomic(false)
+  let asking = Mutex(())
+  return withoutActuallyEscaping(continuing) { continuing in
+    nonisolated(unsafe) let continuing = continuing  // one thread at a time, and none after this call
+    @Sendable func goesOn() -> Bool {
+      asking.withLock { _ in
+        if isOff.load(ordering: .relaxed) { return false }
+        let answer = continuing()
+        if !answer { isOff.store(true, ordering: .relaxed) }
+        return answer
+      }
+    }
+    let results = parallelMap(indices, threads: threads) { index in goesOn() ? body(index, goesOn) : nil }
+    return isOff.load(ordering: .relaxed) ? nil : results.compactMap { $0 }
+  }
+}

@@ -42,8 +42,11 @@ for which, expected in ((signal.SIGINT, KeyboardInterrupt), (signal.SIGALRM, Ala
             calls[sys.argv[1]]()
         except (expected, KeyboardInterrupt):
             pass
-        except routegrad.RouteGradError as error:  # raised within the callable, as if by it
-            assert sys.argv[1] == "a callable" and isinstance(error.__cause__, Alarm), (repr(error), repr(error.__cause__))
+        except routegrad.RouteGradError as error:  # raised within the callable, or what it returned being read, as if by it
+            cause = error.__cause__
+            while isinstance(cause, routegrad.RouteGradError):
+                cause = cause.__cause__
+            assert sys.argv[1] == "a callable" and isinstance(cause, Alarm), (repr(error), repr(error.__cause__))
         sender.join()
         assert routegrad.moments(problem, "sparsemixer").method == "enumeration"  # and all is as it was
 print("interrupted")

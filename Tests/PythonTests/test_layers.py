@@ -42,6 +42,59 @@ def test_is_what_the_program_says(layer):
     assert "sparsemixer" in str(audit) and repr(audit) == "<LayerAudit of 64 tokens, 8 experts>"
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_gradients_are_the_files(layer, tmp_path, threads):
+    tensors, options = layer
+    which = "conventional,sparsemixer,sparsemixer-v2-top2,reinmax,dense-backward,exact"
+    path = tmp_path / "means.safetensors"
+    program("audit-layer", str(LAYER), "--estimators", which, "--gradients", str(path), "--quiet")
+    wanted, metadata = load(path)
+    audit = routegrad.audit_layer(tensors, **options, estimators=which, threads=threads, gradients=True)
+    assert metadata["schema"] == "routegrad.gradients/1" and set(audit.gradients) == set(wanted) and len(wanted) == 6 * 4
+    for name, values in wanted.items():
+        assert audit.gradients[name].shape == values.shape and np.array_equal(audit.gradients[name], values), name
+    alone = routegrad.audit_layer(tensors, **options, estimators=which)
+    assert alone.gradients is None and alone.findings == audit.findings
+
+
+def test_gradients_are_those_of_the_mean_loss():
+    """Of `exact`, against differences of the expected loss, for a squared error and no residual."""
+    tensors = small()
+
+    def expected_loss(changed):
+        x, w1, w2 = changed["input"], changed["experts.w1"], changed["experts.w2"]
+        p = np.exp(x @ changed["router.weight"].T)
+        p /= p.sum(1, keepdims=True)
+        outputs = np.einsum("neh,tnh->tne", w2, np.maximum(np.einsum("nhd,td->tnh", w1, x), 0))
+        losses = 0.5 * ((p[:, :, None] * outputs - changed["target"][:, None]) ** 2).sum(-1)
+        return (p * losses).sum(1).mean()
+
+    audit = routegrad.audit_layer(tensors, activation="relu", estimators="exact", gradients=True)
+    assert audit.findings["expectedLoss"] == pytest.approx(expected_loss(tensors), rel=1e-12)
+    for name in ("input", "router.weight", "experts.w1", "experts.w2"):
+        wanted = np.empty_like(tensors[name])
+        for i in np.ndindex(wanted.shape):
+            sides = []
+            for step in (1e-6, -1e-6):
+                moved = tensors[name].copy()
+                moved[i] += step
+                sides.append(expected_loss({**tensors, name: moved}))
+            wanted[i] = (sides[0] - sides[1]) / 2e-6
+        assert np.allclose(audit.gradients[f"exact/{name}"], wanted, rtol=1e-6, atol=1e-8), name
+
+
+def test_arrays_that_do_not_fit_are_said(monkeypatch):
+    def no_room(shape):
+        raise MemoryError("no room")
+
+    tensors = small()
+    routegrad.sample(routegrad.categorical([0.0, 1.0], {"type": "linear", "coefficients": [1, 2]}), "reinforce", 10)  # asked whether to go on
+    monkeypatch.setattr(routegrad._layers.np, "empty", no_room)
+    with pytest.raises(routegrad.RouteGradError, match="the buffer function raised MemoryError: no room") as caught:
+        routegrad.audit_layer(tensors, activation="relu", estimators="exact", gradients=True)
+    assert isinstance(caught.value.__cause__, MemoryError)
+
+
 def small(**changes):
     random = np.random.default_rng(0)
     tensors = {name: random.normal(size=shape) for name, shape in {
@@ -72,6 +125,7 @@ def test_both_losses():
     ({}, {"target": "nothing"}, "expected-loss"),
     ({}, {"mask": ("papier", 0.1)}, "reference-code"),
     ({}, {"threads": 0}, "threads"),
+    ({}, {"gradients": 1}, "gradients: expected True or False"),
     ({"input": np.full((4, 3), 1e200)}, {}, "overflow"),
 ])
 def test_refusals(changes, options, message):

@@ -149,9 +149,9 @@ def test_runs(tmp_path, model):
     text = str(tmp_path / "text")
     more = {
         "mixture-regression": ["--audit-every", "2", "--clip", "1"], "mixture-classification": [],
-        "language-model": ["--text", text, *MODEL],
+        "language-model": ["--text", text, *MODEL, "--audit-every", "2", "--audit-tokens", "1"],
         "translation": ["--source", text, "--target", text, "--valid-source", text, "--valid-target", text,
-                        "--bleu-sentences", "2", *MODEL],
+                        "--bleu-sentences", "2", *MODEL, "--audit-every", "2"],
     }[model]
     program("train", model, "--quiet", *SMALL, *more, "--output", str(tmp_path / "run"))
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
@@ -160,6 +160,9 @@ def test_runs(tmp_path, model):
     assert len(lines) == 3
     for line in lines:
         check("metrics", json.loads(line))
+    compared = json.loads(program("compare", "--from", str(tmp_path), "--format", "json"))
+    check("comparison-1", compared)
+    assert (compared["routers"][0]["audit"] is None) == (model == "mixture-classification")
 
 
 def test_comparisons(tmp_path):

@@ -12,7 +12,7 @@ import routegrad  # noqa: E402
 import routegrad.hf as hf  # noqa: E402
 import routegrad.torch  # noqa: E402
 import specification  # noqa: E402
-from routegrad._torch_gates import gates, gradients  # noqa: E402
+from routegrad._gates import gates, gradients  # noqa: E402
 
 SMALL = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2,
          "vocab_size": 37, "max_position_embeddings": 32, "tie_word_embeddings": False, "pad_token_id": 0, "bos_token_id": 1,
@@ -206,8 +206,9 @@ def test_gates_and_gradients_are_those_of_the_specification(spec):
     call = {"mode": "eval", "logits": logits.tolist(), "choice": choice.tolist(), "expertOutputs": slopes[..., None].tolist(),
             "upstream": [[1.0]] * 9}
     wanted = specification.answer(spec, call)
-    assert torch.allclose(gates(spec, logits, choice), torch.tensor(wanted["multipliers"]).double(), rtol=1e-6, atol=1e-7)
-    seen, unseen = gradients(spec, logits, choice, slopes)
+    numbers = [tensor.numpy() for tensor in (logits, choice, slopes)]
+    assert np.allclose(gates(spec, *numbers[:2]), wanted["multipliers"], rtol=1e-6, atol=1e-7)
+    seen, unseen = map(torch.from_numpy, gradients(spec, *numbers))
     assert torch.allclose(seen, torch.tensor(wanted["gradient"], dtype=torch.float64), rtol=1e-11, atol=1e-13)
     theta = logits.clone().requires_grad_()
     everyone = [list(range(6))] * 9
@@ -338,7 +339,7 @@ def test_tokens_are_taken_by_seed():
     assert few.layers[0].tokens == 5 and few.layers[0].batch_tokens == 14
     assert few.to_json() == routegrad.torch.audit(model, batch, tokens=5, seed=3).to_json()
     assert few.to_json() != routegrad.torch.audit(model, batch, tokens=5, seed=4).to_json()
-    rows = torch.randperm(14, generator=torch.Generator().manual_seed(3))[:5]
+    rows = np.random.default_rng(3).permutation(14)[:5]
     sparse, dense, _ = brute_force("olmoe", model, batch)[1]
     assert few.layers[1].logits.bias_norm == pytest.approx((sparse - dense)[rows].norm().item(), rel=1e-9)
 
@@ -561,6 +562,60 @@ def test_counterfactuals_of_top_1_are_exact_problems():
         assert np.allclose(routegrad.target(problem), wanted, rtol=1e-7, atol=1e-9)
         conventional = routegrad.assess(problem, "conventional").relative_bias
         assert 0 < routegrad.assess(problem, "midpoint").relative_bias < conventional
+
+
+def losses_of_rows(model, batch):
+    """One for each row, in double precision."""
+    scores = model(input_ids=batch["input_ids"]).logits[:, :-1]
+    losses = torch.nn.functional.cross_entropy(scores.flatten(0, 1), batch["labels"][:, 1:].flatten(), reduction="none")
+    return losses.reshape(len(batch["labels"]), -1).mean(1)
+
+
+@pytest.mark.parametrize(("family", "given"), [
+    ("olmoe", {"num_experts_per_tok": 1}), ("mixtral", {}), ("qwen3_moe", {}), ("gpt_oss", {})])
+@pytest.mark.parametrize("together", [2, 5, 100])
+def test_variants_in_one_batch_are_those_one_by_one(family, given, together):
+    model, batch = made(family, **given)
+    in_double(model).eval()
+    options = {"nodes": [1.0, 0.5], "loss": losses_of_rows}
+    one = routegrad.torch.counterfactuals(model, batch, 0, [4, 9], **options)
+    calls = []
+    model.register_forward_pre_hook(lambda *_: calls.append(1))
+    many = routegrad.torch.counterfactuals(model, batch, 0, [4, 9], together=together, **options)
+    variants = 13 if family == "olmoe" else len(one.experts[0])
+    assert len(calls) == 2 + 2 * -(-variants // together)
+    assert many.experts == one.experts and many.chosen == one.chosen
+    assert np.allclose(many.losses, one.losses, rtol=1e-9, atol=0)
+    for a, b in zip(many.tables, one.tables):
+        part = "loss" if one.kind == "mixture" else "objective"
+        for key in ("values", "slopes") if one.kind == "mixture" else ("values", "gradients"):
+            assert np.allclose(a[part][key], b[part][key], rtol=1e-9, atol=1e-12), key
+        assert a["logits"] == pytest.approx(b["logits"], rel=1e-12)
+    # The model's own loss computes in single precision.
+    own = routegrad.torch.counterfactuals(model, batch, 0, [4], together=together)
+    assert own.losses == pytest.approx(np.array(routegrad.torch.counterfactuals(model, batch, 0, [4]).losses), rel=1e-6)
+
+
+def test_variants_in_one_batch_that_would_not_be_the_same_are_refused():
+    model, batch = made("mixtral")
+
+    def refused(match, model=model, batch=batch, **given):
+        before = state(model)
+        with pytest.raises(routegrad.RouteGradError, match=match):
+            routegrad.torch.counterfactuals(model, batch, 0, [1], **{"together": 4, **given})
+        assert same(before, state(model))
+
+    refused("together: expected at least 1, got 0", together=0)
+    refused("together: expected rows that do not depend on each other", loss=lambda m, b: (
+        losses_of_rows(m, b) * torch.arange(1, 1 + len(b["labels"]))))
+    refused("loss: expected one for each row of the batch, with 2 copies of it, got 1", loss=lambda m, b: m(**b).loss)
+    # What the model adds to its loss, which is not in its loss_function. (transformers leaves hooks of its own, the first time.)
+    model(**batch, output_router_logits=True)
+    refused("together: expected rows that do not depend", batch={**batch, "output_router_logits": True})
+    refused("together: expected a batch whose tensors have equally many rows",
+            batch={**batch, "position_ids": torch.arange(7)[None]})
+    phimoe, batch = made("phimoe")
+    refused("together: expected 1 for a model in training", model=phimoe.train(), batch=batch)
 
 
 @pytest.mark.parametrize("family", ["mixtral", "deepseek_v3", "gpt_oss"])

@@ -76,12 +76,16 @@ struct HelpTests {
   @Test(arguments: [
     ("mixture-regression", ["--shared", "--experts", "--batch"]),
     ("mixture-classification", ["--experts", "--batch"]),
-    ("language-model", ["--text", "--tokens", "--vocabulary", "--context", "--held-out", "--batch", "--width"]),
+    (
+      "language-model",
+      ["--text", "--tokens", "--vocabulary", "--context", "--held-out", "--batch", "--width", "--audit-tokens"]
+    ),
     (
       "translation",
       [
         "--source", "--target", "--valid-source", "--valid-target", "--tokens", "--vocabulary", "--context",
         "--batch-tokens", "--label-smoothing", "--bleu-sentences", "--beam", "--length-penalty", "--width", "--dropout",
+        "--audit-tokens",
       ]
     ),
   ])

@@ -148,4 +148,118 @@ struct TrainCommandTests {
           in: folder), status: 65, "the loss is not finite any more")
     }
   }
+
+  // MARK: - Audits of networks
+
+  private static func audited(_ text: String, in folder: URL) throws -> [String] {
+    try Data(String(repeating: "the quick brown fox jumps over the lazy dog\n", count: 20).utf8)
+      .write(to: folder.appending(path: text))
+    return ["train", "language-model", "--text", text] + small
+  }
+
+  @Test(arguments: ["switch", "sparsemixer:mask=none"])
+  func auditsOfNetworksAreSaidAtTheEnd(router: String) throws {
+    try Folder.temporary { folder in
+      let command = try Self.audited("text", in: folder) + ["--router", router, "--experts-every", "1"]
+      let run = try Tool.run(
+        command + ["--output", "one", "--audit-every", "2", "--audit-tokens", "3", "--threads", "1"], in: folder)
+      let passes = router == "switch" ? 54 : 129
+      #expect(
+        run.error.contains(
+          "routegrad: each of 2 audits tries 8 experts for 3 tokens in 2 layers: at most \(passes) forward and backward passes"
+        ),
+        "\(run.error)")
+      #expect(run.status == 0 && run.lines.count == 10, "\(run.output)")
+      #expect(run.lines.allSatisfy { $0.count <= 80 })
+      #expect(run.lines[1].hasPrefix("The router's gradient in training against dense back-propagation"))
+      #expect(run.lines[3].hasPrefix("  blocks.0") && run.lines[4].hasPrefix("  blocks.1"))
+      // The same whatever the number of threads, and at a resumed end.
+      let quiet = try Tool.run(
+        command + ["--output", "two", "--audit-every", "2", "--audit-tokens", "3", "--threads", "3", "--quiet"],
+        in: folder)
+      #expect(quiet.error == "" && quiet.output == "two" + run.output.dropFirst(3))
+      #expect(try Tool.run(["train", "resume", "one"], in: folder).output == run.output)
+      let (one, two) = (folder.appending(path: "one/metrics.jsonl"), folder.appending(path: "two/metrics.jsonl"))
+      #expect(try Data(contentsOf: one) == Data(contentsOf: two))
+      // Runs with and without audits can be compared.
+      #expect(
+        try Tool.run(command + ["--output", "three", "--quiet", "--seed", "1"], in: folder).status == 0)
+      let compared = try Tool.run(["compare", "--from", "."], in: folder)
+      expectRefusal(compared, status: 65, "expected one run of")
+      try FileManager.default.removeItem(at: folder.appending(path: "two"))
+      for format in ["table", "json", "csv", "markdown"] {
+        let table = try Tool.run(["compare", "--from", ".", "--format", format], in: folder)
+        #expect(table.status == 0, "\(table.error)")
+        switch format {
+        case "table":
+          #expect(table.output.contains("blocks.1") && table.output.contains("unseen"))
+          #expect(table.lines.allSatisfy { $0.count <= 80 })
+        case "json": #expect(table.output.contains("\"target\": \"dense-backward\""))
+        default: break
+        }
+      }
+    }
+  }
+
+  @Test(arguments: [
+    (["--audit-tokens", "3"], "'--audit-tokens': expected 0 without audits ('--audit-every'), got 3"),
+    (["--audit-every", "1", "--audit-tokens", "-1"], "'--audit-tokens': expected a whole number from 0 to"),
+    (["--audit-every", "0"], "'--audit-every': expected a whole number from 1 to"),
+    (
+      ["--audit-every", "1", "--audit-tokens", "3", "--router", "gshard"],
+      "'--audit-tokens': expected 0 with 'gshard', whose experts cannot be tried one by one, got 3"
+    ),
+    (
+      ["--audit-every", "1", "--audit-tokens", "3", "--experts-every", "0"],
+      "'--audit-tokens': expected 0 without a Switch layer ('--experts-every 0'), got 3"
+    ),
+  ])
+  func auditsThatMakeNoSenseAreRefused(options: [String], message: String) throws {
+    try Folder.temporary { folder in
+      let run = try Tool.run(try Self.audited("text", in: folder) + ["--output", "run"] + options, in: folder)
+      expectRefusal(run, status: 64, message)
+      #expect(try Folder.names(in: folder) == ["text"])
+      #expect(
+        try Tool.run(
+          ["train", "mixture-regression", "--output", "run", "--audit-every", "1", "--audit-tokens", "1"], in: folder
+        ).status == 64)
+    }
+  }
+
+  /// Whatever an interrupt comes in the middle of (here it is nearly always an audit), what is resumed comes to the same bytes.
+  @Test(arguments: [
+    ["language-model", "--text", "text", "--router", "sparsemixer:mask=none", "--audit-tokens", "8"] + small,
+    ["mixture-regression", "--experts", "24", "--router", "null-contrast", "--batch", "8", "--steps", "2"],
+  ])
+  func auditsAreInterrupted(command: [String]) throws {
+    try Folder.temporary { folder in
+      _ = try Self.audited("text", in: folder)
+      let command = ["train"] + command + ["--audit-every", "1", "--quiet", "--threads", "1", "--output"]
+      #expect(try Tool.run(command + ["whole"], in: folder).status == 0)
+      var isFirst = true
+      var interrupts = 0
+      for moment: UInt32 in [60_000, 150_000, 90_000] {
+        let error = folder.appending(path: "error")
+        try Data().write(to: error)
+        let process = try Tool.start(
+          isFirst ? command + ["run"] : ["train", "resume", "run", "--quiet", "--threads", "1"],
+          output: .file("/dev/null"), error: .file(error.path), in: folder)
+        while !FileManager.default.fileExists(atPath: folder.appending(path: "run/metrics.jsonl").path) { usleep(1000) }
+        usleep(moment)
+        kill(process, SIGINT)
+        let status = try Tool.wait(for: process)
+        let message = try String(contentsOf: error, encoding: .utf8)
+        #expect(status == 130 || status == 0, "\(message)")
+        interrupts += status == 130 ? 1 : 0
+        isFirst = false
+      }
+      #expect(interrupts > 0)
+      #expect(try Tool.run(["train", "resume", "run", "--quiet"], in: folder).status == 0)
+      for file in try Folder.names(in: folder.appending(path: "whole")) where file == "metrics.jsonl" {
+        #expect(
+          try Data(contentsOf: folder.appending(path: "run/\(file)"))
+            == Data(contentsOf: folder.appending(path: "whole/\(file)")), "\(file)")
+      }
+    }
+  }
 }

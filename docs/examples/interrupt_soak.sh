@@ -32,10 +32,13 @@ names=("train mixture-regression" "train mixture-classification" "train language
 arguments() {
   case $1 in
     0) arguments=(train mixture-regression --router surrogate-experts --steps 200 --checkpoint-every 40 --evaluate-every 50 --output "$2/run") ;;
-    1) arguments=(train mixture-classification --router sparsemixer --steps 200 --checkpoint-every 40 --evaluate-every 50 --output "$2/run") ;;
+    1) arguments=(train mixture-classification --router sparsemixer --steps 200 --checkpoint-every 40 --evaluate-every 50
+      --audit-every 50 --output "$2/run") ;;
     2) arguments=(train language-model --text text "${layers[@]}" --batch 8 --steps 24 --checkpoint-every 10 --evaluate-every 12
+      --audit-every 8 --audit-tokens 2
       --output "$2/run") ;;
     3) arguments=(train translation "${layers[@]}" --batch-tokens 512 --dropout 0.1 --steps 16 --checkpoint-every 5 --evaluate-every 8
+      --audit-every 8 --audit-tokens 1
       --bleu-sentences 2 --output "$2/run") ;;
     4) arguments=(compare --routers switch,sparsemixer --seeds 2 --steps 40 --audit-every 0 --runs "$2/runs" --output "$2/table") ;;
     5) arguments=(audit-layer "$root/Fixtures/layers/switch-block.safetensors" --gradients "$2/means" --output "$2/table") ;;

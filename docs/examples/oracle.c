@@ -58,6 +58,41 @@ static void judge(const rg_problem *problem, const char *name, const double *sam
   rg_estimator_destroy(estimator);
 }
 
+/* Where the exact means of a layer's gradients go: of those by the router's weight alone, into the caller's rows. */
+struct router_means {
+  char names[2][32];
+  double rows[2][experts];
+  int count;
+};
+
+static int router_mean(void *context, const char *name, const size_t *shape, size_t rank, double **buffer) {
+  struct router_means *means = context;
+  if (!strstr(name, "/router.weight") || rank != 2 || shape[0] * shape[1] != experts || means->count == 2) return 0;
+  snprintf(means->names[means->count], sizeof means->names[0], "%s", name);
+  *buffer = means->rows[means->count++];
+  return 0;
+}
+
+/* A layer of one token x = 1: θ = W, f_i = W₂ relu(W₁), and the loss ½‖y − t‖². */
+static void audit_layer(const double *logits, const double *outputs, const double *target) {
+  const double one = 1, ones[experts] = {1, 1, 1};
+  rg_layer layer = RG_LAYER_INIT;
+  layer.tokens = layer.inputs = layer.hidden = 1;
+  layer.outputs = width;
+  layer.experts = experts;
+  layer.activation = "relu";
+  layer.input = &one;
+  layer.router_weight = logits;
+  layer.weight1 = ones;
+  layer.weight2 = outputs;
+  layer.target = target;
+  struct router_means means = {0};
+  rg_report *report = NULL;
+  require(rg_audit_layer_gradients(&layer, "exact,midpoint", "expected-loss", NULL, 0, 1, router_mean, &means, &report));
+  rg_report_destroy(report);
+  for (int k = 0; k < means.count; k++) print(means.names[k], means.rows[k]);
+}
+
 int main(void) {
   const double logits[experts] = {0.3, -1.2, 0.8};
   const double outputs[experts][width] = {{0.1, 0.2}, {1.0, -0.4}, {0.0, 0.3}};
@@ -100,6 +135,8 @@ int main(void) {
   judge(problem, "conventional", samples, count);
   rg_estimator_destroy(midpoint);
   free(samples);
+
+  audit_layer(logits, &outputs[0][0], target);
 
   /* What goes wrong is said. */
   rg_problem *none = NULL;

@@ -460,6 +460,18 @@ RG_API rg_status rg_audit_layer(
     const rg_layer *layer, const char *estimators, const char *target, const char *mask_rule, double mask_threshold,
     size_t threads, rg_report **report);
 
+/* Says where the exact mean of a tensor goes: sets *buffer, NULL before, to room for shape[0] * … * shape[rank - 1] numbers, which are all
+ * written; NULL is not wanted. name: "sparsemixer/experts.w1" and so on, as `audit-layer --gradients` names them (docs/formats.md); name and
+ * shape end with the call. Returns 0; anything else ends the audit with RG_CALLBACK_FAILED. */
+typedef int (*rg_mean_buffer)(void *context, const char *name, const size_t *shape, size_t rank, double **buffer);
+
+/* rg_audit_layer, and the exact mean of every estimator's gradient of the mean loss by every parameter and the input: what `audit-layer
+ * --gradients` writes. buffer is asked once for each tensor, on this thread, before the work begins; the buffers are the caller's, must not
+ * overlap, and are filled while the call lasts. After a failure they hold anything. */
+RG_API rg_status rg_audit_layer_gradients(
+    const rg_layer *layer, const char *estimators, const char *target, const char *mask_rule, double mask_threshold,
+    size_t threads, rg_mean_buffer buffer, void *context, rg_report **report);
+
 #ifdef __cplusplus
 }
 #endif

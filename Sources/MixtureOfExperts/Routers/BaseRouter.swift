@@ -27,8 +27,18 @@ package struct BaseRouter: TokenRouter {
 
   package func differentiate(_ token: TokenRoute) {
     let choice = Int(token.primary.pointee)
-    let odds = exp(-token.logits[choice].magnitude)
-    token.gradient[choice] += token.slopes[0] * odds / ((1 + odds) * (1 + odds))
+    token.gradient[choice] += Self.gateGradient(token.logits[choice], slope: token.slopes[0])
     token.addJacobianProduct(token.probabilityGradient, p: token.probabilities)
+  }
+
+  /// `[c_i σ'(θ_i)]_i`.
+  package func differentiateDensely(_ token: TokenRoute, slopes: UnsafePointer<Double>) {
+    for i in 0..<token.experts { token.gradient[i] = Self.gateGradient(token.logits[i], slope: slopes[i]) }
+  }
+
+  /// `c σ'(θ)`.
+  private static func gateGradient(_ logit: Double, slope: Double) -> Double {
+    let odds = exp(-logit.magnitude)
+    return slope * odds / ((1 + odds) * (1 + odds))
   }
 }

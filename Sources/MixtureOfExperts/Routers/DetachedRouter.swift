@@ -102,4 +102,8 @@ package struct ArgmaxMidpointRouter: TokenRouter {
     token.slopes[0] *= 2
     JitteredArgmax.differentiate(token)
   }
+
+  package func differentiateDensely(_ token: TokenRoute, slopes: UnsafePointer<Double>) {
+    JitteredArgmax.differentiateDensely(token, slopes: slopes)
+  }
 }

@@ -45,4 +45,17 @@ package struct GShardRouter: TokenRouter {
     }
     token.addJacobianProduct(token.probabilityGradient, p: token.probabilities)
   }
+
+  /// The gates of the two as above; the others' are `p_i/(p_a + p_b)` with the divisor held, as if each were added to the sum without a
+  /// new division (DenseMixer's form).
+  package func differentiateDensely(_ token: TokenRoute, slopes: UnsafePointer<Double>) {
+    guard token.slots == 2 else { return }
+    let (a, b) = (Int(token.memory[0]), Int(token.memory[1]))
+    let total = token.probabilities[a] + token.probabilities[b]
+    for i in 0..<token.experts { token.scratch[i] = i == a || i == b ? 0 : slopes[i] / total }
+    token.addJacobianProduct(token.scratch, p: token.probabilities)
+    let slope = token.memory[2] * token.memory[3] * (slopes[a] - slopes[b])
+    token.gradient[a] += slope
+    token.gradient[b] -= slope
+  }
 }

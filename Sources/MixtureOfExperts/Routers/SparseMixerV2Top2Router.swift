@@ -62,4 +62,10 @@ package struct SparseMixerV2Top2Router: TokenRouter {
       token.memory[1] * token.slopes[1] * rest[j], choice: j, p: rest, q: rest + token.experts)
     token.addJacobianProduct(token.probabilityGradient, p: p)
   }
+
+  /// Of each draw over what it could have drawn, `J(p) c + J(p') c`.
+  package func differentiateDensely(_ token: TokenRoute, slopes: UnsafePointer<Double>) {
+    token.addJacobianProduct(slopes, p: token.probabilities)
+    token.addJacobianProduct(slopes, p: token.memory + 3)
+  }
 }

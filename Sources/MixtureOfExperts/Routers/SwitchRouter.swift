@@ -31,6 +31,10 @@ package struct SwitchRouter: TokenRouter {
   }
 
   package func differentiate(_ token: TokenRoute) { JitteredArgmax.differentiate(token) }
+
+  package func differentiateDensely(_ token: TokenRoute, slopes: UnsafePointer<Double>) {
+    JitteredArgmax.differentiateDensely(token, slopes: slopes)
+  }
 }
 
 /// Switch routing with SparseMixer's mask inside the softmax: argmax and jitter as before, automatic differentiation, the
@@ -57,6 +61,10 @@ package struct MaskedSwitchRouter: TokenRouter {
   }
 
   package func differentiate(_ token: TokenRoute) { JitteredArgmax.differentiate(token) }
+
+  package func differentiateDensely(_ token: TokenRoute, slopes: UnsafePointer<Double>) {
+    JitteredArgmax.differentiateDensely(token, slopes: slopes)
+  }
 }
 
 /// What the two have in common; the memory holds u.
@@ -83,6 +91,12 @@ enum JitteredArgmax {
     let top = Int(token.primary.pointee)
     token.addScore(token.slopes[0] * p[top], choice: top, p: p, q: token.complements)
     token.addJacobianProduct(token.probabilityGradient, p: p)
+    for i in 0..<token.experts { token.gradient[i] *= token.memory[i] }
+  }
+
+  /// `u ⊙ J(p') c`.
+  static func differentiateDensely(_ token: TokenRoute, slopes: UnsafePointer<Double>) {
+    token.addJacobianProduct(slopes, p: token.probabilities)
     for i in 0..<token.experts { token.gradient[i] *= token.memory[i] }
   }
 }

@@ -8,14 +8,17 @@ extension MixtureModel {
   ///
   /// The gradient is that of the task's loss, without load balancing, and the target the gradient of the expected loss where D is
   /// drawn from p (under the router's own mask), for routers that take an argmax as well.
-  package func auditRouter(threads: Int) throws(Refusal) -> RouterAudit? {
+  package func auditRouter(
+    threads: Int, continuing: () -> Bool = { true }
+  ) throws(Refusal) -> RouterAudit? {
     if case .unknown = router.law { return nil }
     let state = try network.tokenProblems(heldOut.prefix(settings.audited))
     let law = router.law
     let batch = settings.batch
-    let gradients = parallelMap(0..<state.problems.count, threads: threads) { t in
-      try? TokenGradient(state.problems[t], law: law, batch: batch)
+    let found = parallelMap(0..<state.problems.count, threads: threads, while: continuing) { t, continuing in
+      try? TokenGradient(state.problems[t], law: law, batch: batch, continuing: continuing)
     }
+    guard let gradients = found else { throw AuditRequest.calledOff }
     let width = settings.width
     var (mean, target) = (
       [Double](repeating: 0, count: settings.experts * width), [Double](repeating: 0, count: settings.experts * width)
@@ -33,6 +36,12 @@ extension MixtureModel {
       variance += gradient.totalVariance * h.reduce(0) { $0 + $1 * $1 }
     }
     return RouterAudit(mean: mean, target: target, totalVariance: variance, tokens: state.problems.count)
+  }
+}
+
+extension MixtureModel {
+  package func audit(_ request: AuditRequest, continuing: () -> Bool) throws(Refusal) -> ModelAudit? {
+    try auditRouter(threads: request.threads, continuing: continuing).map { .router($0) }
   }
 }
 

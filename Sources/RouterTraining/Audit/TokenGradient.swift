@@ -21,9 +21,13 @@ struct TokenGradient: Sendable {
   var totalVariance: Double
   var target: [Double]
 
-  /// - Parameter batch: the tokens of a training step.
-  /// - Throws: `Unavailable` if the law is not known, or its integral is out of reach.
-  init(_ problem: TokenProblem, law: GradientLaw, batch: Int) throws(Unavailable) {
+  /// - Parameters:
+  ///   - batch: the tokens of a training step.
+  ///   - continuing: asked now and then; false calls integrals off.
+  /// - Throws: `Unavailable` if the law is not known, or its integral is out of reach or was called off.
+  init(
+    _ problem: TokenProblem, law: GradientLaw, batch: Int, continuing: () -> Bool = { true }
+  ) throws(Unavailable) {
     switch law {
     case .rule(let rule, let mask):
       let routed = try problem.routed(mask)
@@ -37,7 +41,7 @@ struct TokenGradient: Sendable {
       let estimator = Reinforce(baseline: .constant(baseline * Double(batch)))
       self.init(try estimator.outcomes(of: routed), try Self.target(routed))
     case .jitteredArgmax(let r, let hasCoin, let mask):
-      try self.init(problem, r: r, hasCoin: hasCoin, mask: mask)
+      try self.init(problem, r: r, hasCoin: hasCoin, mask: mask, continuing: continuing)
     case .detached(let r): try self.init(problem, detached: r)
     case .unknown: throw Unavailable("has no law for each token")
     }
@@ -56,12 +60,15 @@ struct TokenGradient: Sendable {
 
   /// Of a gate at c = 1 and c = ½ with probability ½ each, doubled: the mean is the conventional one of `G(y) + 2 G(y/2)`, the second
   /// moment the sum of those of `√2 G(y)` and `2√2 G(y/2)`.
-  private init(_ problem: TokenProblem, r: Double, hasCoin: Bool, mask: Mask) throws(Unavailable) {
+  private init(
+    _ problem: TokenProblem, r: Double, hasCoin: Bool, mask: Mask, continuing: () -> Bool
+  ) throws(Unavailable) {
     func moments(_ terms: [(weight: Double, scale: Double)]) throws(Unavailable) -> Moments {
       let routed = try problem.routed(mask, loss: CombinedLoss(base: problem.loss, terms: terms))
       do {
         return try JitterExpectation.moments(
-          of: Switch(jitter: r), on: routed, options: IntegrationOptions(tolerance: Self.tolerance)
+          of: Switch(jitter: r), on: routed, options: IntegrationOptions(tolerance: Self.tolerance),
+          continuing: { _ in continuing() }
         ).moments
       } catch {
         throw Unavailable("\(error)")

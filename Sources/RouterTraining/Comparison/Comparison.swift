@@ -27,6 +27,8 @@ public struct Comparison: Sendable {
     public var diverged: Int
     /// The mean of the audits; nil without any.
     public var audit: RouterAudit?
+    /// The mean of the audits of networks; likewise.
+    package var networkAudit: NetworkAudit?
   }
 
   /// The number of seeds.
@@ -107,7 +109,8 @@ public struct Comparison: Sendable {
       difference: differences.isEmpty ? nil : PairedDifference(differences),
       speedUp: speedUps.isEmpty ? nil : GeometricMean(speedUps.map(\.value)), speedUps: speedUps,
       wins: (pairs.count { $0.own.final < $0.base.final }, pairs.count), diverged: runs.count { $0.curve == nil },
-      audit: RouterAudit(meanOf: audits))
+      audit: RouterAudit(meanOf: audits),
+      networkAudit: NetworkAudit(meanOf: runs.flatMap { $0.metrics.lines.compactMap(\.networkAudit) }))
   }
 
   /// The curves of seeds that both have.
@@ -136,7 +139,7 @@ extension RunManifest {
     var plan = plan
     plan.learningRate = 0
     // What does not touch the losses.
-    (plan.auditEvery, plan.checkpointEvery) = (nil, nil)
+    (plan.auditEvery, plan.auditTokens, plan.checkpointEvery) = (nil, 0, nil)
     return JSONWriter.line(["model": .string(settings.id), "settings": settings.json, "plan": plan.json])
   }
 }

@@ -14,6 +14,8 @@ struct Checkpoint {
   var metricsBytes: Int
   /// The training losses since the last evaluation.
   var tally: LossTally
+  /// The norm of the last step's gradients, where gradients are clipped and the evaluation after that step was interrupted.
+  var gradientNorm: Double?
   /// Names and bit patterns, in order.
   var tensors: [(name: String, tensor: Tensor<Float>)]
 
@@ -36,12 +38,13 @@ extension Checkpoint {
 
   /// The file.
   var bytes: [UInt8] {
+    var metadata = [
+      ("schema", Self.schema), ("crc32", Self.blank), ("step", "\(step)"), ("metricsBytes", "\(metricsBytes)"),
+      ("lossSum", "\(tally.loss)"), ("auxiliarySum", "\(tally.auxiliary)"), ("lossCount", "\(tally.count)"),
+    ]
+    if let gradientNorm { metadata.append(("gradientNorm", "\(gradientNorm)")) }
     let layout = SafeTensorsLayout(
-      tensors: tensors.map { ($0.name, [$0.tensor.rows, $0.tensor.columns]) }, type: .f32,
-      metadata: [
-        ("schema", Self.schema), ("crc32", Self.blank), ("step", "\(step)"), ("metricsBytes", "\(metricsBytes)"),
-        ("lossSum", "\(tally.loss)"), ("auxiliarySum", "\(tally.auxiliary)"), ("lossCount", "\(tally.count)"),
-      ])
+      tensors: tensors.map { ($0.name, [$0.tensor.rows, $0.tensor.columns]) }, type: .f32, metadata: metadata)
     var bytes = layout.header
     bytes.reserveCapacity(layout.fileSize)
     for (_, tensor) in tensors {
@@ -86,6 +89,10 @@ extension Checkpoint {
     tally = LossTally(
       loss: try number("lossSum", .finite), auxiliary: try number("auxiliarySum", .finite),
       count: try number("lossCount", .whole(0...step)))
+    // It may have overflown.
+    gradientNorm =
+      file.metadata["gradientNorm"] == nil
+      ? nil : try number("gradientNorm", Limit<Double>("a norm") { !($0 < 0) })
     for (name, tensor) in tensors {
       try file.requireFloats(name, shape: [tensor.rows, tensor.columns])
     }

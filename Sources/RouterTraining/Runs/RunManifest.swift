@@ -22,11 +22,27 @@ package protocol ModelSettings: Sendable {
   ///
   /// - Throws: `InvalidInput` if settings and router do not fit, or ``Refusal`` about files that the settings name.
   func model(router: TrainingRouter, seed: UInt64) throws -> any TrainableModel
+  /// What an audit that tries experts one by one takes.
+  ///
+  /// - Throws: `InvalidInput` if it makes no sense for model and router.
+  func contrastCost(_ router: TrainingRouter, tokens: Int) throws(InvalidInput) -> ContrastCost
   /// What else a run's folder holds, so that what was trained can be used without the files that it was trained on.
   func folderFiles() throws(Refusal) -> [(name: String, bytes: [UInt8])]
 }
 
+/// What trying experts one by one takes.
+package struct ContrastCost: Sendable, Equatable {
+  /// The layers, and their experts.
+  package var layers, experts: Int
+  /// The forward and backward passes of one sequence in an audit, at most.
+  package var passes: Int
+}
+
 extension ModelSettings {
+  package func contrastCost(_ router: TrainingRouter, tokens: Int) throws(InvalidInput) -> ContrastCost {
+    throw InvalidInput("auditTokens", "expected 0, audits of \(id) are exact for every token as they are")
+  }
+
   package func folderFiles() throws(Refusal) -> [(name: String, bytes: [UInt8])] { [] }
 }
 
@@ -112,6 +128,13 @@ public struct RunManifest: Sendable {
     } catch {
       throw error.inside("plan")
     }
+    if plan.auditTokens > 0 {
+      do throws(InvalidInput) {
+        _ = try settings.contrastCost(router, tokens: plan.auditTokens)
+      } catch {
+        throw error.inside("plan")
+      }
+    }
   }
 
   /// - Throws: `InvalidInput` for the first setting that is out of range.
@@ -119,6 +142,7 @@ public struct RunManifest: Sendable {
     try settings.validate()
     try settings.validate(router)
     try plan.validate()
+    if plan.auditTokens > 0 { _ = try settings.contrastCost(router, tokens: plan.auditTokens) }
   }
 
   /// The model with fresh parameters.

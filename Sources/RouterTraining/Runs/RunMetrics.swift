@@ -12,6 +12,8 @@ public struct RunMetrics: Sendable {
     public var loss: Double?
     /// The audit of the router's gradient, if one was due.
     public var audit: RouterAudit?
+    /// The audit of a network's routers, likewise.
+    package var networkAudit: NetworkAudit?
     /// Why no step follows though the plan has more.
     public var stopped: Stop?
   }
@@ -91,8 +93,17 @@ extension RunMetrics.Line {
       try Limit.notNegative.require(name, try fields.optionalNumber(name))
     }
     if fields.has("routers") { try RoutingFigures.require(fields.value("routers", "a list of routers")) }
-    if fields.has("audit"), try fields.value("audit", "an object") != .null {
-      audit = try RouterAudit(fields)
+    if try fields.isGiven("audit") {
+      let members = try fields.object("audit", of: "an audit")
+      do throws(InvalidInput) {
+        if members.has("layers") {
+          networkAudit = try NetworkAudit(members)
+        } else {
+          audit = try RouterAudit(members)
+        }
+      } catch {
+        throw error.inside("audit")
+      }
     }
     if fields.has("stopped") {
       stopped = RunMetrics.Stop(
@@ -102,18 +113,13 @@ extension RunMetrics.Line {
 }
 
 extension RouterAudit {
-  fileprivate init(_ line: JSONFields) throws(InvalidInput) {
-    let fields = try line.object(
-      "audit", of: "an audit", only: ["targetNorm", "relativeBias", "relativeStandardDeviation", "cosine"])
-    do throws(InvalidInput) {
-      self.init(
-        targetNorm: try fields.number("targetNorm", .notNegative),
-        relativeBias: try fields.number("relativeBias", .notNegative),
-        relativeDeviation: try fields.number("relativeStandardDeviation", .notNegative),
-        cosine: try fields.number("cosine", .number(-1...1)))
-    } catch {
-      throw error.inside("audit")
-    }
+  fileprivate init(_ fields: JSONFields) throws(InvalidInput) {
+    try fields.requireOnly(["targetNorm", "relativeBias", "relativeStandardDeviation", "cosine"])
+    self.init(
+      targetNorm: try fields.number("targetNorm", .notNegative),
+      relativeBias: try fields.number("relativeBias", .notNegative),
+      relativeDeviation: try fields.number("relativeStandardDeviation", .notNegative),
+      cosine: try fields.number("cosine", .number(-1...1)))
   }
 }
 

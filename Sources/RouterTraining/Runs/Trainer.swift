@@ -16,6 +16,8 @@ public final class Trainer {
   public private(set) var step = 0
   private var metrics: RunMetrics
   private var tally = LossTally()
+  /// The norm of the last step's gradients, if they are clipped, until the line that says it.
+  private var gradientNorm: Double?
 
   /// How a run ended.
   public enum Outcome: Sendable, Equatable {
@@ -51,6 +53,7 @@ public final class Trainer {
     if let checkpoint = restored?.checkpoint {
       step = checkpoint.step
       tally = checkpoint.tally
+      gradientNorm = checkpoint.gradientNorm
       optimiser.resume(after: step)
     }
   }
@@ -60,11 +63,31 @@ public final class Trainer {
   /// - Parameters:
   ///   - threads: changes nothing but the time.
   ///   - onProgress: called after every step.
-  ///   - isInterrupted: asked after every step; if true, the state is saved.
+  ///   - isInterrupted: asked after every step, and often in an audit, then from any thread, by one at a time; if true, the state is
+  ///     saved.
   public func run(
     threads: Int, onProgress: (Progress) -> Void = { _ in }, isInterrupted: () -> Bool = { false }
   ) throws(Refusal) -> Outcome {
-    if metrics.lines.isEmpty { try evaluate(threads: threads) }
+    do throws(Refusal) {
+      return try train(threads: threads, onProgress: onProgress, isInterrupted: isInterrupted)
+    } catch {
+      // An audit was: its line is still to be written.
+      guard error.code == .interrupted else { throw error }
+      return try save() ? .interrupted : .diverged
+    }
+  }
+
+  /// Whether the steps done are to have a line.
+  private var hasLine: Bool {
+    step == 0 || step == plan.steps || plan.isDue(plan.evaluateEvery, step) || plan.isDue(plan.auditEvery, step)
+  }
+
+  private func train(
+    threads: Int, onProgress: (Progress) -> Void, isInterrupted: () -> Bool
+  ) throws(Refusal) -> Outcome {
+    if hasLine, metrics.lines.last.map({ $0.step < step }) ?? true {
+      try evaluate(threads: threads, isInterrupted: isInterrupted)
+    }
     while !metrics.isComplete(plan) {
       if isInterrupted() { return try save() ? .interrupted : .diverged }
       let result = try namingStep { () throws(Refusal) in try model.step(step, threads: threads) }
@@ -73,13 +96,11 @@ public final class Trainer {
         break
       }
       step += 1
-      let norm = optimiser.update(rate: plan.rate(step: step), threads: threads)
+      gradientNorm = optimiser.update(rate: plan.rate(step: step), threads: threads)
       tally.loss += result.loss
       tally.auxiliary += result.auxiliary
       tally.count += 1
-      if step == plan.steps || plan.isDue(plan.evaluateEvery, step) || plan.isDue(plan.auditEvery, step) {
-        try evaluate(threads: threads, gradientNorm: norm)
-      }
+      if hasLine { try evaluate(threads: threads, isInterrupted: isInterrupted) } else { gradientNorm = nil }
       if plan.isDue(plan.checkpointEvery, step), !metrics.isComplete(plan) { try save() }
       onProgress(Progress(step: step, steps: plan.steps, loss: metrics.lines.last?.loss))
     }
@@ -100,7 +121,9 @@ public final class Trainer {
         return false
       }
     }
-    try folder.save(Checkpoint(step: step, metricsBytes: folder.metricsBytes, tally: tally, tensors: tensors))
+    try folder.save(
+      Checkpoint(
+        step: step, metricsBytes: folder.metricsBytes, tally: tally, gradientNorm: gradientNorm, tensors: tensors))
     return true
   }
 }
@@ -109,7 +132,9 @@ public final class Trainer {
 
 extension Trainer {
   /// Adds a line about the model as it is.
-  private func evaluate(threads: Int, gradientNorm: Double? = nil) throws(Refusal) {
+  ///
+  /// - Throws: ``Refusal`` of code `interrupted` if an audit was; there is no line then.
+  private func evaluate(threads: Int, isInterrupted: () -> Bool) throws(Refusal) {
     let figures = try namingStep { () throws(Refusal) in try model.evaluate(threads: threads) }
     let count = Double(tally.count)
     var members: [JSONValue.Member] = [
@@ -135,10 +160,13 @@ extension Trainer {
     if !routing.isEmpty { members.append(.init(key: "routers", value: .array(routing.map(\.json)))) }
     // Not at step 0, where nothing depends on the router yet.
     if step > 0, plan.auditEvery != nil, step == plan.steps || plan.isDue(plan.auditEvery, step) {
-      let audit = try namingStep { () throws(Refusal) in try model.auditRouter(threads: threads) }
+      let audit = try namingStep { () throws(Refusal) in
+        try model.audit(
+          AuditRequest(step: step, tokens: plan.auditTokens, threads: threads), continuing: { !isInterrupted() })
+      }
       members.append(.init(key: "audit", value: audit?.json ?? .null))
     }
-    tally = LossTally()
+    (tally, gradientNorm) = (LossTally(), nil)
     let isWorse = figures["loss"].map { !$0.isFinite } ?? false
     let since = metrics.best.map { (figures["loss"] ?? -.infinity) < $0.loss ? 0 : $0.evaluationsSince + 1 } ?? 0
     let isOver = plan.patience.map { since >= $0 } ?? false

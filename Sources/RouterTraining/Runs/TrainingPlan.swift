@@ -29,6 +29,8 @@ public struct TrainingPlan: Sendable, Equatable {
   public var patience: Int?
   /// The steps between audits of the router's gradient; nil: there are none.
   public var auditEvery: Int?
+  /// The tokens of each layer of a network whose other experts an audit tries one by one.
+  package var auditTokens = 0
   /// The steps between checkpoints; nil: one at the end.
   public var checkpointEvery: Int?
 
@@ -53,12 +55,17 @@ public struct TrainingPlan: Sendable, Equatable {
 
 extension TrainingPlan {
   package var json: JSONValue {
-    [
-      "steps": JSONValue(steps), "learningRate": JSONValue(learningRate), "schedule": .string(schedule.rawValue),
-      "warmUp": JSONValue(warmUp), "beta2": JSONValue(beta2), "clip": JSONValue(clip),
-      "evaluateEvery": JSONValue(evaluateEvery), "patience": JSONValue(patience), "auditEvery": JSONValue(auditEvery),
-      "checkpointEvery": JSONValue(checkpointEvery),
+    var members: [JSONValue.Member] = [
+      .init(key: "steps", value: JSONValue(steps)), .init(key: "learningRate", value: JSONValue(learningRate)),
+      .init(key: "schedule", value: .string(schedule.rawValue)), .init(key: "warmUp", value: JSONValue(warmUp)),
+      .init(key: "beta2", value: JSONValue(beta2)), .init(key: "clip", value: JSONValue(clip)),
+      .init(key: "evaluateEvery", value: JSONValue(evaluateEvery)), .init(key: "patience", value: JSONValue(patience)),
+      .init(key: "auditEvery", value: JSONValue(auditEvery)),
     ]
+    // Where there are none, plans are written as they were before there could be any.
+    if auditTokens > 0 { members.append(.init(key: "auditTokens", value: JSONValue(auditTokens))) }
+    members.append(.init(key: "checkpointEvery", value: JSONValue(checkpointEvery)))
+    return .object(members)
   }
 
   package init(_ value: JSONValue) throws(InvalidInput) {
@@ -66,7 +73,7 @@ extension TrainingPlan {
       value, of: "a training plan",
       only: [
         "steps", "learningRate", "schedule", "warmUp", "beta2", "clip", "evaluateEvery", "patience", "auditEvery",
-        "checkpointEvery",
+        "auditTokens", "checkpointEvery",
       ])
     steps = try fields.integer("steps")
     learningRate = try fields.number("learningRate")
@@ -77,6 +84,7 @@ extension TrainingPlan {
     evaluateEvery = try fields.integer("evaluateEvery")
     patience = try fields.optionalInteger("patience")
     auditEvery = try fields.optionalInteger("auditEvery")
+    auditTokens = fields.has("auditTokens") ? try fields.integer("auditTokens") : 0
     checkpointEvery = try fields.optionalInteger("checkpointEvery")
     try validate()
   }
@@ -87,6 +95,7 @@ extension TrainingPlan {
   static let warmUpLimit = Limit.whole(0...1 << 30)
   static let beta2Limit = Limit.number(0..<1)
   static let clipLimit = Limit<Double>.positive
+  static let auditTokensLimit = Limit.whole(0...1 << 20)
 
   /// - Throws: `InvalidInput` for the first setting that is out of range.
   package func validate() throws(InvalidInput) {
@@ -98,6 +107,10 @@ extension TrainingPlan {
     try Self.stepLimit.require("evaluateEvery", evaluateEvery)
     try Self.stepLimit.require("patience", patience)
     try Self.stepLimit.require("auditEvery", auditEvery)
+    try Self.auditTokensLimit.require("auditTokens", auditTokens)
+    if auditTokens > 0, auditEvery == nil {
+      throw InvalidInput("auditTokens", "expected 0 without audits ('--audit-every'), got \(auditTokens)")
+    }
     try Self.stepLimit.require("checkpointEvery", checkpointEvery)
   }
 }

@@ -38,20 +38,23 @@ final class LanguageNetwork<Scalar: TransformerScalar> {
   ///   - targets: what follows each token.
   ///   - randomness: nil at evaluation, when nothing is dropped and routing is without noise.
   ///   - isTraining: whether gradients are wanted.
+  ///   - audit: what else is, in training.
   func run(
     _ tokens: UnsafePointer<Int32>, targets: UnsafePointer<Int32>, plan: SequencePlan, randomness: StepRandomness?,
-    isTraining: Bool, threads: Int
+    isTraining: Bool, threads: Int, audit: AuditPass<Scalar>? = nil
   ) throws(Refusal) -> (loss: Double, auxiliary: Double) {
     let pass = BlockPass<Scalar>(
-      plan: plan, randomness: randomness, switchLayers: max(stack.switchLayers, 1), threads: threads)
-    embedding.forward(tokens, pass, dropout: dropout, to: embedded)
+      plan: plan, randomness: randomness, switchLayers: max(stack.switchLayers, 1), threads: threads,
+      first: audit?.first.block ?? 0, audit: audit)
+    if pass.first == 0 { embedding.forward(tokens, pass, dropout: dropout, to: embedded) }
     let auxiliary = try stack.forward(embedded.elements, pass)
-    let factor = 1 / Double(max(plan.rows, 1))
+    let factor = audit?.factor ?? 1 / Double(max(plan.rows, 1))
     let sum = head.run(
       stack.norm.output, targets: targets, embedding: embedding, factor: factor, isTraining: isTraining, pass)
     if isTraining {
       head.lossesToGo(plan, factor: factor)
       stack.backward(head.gradient.elements, x: embedded.elements, losses: head.losses, pass)
+      guard audit == nil else { return (sum.loss * factor, auxiliary) }
       if let positions = embedding.positionGradient { positions.clear() }
       embedding.addBackward(stack.gradient, tokens, pass, dropout: dropout)
     }

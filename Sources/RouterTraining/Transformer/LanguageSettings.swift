@@ -63,6 +63,10 @@ extension LanguageSettings: ModelSettings {
     try requireDeepRouter(router.tokenRouter, experts: shape.experts)
   }
 
+  package func contrastCost(_ router: TrainingRouter, tokens: Int) throws(InvalidInput) -> ContrastCost {
+    try ContrastCost(shape, stacks: 1, router: router, tokens: tokens)
+  }
+
   private var modelSettings: SwitchLanguageModel.Settings {
     var settings = SwitchLanguageModel.Settings()
     (settings.context, settings.batch, settings.heldOutPercent) = (context, batch, heldOutPercent)
@@ -86,7 +90,8 @@ extension LanguageSettings: ModelSettings {
     shape.scale = router.scale
     do throws(InvalidInput) {
       return try SwitchLanguageModel(
-        shape, text: numbers, vocabulary: vocabulary, router: router.tokenRouter, settings: settings)
+        shape, text: numbers, vocabulary: vocabulary, router: router.tokenRouter, law: router.law.contrast,
+        settings: settings)
     } catch {
       throw error.path == "text" ? Refusal(.wrongData, "\(text): \(error.expectation)") : error
     }

@@ -55,7 +55,7 @@ final class OutputHead<Scalar: TransformerScalar> {
       sum.loss += losses[t]
       sum.likelihood += likelihoods[t]
     }
-    guard isTraining else { return sum }
+    guard isTraining, pass.audit == nil else { return sum }
     let tile = WeightGradient<Scalar>.tile
     concurrently((v + tile - 1) / tile, threads: pass.threads) { k in
       let (first, count) = (k * tile, min(tile, v - k * tile))

@@ -37,9 +37,13 @@ package final class SwitchLanguageModel: TrainableModel {
   package let shape: TransformerShape
   package let settings: Settings
   private let network: LanguageNetwork<Float>
-  private let text: [Int32]
+  let text: [Int32]
+  let vocabulary: Int
   /// The tokens of `text` that are trained on.
-  private let trained: Int
+  let trained: Int
+  let router: any TokenRouter
+  /// What is known of a token's gradient when its other experts have been tried.
+  let law: ContrastLaw?
   private let plan: SequencePlan
   private var tokens, targets: [Int32]
 
@@ -49,8 +53,16 @@ package final class SwitchLanguageModel: TrainableModel {
   ///   - text: tokens below `vocabulary`.
   ///   - router: one whose gradient needs one output of the layer (see ``TokenRouter/candidates(experts:)``) and at most the token's loss.
   /// - Throws: `InvalidInput` if sizes, text or router do not fit.
-  package init(
+  package convenience init(
     _ shape: TransformerShape, text: [Int32], vocabulary: Int, router: any TokenRouter, settings: Settings = Settings()
+  ) throws(InvalidInput) {
+    try self.init(shape, text: text, vocabulary: vocabulary, router: router, law: nil, settings: settings)
+  }
+
+  /// - Parameter law: of the router; nil if its experts are not tried one by one.
+  init(
+    _ shape: TransformerShape, text: [Int32], vocabulary: Int, router: any TokenRouter, law: ContrastLaw?,
+    settings: Settings
   ) throws(InvalidInput) {
     try shape.validate()
     try settings.validate()
@@ -66,6 +78,9 @@ package final class SwitchLanguageModel: TrainableModel {
     self.shape = shape
     self.settings = settings
     self.text = text
+    self.vocabulary = vocabulary
+    self.router = router
+    self.law = law
     network = LanguageNetwork(
       shape, vocabulary: vocabulary, context: settings.context, router: router, maximumSequences: settings.batch)
     network.initialise(seed: settings.seed)
@@ -103,9 +118,12 @@ package final class SwitchLanguageModel: TrainableModel {
     return StepResult(loss: result.loss, auxiliary: result.auxiliary, count: plan.rows)
   }
 
+  /// The held-out windows that are evaluated.
+  var heldOutWindows: Int { max(min((text.count - trained - 1) / settings.context, settings.heldOutWindows), 0) }
+
   /// `loss`, the mean −log p of held-out tokens, and `bitsPerToken`; nothing if no window is held out.
   package func evaluate(threads: Int) throws(Refusal) -> [String: Double] {
-    let windows = min((text.count - trained - 1) / settings.context, settings.heldOutWindows)
+    let windows = heldOutWindows
     guard windows >= 1 else { return [:] }
     var sum = 0.0
     for first in stride(from: 0, to: windows, by: settings.batch) {

@@ -38,11 +38,16 @@ extension TransformerBlock {
       experts.layer.backward(
         room.feedForwardAdded.elements, losses: losses, input: norm2.output.elements, parameters: layer,
         workspace: experts.workspace, gradients: gradient, inputGradient: room.normed.elements, threads: pass.threads)
+      pass.audit?.watch(
+        RouterVisit(
+          index: experts.index, layer: experts.layer, workspace: experts.workspace, parameters: layer,
+          input: norm2.output.elements, upstream: room.feedForwardAdded.elements, losses: losses))
       concurrently(groups.count, threads: pass.threads) { k in attentionBackward(g, x: x, k, pass) }
     } else if case .dense(let up, let down) = gradients.feedForward, let hidden {
       list.append((WeightGradient(dy: room.hidden.elements, x: norm2.output.elements, gradient: up), rows))
       list.append((WeightGradient(dy: room.feedForwardAdded.elements, x: hidden.elements, gradient: down), rows))
     }
+    guard pass.audit == nil else { return }
     list.append(
       (WeightGradient(dy: room.projection.elements, x: norm1.output.elements, gradient: gradients.projection), rows))
     list.append((WeightGradient(dy: room.added.elements, x: attended.elements, gradient: gradients.output), rows))

@@ -84,6 +84,35 @@ struct BlockPass<Scalar: TransformerScalar> {
   /// The number of Switch layers of the model.
   var switchLayers = 1
   var threads = 1
+  /// Blocks before this one are as an earlier pass over the same rows has left them.
+  var first = 0
+  /// Nil in training.
+  var audit: AuditPass<Scalar>?
+}
+
+/// What an audit wants of a pass besides: no gradients of weights, but a look at the Switch layers.
+struct AuditPass<Scalar: TransformerScalar> {
+  /// What each target token's loss is multiplied by.
+  var factor: Double
+  /// Where the pass begins: stacks and blocks before are as an earlier pass over the same batch has left them.
+  var first = (stack: 0, block: 0)
+  /// Told of every Switch layer on the way back, before its memory is used for another.
+  var watch: (RouterVisit<Scalar>) -> Void
+}
+
+/// A Switch layer whose backward pass is just done.
+struct RouterVisit<Scalar: TransformerScalar> {
+  /// Which one of the model's.
+  let index: Int
+  let layer: MixtureLayer<Scalar>
+  let workspace: LayerWorkspace<Scalar>
+  let parameters: LayerParameters<Scalar>
+  /// What the experts read, `[tokens, width]`.
+  let input: UnsafePointer<Scalar>
+  /// `∂L/∂y`, `[tokens, width]`.
+  let upstream: UnsafePointer<Scalar>
+  /// Of each token what depends on its routing.
+  let losses: UnsafePointer<Double>?
 }
 
 /// The most that a stack is given at a time.

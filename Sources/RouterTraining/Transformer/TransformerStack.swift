@@ -74,9 +74,9 @@ final class TransformerStack<Scalar: TransformerScalar> {
   /// - Parameter x: the embedded tokens; kept until the backward pass.
   /// - Returns: the sum of the auxiliary losses.
   func forward(_ x: UnsafePointer<Scalar>, _ pass: BlockPass<Scalar>) throws(Refusal) -> Double {
-    var stream = x
+    var stream = pass.first == 0 ? x : UnsafePointer(blocks[pass.first - 1].output.elements)
     var auxiliary = 0.0
-    for block in blocks {
+    for block in blocks[pass.first...] {
       auxiliary += try block.forward(stream, pass)
       stream = UnsafePointer(block.output.elements)
     }
@@ -99,7 +99,7 @@ final class TransformerStack<Scalar: TransformerScalar> {
       norm.backward(dy, x: last, rows, group: k, sums: sums, addTo: gradient.elements)
     }
     sums.finish(pass.plan.groups.count, to: normGradient)
-    for k in blocks.indices.reversed() {
+    for k in blocks.indices[pass.first...].reversed() {
       let stream = k == 0 ? x : UnsafePointer(blocks[k - 1].output.elements)
       blocks[k].backward(gradient.elements, x: stream, losses: losses, pass)
     }

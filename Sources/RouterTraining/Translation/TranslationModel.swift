@@ -57,8 +57,12 @@ package final class TranslationModel: TrainableModel {
   package let vocabulary: Vocabulary
   package let settings: Settings
   private let network: TranslationNetwork<Float>
-  private let training: ParallelText?
-  private let heldOut: HeldOut?
+  let shape: TransformerShape
+  let router: any TokenRouter
+  /// What is known of a token's gradient when its other experts have been tried.
+  let law: ContrastLaw?
+  let training: ParallelText?
+  let heldOut: HeldOut?
   private let plan: BatchPlan?
 
   /// A model with fresh parameters.
@@ -68,15 +72,25 @@ package final class TranslationModel: TrainableModel {
   ///   - training: pairs that the context has room for; nil for a model that only translates.
   ///   - router: one whose gradient needs one output of the layer and at most the token's loss.
   /// - Throws: `InvalidInput` if sizes or router do not fit.
-  package init(
+  package convenience init(
     _ shape: TransformerShape, vocabulary: Vocabulary, training: ParallelText?, heldOut: HeldOut?,
     router: any TokenRouter, settings: Settings = Settings()
+  ) throws(InvalidInput) {
+    try self.init(
+      shape, vocabulary: vocabulary, training: training, heldOut: heldOut, router: router, law: nil, settings: settings)
+  }
+
+  /// - Parameter law: of the router; nil if its experts are not tried one by one.
+  init(
+    _ shape: TransformerShape, vocabulary: Vocabulary, training: ParallelText?, heldOut: HeldOut?,
+    router: any TokenRouter, law: ContrastLaw?, settings: Settings
   ) throws(InvalidInput) {
     try shape.validate()
     try settings.validate()
     try requireDeepRouter(router, experts: shape.experts)
     self.vocabulary = vocabulary
     self.settings = settings
+    (self.shape, self.router, self.law) = (shape, router, law)
     self.training = training
     self.heldOut = heldOut
     network = TranslationNetwork(

@@ -65,10 +65,13 @@ final class TranslationNetwork<Scalar: TransformerScalar> {
   ///
   /// - Returns: the sum of the auxiliary losses.
   func encode(
-    _ tokens: UnsafePointer<Int32>, plan: SequencePlan, randomness: StepRandomness?, threads: Int
+    _ tokens: UnsafePointer<Int32>, plan: SequencePlan, randomness: StepRandomness?, threads: Int,
+    audit: AuditPass<Scalar>? = nil
   ) throws(Refusal) -> Double {
-    let pass = BlockPass<Scalar>(plan: plan, randomness: randomness, switchLayers: switchLayers, threads: threads)
-    embedding.forward(tokens, pass, dropout: sourceDropout, to: embeddedSource)
+    let pass = BlockPass<Scalar>(
+      plan: plan, randomness: randomness, switchLayers: switchLayers, threads: threads, first: audit?.first.block ?? 0,
+      audit: audit)
+    if pass.first == 0 { embedding.forward(tokens, pass, dropout: sourceDropout, to: embeddedSource) }
     return try encoder.forward(embeddedSource.elements, pass)
   }
 
@@ -79,19 +82,26 @@ final class TranslationNetwork<Scalar: TransformerScalar> {
   ///   - batch: sentences of both sides, packed.
   ///   - randomness: nil at evaluation, when nothing is dropped and routing is without noise.
   ///   - isTraining: whether gradients are wanted.
+  ///   - audit: what else is, in training.
   func run(
-    _ batch: TranslationBatch, randomness: StepRandomness?, isTraining: Bool, threads: Int
+    _ batch: TranslationBatch, randomness: StepRandomness?, isTraining: Bool, threads: Int,
+    audit: AuditPass<Scalar>? = nil
   ) throws(Refusal) -> TranslationSums {
     let plan = batch.decoderPlan
+    let isDecoderAlone = audit?.first.stack == 1
     var sums = TranslationSums(tokens: plan.rows)
-    sums.auxiliary = try encode(
-      batch.source, plan: batch.encoderPlan, randomness: randomness, threads: threads)
-    var pass = BlockPass<Scalar>(plan: plan, randomness: randomness, switchLayers: switchLayers, threads: threads)
+    if !isDecoderAlone {
+      sums.auxiliary = try encode(
+        batch.source, plan: batch.encoderPlan, randomness: randomness, threads: threads, audit: audit)
+    }
+    var pass = BlockPass<Scalar>(
+      plan: plan, randomness: randomness, switchLayers: switchLayers, threads: threads,
+      first: isDecoderAlone ? audit?.first.block ?? 0 : 0, audit: audit)
     pass.memory = UnsafePointer(encoder.norm.output.elements)
     pass.memoryGradient = memoryGradient.elements
-    embedding.forward(batch.targetInput, pass, dropout: targetDropout, to: embeddedTarget)
+    if pass.first == 0 { embedding.forward(batch.targetInput, pass, dropout: targetDropout, to: embeddedTarget) }
     sums.auxiliary += try decoder.forward(embeddedTarget.elements, pass)
-    let factor = 1 / Double(max(plan.rows, 1))
+    let factor = audit?.factor ?? 1 / Double(max(plan.rows, 1))
     (sums.loss, sums.likelihood) = head.run(
       decoder.norm.output, targets: batch.target, embedding: embedding, factor: factor, isTraining: isTraining, pass)
     if isTraining { backward(batch, pass, factor: factor) }
@@ -107,10 +117,13 @@ final class TranslationNetwork<Scalar: TransformerScalar> {
     head.lossesToGo(pass.plan, factor: factor)
     memoryGradient.clear()
     decoder.backward(head.gradient.elements, x: embeddedTarget.elements, losses: head.losses, pass)
-    embedding.addBackward(decoder.gradient, batch.targetInput, pass, dropout: targetDropout)
+    if pass.audit == nil { embedding.addBackward(decoder.gradient, batch.targetInput, pass, dropout: targetDropout) }
+    guard pass.audit?.first.stack != 1 else { return }
     let source = BlockPass<Scalar>(
-      plan: batch.encoderPlan, randomness: pass.randomness, switchLayers: switchLayers, threads: pass.threads)
+      plan: batch.encoderPlan, randomness: pass.randomness, switchLayers: switchLayers, threads: pass.threads,
+      first: pass.audit?.first.block ?? 0, audit: pass.audit)
     encoder.backward(memoryGradient.elements, x: embeddedSource.elements, losses: sourceLosses.elements, source)
+    guard pass.audit == nil else { return }
     embedding.addBackward(encoder.gradient, batch.source, source, dropout: sourceDropout)
   }
 }

@@ -174,6 +174,10 @@ extension TranslationSettings: ModelSettings {
     try requireDeepRouter(router.tokenRouter, experts: shape.experts)
   }
 
+  package func contrastCost(_ router: TrainingRouter, tokens: Int) throws(InvalidInput) -> ContrastCost {
+    try ContrastCost(shape, stacks: 2, router: router, tokens: tokens)
+  }
+
   private static func files(_ key: String, _ fields: JSONFields) throws(InvalidInput) -> Files? {
     let value = try fields.value(key, "two files or null")
     guard value != .null else { return nil }
@@ -209,7 +213,7 @@ extension TranslationSettings: ModelSettings {
     shape.scale = router.scale
     return try TranslationModel(
       shape, vocabulary: vocabulary, training: training, heldOut: heldOut, router: router.tokenRouter,
-      settings: model)
+      law: router.law.contrast, settings: model)
   }
 
   /// The model of a run with the parameters of its newest checkpoint, or of one that is named, to translate with: the texts that

@@ -19,6 +19,22 @@ extension LayerAudit {
     }
   }
 
+  /// The audit as a page.
+  package func page(name: String) -> HTMLPage {
+    let charts = groups.map { group in
+      Chart(
+        title: "\(group.rawValue): bias against standard deviation", x: .init("rel. sd"), y: .init("rel. bias"),
+        series: entries.compactMap { entry in
+          guard let figures = (try? entry.result.get())?[group], let bias = figures.relativeBias,
+            let deviation = figures.relativeStandardDeviation
+          else { return nil }
+          let label = entry.estimator.label
+          return .init(name: label, points: [.init(x: deviation, y: bias < Figures.rounding ? 0 : bias, name: label)])
+        })
+    }
+    return HTMLPage(title: "Audit of \(name)", charts: charts, sections: sections(name), json: json)
+  }
+
   // MARK: - For programs
 
   /// The audit in the format `routegrad.audit/1`.

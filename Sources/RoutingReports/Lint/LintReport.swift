@@ -29,7 +29,14 @@ public struct LintReport: Sendable {
   }
 
   /// The report as text.
-  public func text(style: TextStyle) -> String {
+  public func text(style: TextStyle) -> String { section.text(style: style) }
+
+  /// The report as a page.
+  package var page: HTMLPage {
+    HTMLPage(title: "Lint of \(result.profile.name)", sections: [section], json: json)
+  }
+
+  private var section: TextSection {
     var table = TextTable(columns: [
       .init(title: "check", isText: true), .init(title: "verdict", isText: true), .init(title: "calls"),
       .init(title: "what was found", isText: true),
@@ -44,8 +51,7 @@ public struct LintReport: Sendable {
     }
     return TextSection(
       title: result.profile.name, facts: facts, table: table,
-      notes: [summary, "Tolerance \(Figures.significant(result.profile.tolerance)), seed \(result.seed)."]
-    ).text(style: style)
+      notes: [summary, "Tolerance \(Figures.significant(result.profile.tolerance)), seed \(result.seed)."])
   }
 
   private var facts: String {

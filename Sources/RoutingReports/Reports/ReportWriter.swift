@@ -103,7 +103,8 @@ package struct ReportWriter {
     }
   }
 
-  private var legend: TextSection {
+  /// What the columns mean.
+  var legend: TextSection {
     let target = options.assessment.target
     var notes = [
       "∇: the \(target.rawValue) gradient; ĝ: one sample of an estimator; experts: expert evaluations for it.",

@@ -32,7 +32,14 @@ package struct AnswersReport: Sendable {
   }
 
   /// The report as text.
-  package func text(style: TextStyle) -> String {
+  package func text(style: TextStyle) -> String { section.text(style: style) }
+
+  /// The report as a page.
+  package var page: HTMLPage {
+    HTMLPage(title: "Answers to the vectors of \(result.specification.name)", sections: [section], json: json)
+  }
+
+  private var section: TextSection {
     var table = TextTable(columns: [
       .init(title: "call", isText: true), .init(title: "verdict", isText: true),
       .init(title: "what was found", isText: true),
@@ -43,8 +50,7 @@ package struct AnswersReport: Sendable {
     }
     return TextSection(
       title: result.specification.name, facts: "\(result.specification.experts) experts, answers to golden vectors",
-      table: table, notes: notes
-    ).text(style: style)
+      table: table, notes: notes)
   }
 
   private var notes: [String] {

@@ -57,6 +57,16 @@ public struct VerdictReport: Sendable {
     return text
   }
 
+  /// The verdict as a page.
+  package var page: HTMLPage {
+    let table = TextTable(
+      columns: [.init(title: "of", isText: true), .init(title: "what was found", isText: true)],
+      rows: facts.map { .init(cells: [$0.0, $0.1]) })
+    return HTMLPage(
+      title: "Verdict on \(source)",
+      sections: [TextSection(title: "\(evidence.verdict.rawValue): \(summary)", table: table)], json: json)
+  }
+
   // MARK: - Words
 
   private var summary: String {

@@ -1,4 +1,3 @@
-import CStandardLibrary
 import FileFormats
 import RouterTraining
 import RoutingReports
@@ -37,23 +36,17 @@ extension ComparisonReport {
           "mean": JSONValue($0.value), "interval": json($0.interval), "values": JSONValue(entry.speedUps.map(\.value)),
         ]
       } ?? .null,
-      "wins": entry.wins.of > 0 ? JSONValue(entry.wins.count) : .null, "audit": entry.audit?.json ?? .null,
+      "wins": entry.wins.of > 0 ? JSONValue(entry.wins.count) : .null,
+      "audit": entry.audit?.json ?? entry.networkAudit?.json ?? .null,
       "curve": curve(entry),
     ]
   }
 
-  /// The geometric mean of the losses at each step that all runs have, with Student's interval of the mean log.
   private static func curve(_ entry: Comparison.Entry) -> JSONValue {
-    let curves = entry.runs.compactMap(\.curve)
-    guard let steps = curves.first?.steps else { return .null }
-    let shared = steps.indices.filter { k in
-      curves.allSatisfy { $0.steps.indices.contains(k) && $0.steps[k] == steps[k] }
-    }
-    let logs = shared.map { k in PairedDifference(curves.map { log($0.losses[k]) }) }
+    guard let curve = entry.meanCurve else { return .null }
     return [
-      "steps": JSONValue(shared.map { steps[$0] }), "loss": JSONValue(logs.map { exp($0.mean) }),
-      "low": JSONValue(logs.map { exp($0.interval?.lowerBound ?? $0.mean) }),
-      "high": JSONValue(logs.map { exp($0.interval?.upperBound ?? $0.mean) }),
+      "steps": JSONValue(curve.map(\.step)), "loss": JSONValue(curve.map(\.loss)),
+      "low": JSONValue(curve.map(\.low)), "high": JSONValue(curve.map(\.high)),
     ]
   }
 

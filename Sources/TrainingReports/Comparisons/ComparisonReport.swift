@@ -25,9 +25,35 @@ public struct ComparisonReport: Sendable {
     }
   }
 
+  /// The report as a page.
+  package var page: HTMLPage {
+    HTMLPage(title: "Comparison: \(title)", charts: [curves, speedUps], sections: sections, json: json)
+  }
+
+  private var curves: Chart {
+    Chart(
+      title: "Held-out loss, with 95 % intervals over seeds", x: .init("step"), y: .init("loss", isLogarithmic: true),
+      series: comparison.entries.map { entry in
+        let curve = entry.meanCurve ?? []
+        return .init(
+          name: entry.label, points: curve.map { .init(x: Double($0.step), y: $0.loss, name: entry.label) },
+          isCurve: true, band: curve.map { ($0.low, $0.high) })
+      })
+  }
+
+  private var speedUps: Chart {
+    Chart(
+      title: "Speed-up against the bias of the router's gradient", x: .init("rel. bias"), y: .init("speed-up"),
+      series: comparison.entries.compactMap { entry in
+        guard let audit = entry.audit, let speedUp = entry.speedUp else { return nil }
+        return .init(name: entry.label, points: [.init(x: audit.relativeBias, y: speedUp.value, name: entry.label)])
+      })
+  }
+
   private var sections: [TextSection] {
     var sections = [TextSection(title: title, facts: facts, table: table)]
-    sections += [winsSection, auditSection].compactMap { $0 } + [TextSection(title: "Reading", notes: reading)]
+    sections += [winsSection, auditSection].compactMap { $0 } + networkSections
+    sections.append(TextSection(title: "Reading", notes: reading))
     var legend = [
       "loss: the geometric mean of the final held-out losses. difference: of log final loss from \(comparison.baseline)'s, with "
         + "Student's 95 % interval over matched seeds. speed-up: steps of \(comparison.baseline) by steps of the router to the worse "
@@ -37,6 +63,12 @@ public struct ComparisonReport: Sendable {
       legend.append(
         "cosine, rel. bias, rel. sd: of the router's gradient in training against the exact gradient of the expected loss, means over "
           + "audits and seeds.")
+    }
+    if comparison.entries.contains(where: { $0.networkAudit != nil }) {
+      legend.append(
+        "bias, cosine: of the routers' gradient in training against dense back-propagation at the logits, W at the router's weight, "
+          + "means over audits and seeds. unseen: the share of what the experts left out would say. load: the fullest expert's, 1 is even."
+      )
     }
     if !comparison.unfinished.isEmpty {
       legend.append("Left out, not complete: \(comparison.unfinished.joined(separator: ", ")).")
@@ -108,6 +140,16 @@ public struct ComparisonReport: Sendable {
     return TextSection(table: table)
   }
 
+  /// The routers of networks, layer by layer.
+  private var networkSections: [TextSection] {
+    let audits = comparison.entries.compactMap { entry in entry.networkAudit.map { (name: entry.label, audit: $0) } }
+    guard !audits.isEmpty else { return [] }
+    let contrasts = NetworkAudit.contrastTable(audits).map {
+      TextSection(title: "Some tokens against the exact gradient of their expected loss", table: $0)
+    }
+    return [TextSection(table: NetworkAudit.table(audits))] + (contrasts.map { [$0] } ?? [])
+  }
+
   /// `1.43 [1.28, 1.58]`.
   static func words(_ mean: GeometricMean) -> String { words(mean.value, mean.interval, decimals: 2) }
 
@@ -121,5 +163,21 @@ extension Comparison.Entry {
   /// `exp(mean log loss)` of the runs that did not diverge.
   var geometricMeanLoss: Double? {
     finalLosses.isEmpty ? nil : exp(finalLosses.reduce(0) { $0 + log($1) } / Double(finalLosses.count))
+  }
+
+  /// The geometric mean of the losses at each step that all runs have, with Student's interval of the mean log; nil if none ended.
+  var meanCurve: [(step: Int, loss: Double, low: Double, high: Double)]? {
+    let curves = runs.compactMap(\.curve)
+    guard let steps = curves.first?.steps else { return nil }
+    let shared = steps.indices.filter { k in
+      curves.allSatisfy { $0.steps.indices.contains(k) && $0.steps[k] == steps[k] }
+    }
+    return shared.map { k in
+      let logs = PairedDifference(curves.map { log($0.losses[k]) })
+      return (
+        steps[k], exp(logs.mean), exp(logs.interval?.lowerBound ?? logs.mean),
+        exp(logs.interval?.upperBound ?? logs.mean)
+      )
+    }
   }
 }

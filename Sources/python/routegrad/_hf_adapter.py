@@ -19,12 +19,12 @@ class _Unit(torch.nn.Module):
     def __init__(self, form: str, experts: int):
         super().__init__()
         self.form, self.experts = form, experts
-        self.inputs: torch.Tensor | None = None
-        self.choice: torch.Tensor | None = None
-        self.weights: torch.Tensor | None = None
+        self.inputs: Any = None
+        self.choice: Any = None
+        self.weights: Any = None
 
     def forward(self, *given: Any, **_: Any) -> torch.Tensor:
-        states = given[0]
+        states: torch.Tensor = given[0]
         flat = states.reshape(-1, states.shape[-1])
         if self.form == "input":  # Llama 4: [N·T][d], multiplied before
             parts = flat.reshape(self.experts, -1, flat.shape[-1])
@@ -163,9 +163,11 @@ class BlockAdapter:
                 holder, name = _weight(router)
                 getattr(holder, name).copy_(torch.eye(self.experts, hidden))
                 if isinstance(getattr(holder, "bias", None), torch.Tensor):
-                    holder.bias.zero_()
+                    offset: Any = holder.bias
+                    offset.zero_()
             if self.family.form == "grouped":
-                made.bias.zero_()
+                bias: Any = made.bias
+                bias.zero_()
             if hasattr(router, "scale") and isinstance(router.scale, torch.Tensor):  # Gemma 4, on the router's input
                 router.scale.fill_(1)
                 router.scalar_root_size = 1.0
@@ -208,7 +210,7 @@ class BlockAdapter:
         router_result = self.recorded
         unit: Any = None if self.family.form == "grouped" else self.block.experts
         dense = unit.inputs[:, :, -1].T if self.family.form == "input" else result.reshape(tokens, -1)[:, :self.experts]
-        index = getattr(unit, "choice", None)
+        index: Any = getattr(unit, "choice", None)
         if self.stated["name"] == "zaya":
             index = torch.where(unit.weights == 0, self.experts - 1, index)  # the skip expert: the block says 0, and nothing
         # An order that `topk` was not asked for is none; by multiplier, it goes with the experts where these change places.
@@ -260,7 +262,7 @@ class BlockAdapter:
     def _inputs(self, unit: Any, choice: Any) -> Any:
         """What each chosen expert got; where the gate is applied to it, without that."""
         if self.family.form == "grouped":
-            widened = self.block.input_linear
+            widened: Any = self.block.input_linear
             got = dict(zip(zip(self.recorded[1].tolist(), widened.experts), widened.inputs[:, :self.experts].tolist()))
             return [[plain_list(got[t, i]) for i in row] for t, row in enumerate(choice)]
         if self.family.form == "input":

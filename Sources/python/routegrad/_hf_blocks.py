@@ -35,7 +35,7 @@ def block(name: str, *, experts: int = 8, top_k: int = 2, **given: Any) -> torch
         raise RouteGradError(f"name: expected a model or block of transformers that routes, got {shown(name)}")
     family = FAMILIES[classes[0]]
     module = importlib.import_module(f"transformers.models.{family.folder}.modeling_{family.folder}")
-    made = getattr(module, classes[0])(configuration(family, experts, top_k, **given), *family.arguments)
+    made: torch.nn.Module = getattr(module, classes[0])(configuration(family, experts, top_k, **given), *family.arguments)
     with torch.no_grad():
         for parameter in made.parameters():
             if parameter.is_floating_point():
@@ -101,7 +101,7 @@ def _family(made: torch.nn.Module) -> Family:
     raise RouteGradError(f"block: {type(made).__name__} is none of the MoE blocks known (routegrad.hf.FAMILIES)")
 
 
-def _router(made: torch.nn.Module) -> torch.nn.Module:
+def _router(made: torch.nn.Module) -> Any:
     if type(made).__name__.endswith("Router"):
         return made
     for key in _ROUTER:
@@ -116,7 +116,7 @@ def _named(made: torch.nn.Module, names: tuple[str, ...]) -> list[tuple[str, tor
     return [(key, tensor) for key, tensor in tensors if key.split(".")[-1] in names]
 
 
-def _weight(router: torch.nn.Module) -> tuple[torch.nn.Module, str]:
+def _weight(router: Any) -> tuple[torch.nn.Module, str]:
     """Where the router's linear map is."""
     if hasattr(router, "router_mlp"):
         return router.router_mlp.out_proj, "weight"
@@ -189,7 +189,8 @@ def specification(made: torch.nn.Module, config: Any = None, entry: str | None =
     if getattr(router, "router_logit_softcapping", 0.0):
         raise RouteGradError("block: a specification has no cap on logits (moe_router_logit_softcapping)")
     if entry == "longcat-flash":
-        spec["nullExperts"]["count"] = made.experts.zero_expert_num
+        experts: Any = made.experts
+        spec["nullExperts"]["count"] = experts.zero_expert_num
         if not spec["nullExperts"]["count"]:
             del spec["nullExperts"]
     if entry in ("switch", "nllb-moe"):

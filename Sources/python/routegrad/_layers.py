@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ._arguments import Mask, flag, mask_rule, text, whole
 from ._arrays import address, as_array, plain_mapping, require_shape, whole_numbers
 from ._errors import RouteGradError
-from ._library import LayerArguments, ReportHandle, fail, lib, watch
+from ._library import MEAN_BUFFER, LayerArguments, ReportHandle, fail, lib, raised, watch
 from ._verification import texts
 
 _TENSORS = (
@@ -31,6 +31,8 @@ class LayerAudit:
     """All of it, in the format ``routegrad.audit/1``."""
     text: str
     """The same for people."""
+    gradients: dict[str, NDArray[np.float64]] | None = None
+    """The exact means, if they were asked for: ``"sparsemixer/experts.w1"`` [N, h, d] and so on, as ``audit-layer --gradients`` writes them."""
 
     def __str__(self) -> str:
         return self.text
@@ -41,7 +43,7 @@ class LayerAudit:
 
 def audit_layer(
     tensors: Mapping[str, ArrayLike], *, activation: str, residual: bool = False, estimators: str | None = None,
-    target: str = "expected-loss", mask: Mask = None, threads: int = 1,
+    target: str = "expected-loss", mask: Mask = None, threads: int = 1, gradients: bool = False,
 ) -> LayerAudit:
     """Audits a layer of experts f_i(x) = W₂ act(W₁ x + b₁) + b₂ with θ = W x + b: what ``routegrad audit-layer`` does.
 
@@ -54,6 +56,8 @@ def audit_layer(
         residual: whether x_t is added to the output before the loss sees it.
         estimators: a list such as ``"sparsemixer,reinmax:tau=1.3"``; None for every one that can be enumerated.
         target, mask, threads: as in :func:`routegrad.moments`.
+        gradients: whether to keep every estimator's exact mean gradient of the mean loss, by every parameter and the input: as
+            many float64 numbers for each estimator as the layer has.
 
     Raises RouteGradError for shapes that do not fit, numbers that are not finite, and results that overflow float64.
     """
@@ -80,13 +84,34 @@ def audit_layer(
     rule, threshold = mask_rule(mask)
     watch()
     report = ReportHandle()
-    status = lib.rg_audit_layer(
+    arguments = (
         byref(layer), None if estimators is None else text(estimators, "estimators"), text(target, "target"), rule, threshold,
-        whole(threads, "threads"), byref(report))
+        whole(threads, "threads"))
+    means: dict[str, NDArray[np.float64]] | None = {} if flag(gradients, "gradients") else None
+    if means is None:
+        status = lib.rg_audit_layer(*arguments, byref(report))
+    else:
+        status = lib.rg_audit_layer_gradients(*arguments, _buffers(means), None, byref(report))
     if status:
         fail(status)
     words, findings = texts(report)
-    return LayerAudit(findings, words)
+    return LayerAudit(findings, words, means)
+
+
+def _buffers(arrays: dict[str, NDArray[np.float64]]) -> Any:
+    """The C function that makes the arrays that the library asks for."""
+    def buffer(_context: Any, name: bytes, shape: Any, rank: int, buffer: Any) -> int:
+        try:
+            raised.entering = False
+            array = np.empty(shape[:rank])
+            arrays[name.decode()] = array
+            buffer[0] = array.ctypes.data
+        except BaseException as error:  # noqa: BLE001 - MemoryError above all; raised again on the other side
+            raised.exception = error
+            return 1
+        return 0
+
+    return MEAN_BUFFER(buffer)
 
 
 def _labels(values: Any, tokens: int) -> np.ndarray | None:

@@ -31,6 +31,8 @@ INTERRUPTION = ctypes.CFUNCTYPE(c_int, c_void_p)
 
 ROUTER = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_size_t, POINTER(c_size_t))
 
+MEAN_BUFFER = ctypes.CFUNCTYPE(c_int, c_void_p, c_char_p, POINTER(c_size_t), c_size_t, POINTER(c_void_p))
+
 # rg_verdict, in its order.
 VERDICTS = ("undecided", "proved", "consistent", "refuted")
 
@@ -163,6 +165,8 @@ _PROTOTYPES = {
     "rg_assessor_destroy": (None, c_void_p),
     "rg_audit_layer": (
         c_int, POINTER(LayerArguments), c_char_p, c_char_p, c_char_p, c_double, c_size_t, POINTER(c_void_p)),
+    "rg_audit_layer_gradients": (
+        c_int, POINTER(LayerArguments), c_char_p, c_char_p, c_char_p, c_double, c_size_t, MEAN_BUFFER, c_void_p, POINTER(c_void_p)),
     "rg_lint": (
         c_int, ROUTER, c_void_p, c_size_t, c_size_t, c_uint64, POINTER(c_int), POINTER(c_void_p)),
     "rg_sample": (c_int, c_void_p, c_void_p, c_uint64, c_size_t, c_size_t, c_void_p, c_size_t),

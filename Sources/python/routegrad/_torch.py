@@ -127,10 +127,10 @@ class TorchAdapter(Adapter):
             sources = [source] if noise is None else [source, noise]
             found = torch.autograd.grad(
                 multipliers, sources, torch.tensor(cotangent, dtype=multipliers.dtype), allow_unused=True)
-            found = [zeros() if x is None else self.array(x).reshape(logits.shape) for x in found]
+            arrays = [zeros() if x is None else self.array(x).reshape(logits.shape) for x in found]
             if noise is not None:
-                result["noise_gradient"] = found[1]
-            return found[0]
+                result["noise_gradient"] = arrays[1]
+            return arrays[0]
 
         return result, backward, self.array(handed).reshape(logits.shape)
 

@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 
 from ._arguments import seed as check_seed
 from ._arguments import shown, whole
 from ._errors import RouteGradError
+from ._gates import Floats, gates
+from ._network_audit import Call, findings, require_logits, taken
+from ._network_report import LayerFindings, NetworkAudit
 from ._torch_blocks import Site, sites
-from ._torch_gates import gates, gradients
-from ._torch_report import LayerFindings, NetworkAudit
 
 _CHUNK = 512
-# Units of rounding that an answer may be off by, of the largest that it can be.
-_UNITS = 64
 
 
 @dataclasses.dataclass
@@ -45,7 +45,7 @@ def audit(
     One forward and one backward pass of the loss say what goes into each block, its logits θ and u = ∂L/∂y; then all experts
     are evaluated for up to ``tokens`` tokens of each layer. With c_i = u·f_i(x): training gives θ the gradient
     Σ_{i∈A} c_i ∂g_i/∂θ over the chosen A; dense back-propagation has the experts left out, too, each with the gate that it
-    would have had (docs/guides/torch-audit.md).
+    would have had (docs/guides/network-audit.md).
 
     Args:
         model: of transformers, or any module with ``layers`` of :class:`Block`. It stays as it is: parameters, gradients,
@@ -69,12 +69,12 @@ def audit(
         f"{sum(site.experts for site in found)} experts ({count * sum(site.experts for site in found)} evaluations)")
     with untouched(model):
         records, value, pulled = _passes(model, batch, found, count, loss, seed)
-        findings, evaluations = [], 0
+        layers_found, evaluations = [], 0
         for site, recorded, got in zip(found, records, pulled):
             say(f"{site.name}: {sum(len(record.rows) for record in recorded)} tokens through {site.experts} experts")
-            findings.append(_layer(site, recorded, got))
-            evaluations += findings[-1].tokens * site.experts
-    return NetworkAudit(tuple(findings), value, evaluations, count, seed)
+            layers_found.append(_layer(site, recorded, got))
+            evaluations += layers_found[-1].tokens * site.experts
+    return NetworkAudit(tuple(layers_found), value, evaluations, count, seed)
 
 
 @contextmanager
@@ -90,8 +90,8 @@ def untouched(model: torch.nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def value_of(model: torch.nn.Module, batch: Any, loss: Callable[[torch.nn.Module, Any], torch.Tensor] | None) -> torch.Tensor:
-    """The loss, a number in the graph."""
+def losses_of(model: torch.nn.Module, batch: Any, loss: Callable[[torch.nn.Module, Any], torch.Tensor] | None) -> torch.Tensor:
+    """The loss or losses, in the graph."""
     value: Any
     if loss is not None:
         value = loss(model, batch)
@@ -103,12 +103,20 @@ def value_of(model: torch.nn.Module, batch: Any, loss: Callable[[torch.nn.Module
         value = getattr(result, "loss", None)
         if value is None:
             raise RouteGradError("batch: expected labels, the model returned no loss; or give loss=")
-    if not isinstance(value, torch.Tensor) or value.numel() != 1:
+    if not isinstance(value, torch.Tensor) or value.numel() < 1:
         raise RouteGradError(f"loss: expected a tensor of one number, got {shown(value)}")
     if not torch.isfinite(value).all():
-        raise RouteGradError(f"loss: expected a finite number, got {value.item()}")
-    found: torch.Tensor = value.reshape(())
+        raise RouteGradError(f"loss: expected a finite number, got {shown(value.detach().flatten().tolist())}")
+    found: torch.Tensor = value
     return found
+
+
+def value_of(model: torch.nn.Module, batch: Any, loss: Callable[[torch.nn.Module, Any], torch.Tensor] | None) -> torch.Tensor:
+    """The loss, a number in the graph."""
+    found = losses_of(model, batch, loss)
+    if found.numel() != 1:
+        raise RouteGradError(f"loss: expected a tensor of one number, got {shown(found)}")
+    return found.reshape(())
 
 
 def first(value: Any) -> Any:
@@ -135,8 +143,8 @@ class Hooks:
 
 def _passes(
     model: torch.nn.Module, batch: Any, found: list[Site], count: int, loss: Any, seed: int
-) -> tuple[list[list[Recorded]], float, list[list[tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]]]]:
-    """The records of each layer's calls, the loss, and for each record u, ∂L/∂θ through the gates (own blocks: None)."""
+) -> tuple[list[list[Recorded]], float, list[list[tuple[torch.Tensor, torch.Tensor | None]]]]:
+    """The records of each layer's calls, the loss, and for each record u and ∂L/∂θ through the gates (None: there is none)."""
     records: list[list[Recorded]] = [[] for _ in found]
     said: dict[tuple[str, int], Any] = {}
 
@@ -169,8 +177,7 @@ def _passes(
                 raise RouteGradError(
                     f"{site.name}: expected a router that gets a gradient: weights that require one, no torch.no_grad, no reentrant "
                     "gradient checkpointing")
-            rows = torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:count].sort().values
-            rows = rows.to(x.device)
+            rows = torch.from_numpy(taken(total, count, seed)).to(x.device)
             read = x if site.to_input else flat(given[0].detach())
             records[at].append(Recorded(logits, choice, live, x[rows], read[rows], output, rows, total))
 
@@ -202,19 +209,20 @@ def _passes(
             if at_gates is not None:
                 at_logits, = torch.autograd.grad(record.gates, record.logits, at_gates, retain_graph=True, allow_unused=True)
             u = u.reshape(site.experts, -1, u.shape[-1])[0] if site.to_input else flat(u)
-            pulled[-1].append((u[record.rows], at_gates, at_logits))
+            pulled[-1].append((u[record.rows], at_logits))
             record.output = u[:0]  # the graph may go
             record.logits, record.gates = flat(record.logits.detach()), record.gates.detach()
     return records, float(value.detach()), pulled
 
 
-def slopes(site: Site, x: torch.Tensor, u: torch.Tensor, logits: torch.Tensor) -> tuple[torch.Tensor, float]:
-    """c [tokens, N] in float64 on the CPU, and the largest ‖u‖‖f‖.
+def slopes(site: Site, x: torch.Tensor, u: torch.Tensor, logits: Floats) -> tuple[Floats, float]:
+    """c [tokens, N], and the largest ‖u‖‖f‖.
 
-    c_i = u·f_i(x); where the gate is on the input, ∂(u·f_i(m x))/∂m at the gate m that expert i has by the logits.
+    c_i = u·f_i(x); where the gate is on the input, ∂(u·f_i(m x))/∂m at the gate m that expert i has by the logits. In float64 if the
+    experts are, else in float32, whose rounding is that of the experts' own products.
     """
-    every = torch.arange(site.experts)[None].expand(len(x), -1)
-    found = torch.zeros(len(x), site.experts, dtype=torch.float64)
+    every = np.broadcast_to(np.arange(site.experts), logits.shape)
+    found = np.zeros(logits.shape)
     most = 0.0
     modes = [(module, module.training) for module in site.module.modules()]
     try:
@@ -222,100 +230,58 @@ def slopes(site: Site, x: torch.Tensor, u: torch.Tensor, logits: torch.Tensor) -
             part = slice(start, start + _CHUNK)
             states, cotangent = x[part], u[part]
             if site.to_input:
-                made = gates(site.specification, logits[part], every[part]).T.to(states)
+                made = torch.from_numpy(gates(site.specification, logits[part], every[part]).T).to(states)
                 with torch.enable_grad():
                     m = made.contiguous().requires_grad_()
                     f = site.module((m[:, :, None] * states).reshape(-1, states.shape[-1])).reshape(*m.shape, -1)
                     slope, = torch.autograd.grad((f * cotangent).sum(), m)
-                found[part] = slope.T.cpu().double()
+                found[part] = numbers(slope.T)
                 most = max(most, float((f.detach().norm(dim=-1) * cotangent.norm(dim=-1)).max()))
                 continue
-            wide = "cpu" if u.device.type == "mps" else u.device  # which has no float64
+            wide = torch.promote_types(cotangent.dtype, torch.float32)
             with torch.no_grad():
-                u64 = cotangent.to(wide, torch.float64)
-                squares = torch.zeros(len(states), dtype=torch.float64, device=wide)
-                columns = []
+                cotangent = cotangent.to(wide)
+                columns = torch.empty(site.experts, len(states), dtype=wide, device=u.device)
+                norms = torch.zeros(len(states), dtype=wide, device=u.device)
                 for i in range(site.experts):
                     f = first(site.each(i, states))
                     if f.shape != cotangent.shape:
                         raise RouteGradError(
                             f"{site.name}: expert {i}: expected an output of shape {list(cotangent.shape)}, got {list(f.shape)}")
-                    f64 = f.to(wide, torch.float64)
-                    columns.append(torch.linalg.vecdot(f64, u64))
-                    squares = torch.maximum(squares, torch.linalg.vecdot(f64, f64))
-                found[part] = torch.stack(columns, 1).cpu()
-                most = max(most, float((squares.sqrt() * u64.norm(dim=1)).max()))
+                    f = f.to(wide)
+                    torch.linalg.vecdot(f, cotangent, out=columns[i])
+                    norms = torch.maximum(norms, torch.linalg.vector_norm(f, dim=1))
+                found[part] = numbers(columns.T)
+                most = max(most, float((norms * cotangent.norm(dim=1)).max()))
     finally:
         for module, mode in modes:
             module.training = mode
     return found, most
 
 
+def numbers(tensor: torch.Tensor) -> Floats:
+    """A tensor in float64, on the CPU first: not every device has it."""
+    found: Floats = tensor.detach().cpu().double().numpy()
+    return found
+
+
+def precision(*tensors: torch.Tensor) -> float:
+    """The unit of rounding of the coarsest."""
+    return max(float(torch.finfo(tensor.dtype).eps) for tensor in tensors)
+
+
 def _layer(site: Site, recorded: list[Recorded], pulled: list[Any]) -> LayerFindings:
-    parts = []
-    load = torch.zeros(site.experts, dtype=torch.float64)
-    turned_away = total = 0
-    error = 0.0
-    for record, (u, at_gates, at_logits) in zip(recorded, pulled):
-        rows = record.rows
-        logits = record.logits[rows].cpu().double()
-        choice = record.choice.cpu()
-        load += torch.bincount(choice[choice >= 0], minlength=site.experts).double()
-        turned_away, total = turned_away + int((choice < 0).sum()), total + record.tokens
-        choice = choice[rows.cpu()]
+    calls = []
+    for record, (u, at_logits) in zip(recorded, pulled):
+        logits = numbers(record.logits[record.rows])
         for what, tensor in (("input", record.x), ("gradient at its output", u)):
             if not torch.isfinite(tensor).all():
                 raise RouteGradError(f"{site.name}: {what}: expected finite numbers")
-        if torch.isnan(logits).any() or (logits == torch.inf).any():
-            raise RouteGradError(f"{site.name}: logits: expected numbers, got NaN or infinity")
-        precision = max(torch.finfo(tensor.dtype).eps for tensor in (record.gates, record.read, record.logits))
-        precision = max(precision, torch.finfo(torch.float32).eps)  # routers compute in it whatever the model's type is
-        live = record.gates.reshape(record.tokens, -1)[rows]
-        spec = as_given(site, logits, choice, live)
+        require_logits(logits, site.name)
         c, most = slopes(site, record.read, u, logits)
-        if not torch.isfinite(c).all():
-            raise RouteGradError(f"{site.name}: expert outputs: expected finite numbers")
-        seen, unseen = gradients(spec, logits, choice, c)
-        if at_logits is not None and site.form != "own":
-            off = float((seen - flat(at_logits)[rows].cpu().double()).abs().max())
-            scale = most * max(1.0, abs(float((site.specification.get("gate") or {}).get("scale", 1.0))))
-            if off > _UNITS * precision * scale:
-                raise RouteGradError(
-                    f"{site.name}: expected autograd's gradient at the logits to be that of its specification, they differ by "
-                    f"{off:.3g} of {float(seen.abs().max()):.3g}")
-            error = max(error, off)
-        parts.append((record.x.cpu().double(), seen, unseen))
-    x, seen, unseen = (torch.cat(part) for part in zip(*parts))
-    return LayerFindings.of(site.name, site.specification, x, seen, unseen, load, turned_away, total, error)
-
-
-def as_given(site: Site, logits: torch.Tensor, choice: torch.Tensor, live: torch.Tensor) -> Mapping[str, Any]:
-    """The specification of the gates as the experts are given them, which have to be those of the block's.
-
-    Some blocks of transformers multiply by a constant after the experts (MiniMax-M3, Beam); u has it then, and the gates have not.
-    """
-    spec, precision = site.specification, max(torch.finfo(live.dtype).eps, torch.finfo(torch.float32).eps)
-    wanted = gates(spec, logits, choice)
-    live = live.cpu().double()
-    if live.shape != wanted.shape:
-        if live.shape != logits.shape:
-            raise RouteGradError(f"{site.name}: gates: expected shape {list(wanted.shape)}, got {list(live.shape)}")
-        live = live.gather(1, choice.clamp(min=0))
-    there = choice >= 0
-    factors = (spec.get("gate") or {}).get("outputScales", [1])
-    finite = logits[logits > -torch.inf]
-    scale = max(1.0, float(wanted.abs().max()), float(finite.abs().max()) if len(finite) else 0.0)
-
-    def off(times: float) -> float:
-        differences = torch.stack([(live - factor * times * wanted).abs() for factor in factors]).amin(0)
-        return float(torch.where(there, differences, 0.0).max())
-
-    allowed = _UNITS * precision * scale
-    if off(1.0) <= allowed:
-        return spec
-    squares = float((wanted[there] ** 2).sum())
-    times = float((live[there] * wanted[there]).sum()) / squares if squares else 1.0
-    if site.form == "index" and times > 0 and off(times) <= allowed:
-        gate = dict(spec.get("gate") or {})
-        return {**spec, "gate": {**gate, "scale": gate.get("scale", 1.0) * times}}
-    raise RouteGradError(f"{site.name}: gates: expected those of its specification, they differ by {off(1.0):.3g}")
+        calls.append(Call(
+            record.rows.cpu().numpy(), record.choice.cpu().numpy(), logits,
+            numbers(record.gates.reshape(record.tokens, -1)[record.rows]), numbers(record.x), c, most,
+            precision(record.gates, record.read, record.logits),
+            None if at_logits is None else numbers(flat(at_logits)[record.rows])))
+    return findings(site.name, site.specification, site.experts, calls, scaled_after=site.form == "index", compared=site.form != "own")

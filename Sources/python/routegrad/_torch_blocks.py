@@ -10,7 +10,7 @@ import torch
 
 from ._arguments import shown
 from ._errors import RouteGradError
-from ._torch_gates import check_specification
+from ._gates import check_specification
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 

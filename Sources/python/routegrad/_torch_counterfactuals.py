@@ -8,14 +8,16 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from ._arguments import number, shown, whole
 from ._errors import RouteGradError
-from ._torch_audit import Hooks, as_given, first, flat, untouched, value_of
+from ._gates import Floats, Indices, gates
+from ._network_audit import as_given
+from ._network_report import dataframe, new_axes, table, write_page
+from ._torch_audit import Hooks, first, flat, losses_of, numbers, precision, untouched
 from ._torch_blocks import Site, sites
-from ._torch_gates import gates
-from ._torch_report import dataframe, new_axes, table, write_page
 
 if TYPE_CHECKING:
     from ._problems import Problem
@@ -94,7 +96,7 @@ class Counterfactuals:
 
 
 def counterfactuals(
-    model: torch.nn.Module, batch: Any, layer: Any, tokens: Sequence[int], *, nodes: Sequence[float] = (1.0,),
+    model: torch.nn.Module, batch: Any, layer: Any, tokens: Sequence[int], *, nodes: Sequence[float] = (1.0,), together: int = 1,
     loss: Callable[[torch.nn.Module, Any], torch.Tensor] | None = None, progress: Callable[[str], None] | None = None,
 ) -> Counterfactuals:
     """Runs a network again with one token's last-chosen expert at one layer replaced by each other one.
@@ -112,7 +114,12 @@ def counterfactuals(
         layer: a number, a name.
         tokens: as the block counts them, sequence after sequence.
         nodes: what the gate is multiplied by; 0.5 besides for ``midpoint``, whose table needs it. For mixtures only.
-        model, batch, loss, progress: as in :func:`audit`.
+        together: so many variants are rows of one batch, in one forward and backward pass, with the memory that this takes. For models in
+            evaluation mode whose rows do not depend on each other; it is tried beforehand, and refused if the losses differ. The model
+            has to return ``logits`` without ``labels`` and to have the ``loss_function`` of transformers; or give ``loss``.
+        loss: as in :func:`audit`, or one loss for each row of the batch, whose mean is the loss; with ``together`` it has to be that. The
+            batch that it is given then has its rows repeated: tensors of a dict, or a tensor, along their first axis.
+        model, batch, progress: as in :func:`audit`.
 
     It costs a forward and backward pass for each token, expert and node, one forward pass more, and memory of one of them.
     """
@@ -122,6 +129,11 @@ def counterfactuals(
         raise RouteGradError("tokens, nodes: expected at least one of each")
     if 1.0 not in factors:
         raise RouteGradError("nodes: expected 1 among them")
+    many = whole(together, "together")
+    if many < 1:
+        raise RouteGradError(f"together: expected at least 1, got {shown(together)}")
+    if many > 1 and any(module.training for module in model.modules()):
+        raise RouteGradError("together: expected 1 for a model in training, which draws other numbers for other rows; or call model.eval()")
     site, = sites(model, [layer])
     if site.form not in ("index", "mask"):
         raise RouteGradError(f"{site.name}: expected experts that are told which and with what gate; its experts are not")
@@ -129,6 +141,8 @@ def counterfactuals(
     with untouched(model):
         run = _Runs(model, batch, site, loss)
         logits, choice, spec = run.as_it_is()
+        if many > 1:
+            run.require_independent_rows()
         total, n = logits.shape
         for token in at:
             if not 0 <= token < total:
@@ -148,21 +162,32 @@ def counterfactuals(
             say(f"token {token}")
             kept = choice[token, :-1].tolist()
             among = [i for i in range(n) if i not in kept]
-            values, slopes, rows = [], [], []
+            values: list[list[float]] = []
+            slopes: list[list[float]] = []
+            rows = []
+            row = logits[token:token + 1]
+            variants = []
             for i in among:
-                new = torch.tensor([[*kept, i]])
-                made = gates(spec, logits[token:token + 1], new)[0]
-                found = [run.replaced(token, new[0], made, factor) for factor in factors]
-                values.append([value for value, _, _ in found])
-                slopes.append([slope for _, slope, _ in found])
+                new = np.array([[*kept, i]])
+                made = gates(spec, row, new)[0]
+                variants += [Variant(token, new[0], made, factor) for factor in factors]
+            if mixture:
+                variants.append(Variant(token, choice[token], np.zeros(1), 1.0))
+            found = run.replaced(variants, many)
+            for i in range(len(among)):
+                part = found[i * len(factors):(i + 1) * len(factors)]
+                values.append([value for value, _, _ in part])
+                slopes.append([slope for _, slope, _ in part])
                 if not mixture:
-                    f, u = run.outputs(token, among), found[0][2]
-                    weights = [float(gates(spec, logits[token:token + 1], torch.tensor([[*kept, j]]))[0, -1]) for j in among]
+                    if i == 0:
+                        f = run.outputs(token, among)
+                        weights = [float(gates(spec, row, np.array([[*kept, j]]))[0, -1]) for j in among]
+                    u = part[0][2]
                     rows.append([w * float(u @ f[j]) for j, w in enumerate(weights)])
-            theta = logits[token, among].tolist()
+            theta = logits[token][among].tolist()
             name = f"{site.name}, token {token}"
             if mixture:
-                zero = run.replaced(token, choice[token], torch.zeros(1, dtype=torch.float64), 1.0)[0]
+                zero = found[-1][0]
                 made_of = {"name": name, "kind": "mixture", "logits": theta, "loss": {
                     "type": "tabulated", "nodes": factors, "values": values, "slopes": slopes, "valueAtZero": zero,
                     "mask": {"rule": "none", "threshold": None}}}
@@ -171,10 +196,20 @@ def counterfactuals(
                     "type": "tabulated", "values": [row[0] for row in values], "gradients": rows}}
             place = factors.index(1.0)
             experts.append(tuple(among))
-            losses.append(tuple(row[place] for row in values))
+            losses.append(tuple(each[place] for each in values))
             tables.append({"schema": "routegrad.problem/1", **made_of})
     return Counterfactuals(site.name, "mixture" if mixture else "categorical", tuple(at),
                            tuple(tuple(choice[token].tolist()) for token in at), tuple(experts), tuple(losses), tuple(tables))
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """A token with other experts: which, their gates, and what the last gate is multiplied by."""
+
+    token: int
+    choice: Indices
+    gates: Floats
+    factor: float
 
 
 class _Runs:
@@ -186,13 +221,14 @@ class _Runs:
         self.cuda = [(i, torch.cuda.get_rng_state(i)) for i in sorted(
             {p.device.index for p in model.parameters() if p.device.type == "cuda"})]
         self.inputs = torch.empty(0)
+        self.value = 0.0
 
     def _restart(self) -> None:
         torch.random.set_rng_state(self.state)
         for i, state in self.cuda:
             torch.cuda.set_rng_state(state, i)
 
-    def as_it_is(self) -> tuple[torch.Tensor, torch.Tensor, Mapping[str, Any]]:
+    def as_it_is(self) -> tuple[Floats, Indices, Mapping[str, Any]]:
         """Logits, choice, and the specification of the gates that the experts are given."""
         found: dict[str, Any] = {}
 
@@ -204,54 +240,115 @@ class _Runs:
                 raise RouteGradError(f"{self.site.name}: expected a layer that is called once")
             given = [*given, *named.values()]
             logits, choice, found["live"] = self.site.read(found["router"], given)
-            found["choice"] = choice.cpu()
-            found["logits"], self.inputs = flat(logits.detach()).cpu().double(), flat(given[0].detach()).clone()
+            found["choice"] = choice.cpu().numpy()
+            found["logits"], self.inputs = numbers(flat(logits)), flat(given[0].detach()).clone()
 
         self._restart()
         with Hooks() as hooks, torch.no_grad():
             hooks.handles += [self.site.router.register_forward_hook(routed),
                               self.site.module.register_forward_pre_hook(before, with_kwargs=True)]
-            value_of(self.model, self.batch, self.loss)
+            self.value = float(losses_of(self.model, self.batch, self.loss).mean())
         if "choice" not in found:
             raise RouteGradError(f"{self.site.name}: expected the model to call it, it did not")
-        if not torch.isfinite(found["logits"]).all():
+        if not np.isfinite(found["logits"]).all():
             raise RouteGradError(f"{self.site.name}: logits: expected finite numbers")
         live = found["live"].reshape(len(found["logits"]), -1)
-        return found["logits"], found["choice"], as_given(self.site, found["logits"], found["choice"], live)
+        spec = as_given(self.site.name, self.site.specification, found["logits"], found["choice"], numbers(live), precision(live),
+                        self.site.form == "index")
+        return found["logits"], found["choice"], spec
 
-    def outputs(self, token: int, among: list[int]) -> torch.Tensor:
+    def require_independent_rows(self) -> None:
+        """Raises unless two copies of the batch, as rows of one, each have the loss of one."""
+        self._restart()
+        with torch.no_grad():
+            both = self._losses(2)
+        off = float((both.double() - self.value).abs().max())
+        if off > 1000 * torch.finfo(both.dtype).eps * max(1.0, abs(self.value)):
+            raise RouteGradError(
+                f"together: expected rows that do not depend on each other, but two copies of the batch differ from one by {off:.3g}")
+
+    def _losses(self, copies: int) -> torch.Tensor:
+        """The loss of each copy of the batch."""
+        if copies == 1:
+            return losses_of(self.model, self.batch, self.loss).mean().reshape(1)
+        if self.loss is not None:
+            found = losses_of(self.model, repeated(self.batch, copies), self.loss)
+            if found.numel() % copies or found.numel() < copies:
+                raise RouteGradError(f"loss: expected one for each row of the batch, with {copies} copies of it, got {found.numel()}")
+            return found.reshape(copies, -1).mean(1)
+        given = dict(self.batch)
+        labels, function = given.pop("labels", None), getattr(self.model, "loss_function", None)
+        if labels is None or function is None:
+            raise RouteGradError("together: expected labels, and a model with the loss_function of transformers; or give loss")
+        device = next(self.model.parameters()).device
+        given = {key: x.to(device) if isinstance(x, torch.Tensor) else x for key, x in repeated(given, copies).items()}
+        result: Any = self.model(**given)
+        config: Any = self.model.config
+        text: Any = config.get_text_config() if hasattr(config, "get_text_config") else config
+        parts = result.logits.reshape(copies, -1, *result.logits.shape[1:])
+        losses = torch.stack([function(logits=part, labels=labels.to(part.device), vocab_size=text.vocab_size) for part in parts])
+        if not torch.isfinite(losses).all():
+            raise RouteGradError("loss: expected finite numbers")
+        return losses
+
+    def outputs(self, token: int, among: list[int]) -> Floats:
         """f_i of a token, [experts, d]."""
         with torch.no_grad():
-            return torch.stack([first(self.site.each(i, self.inputs[token:token + 1]))[0].cpu().double() for i in among])
+            return np.stack([numbers(first(self.site.each(i, self.inputs[token:token + 1]))[0]) for i in among])
 
-    def replaced(self, token: int, choice: torch.Tensor, made: torch.Tensor, factor: float) -> tuple[float, float, torch.Tensor]:
-        """The loss, its slope by the last gate, and its gradient at the token's output, all with these experts and gates."""
-        found: dict[str, Any] = {}
-        wanted = torch.cat([made[:-1], factor * made[-1:]])
+    def replaced(self, variants: Sequence[Variant], together: int) -> list[tuple[float, float, Floats]]:
+        """Of each variant: the loss, its slope by the last gate, and its gradient at the token's output."""
+        found: list[tuple[float, float, Floats]] = []
+        for start in range(0, len(variants), together):
+            found += self._replaced(variants[start:start + together])
+        return found
+
+    def _replaced(self, variants: Sequence[Variant]) -> list[tuple[float, float, Floats]]:
+        said: dict[str, Any] = {}
+        total = len(self.inputs)
+        rows = [copy * total + variant.token for copy, variant in enumerate(variants)]
 
         def before(_module: Any, given: Any, named: Any) -> Any:
             values = [*given, *named.values()]
             weights = values[2].detach().clone()
             which = values[1].detach().clone()
-            if self.site.form == "mask":
-                which.view(-1, self.site.experts)[token] = 0
-                which.view(-1, self.site.experts)[token, choice[0]] = 1
-            else:
-                which[token] = choice.to(which)
-            weights.view(len(self.inputs), -1)[token] = wanted.to(weights)
-            found["weights"] = weights.requires_grad_()
+            for row, variant in zip(rows, variants):
+                if self.site.form == "mask":
+                    which.view(-1, self.site.experts)[row] = 0
+                    which.view(-1, self.site.experts)[row, int(variant.choice[0])] = 1
+                else:
+                    which[row] = torch.from_numpy(variant.choice).to(which)
+                wanted = np.concatenate([variant.gates[:-1], variant.factor * variant.gates[-1:]])
+                weights.view(len(variants) * total, -1)[row] = torch.from_numpy(wanted).to(weights)
+            said["weights"] = weights.requires_grad_()
             return (values[0], which, weights, *values[3:]), {}
 
         def after(_module: Any, _given: Any, result: Any) -> None:
-            found["output"] = result
+            said["output"] = result
 
         self._restart()
         with Hooks() as hooks:
             hooks.handles += [self.site.module.register_forward_pre_hook(before, with_kwargs=True),
                               self.site.module.register_forward_hook(after)]
-            value = value_of(self.model, self.batch, self.loss)
-        at_gates, u = torch.autograd.grad(value, [found["weights"], found["output"]], allow_unused=True)
+            losses = self._losses(len(variants))
+        if not losses.requires_grad:
+            raise RouteGradError("loss: expected a loss that depends on the model's weights")
+        # Each loss depends on the rows of its own copy alone.
+        at_gates, u = torch.autograd.grad(losses.sum(), [said["weights"], said["output"]], allow_unused=True)
         if at_gates is None or u is None:
             raise RouteGradError(f"{self.site.name}: expected a loss that depends on its output")
-        slope = float(at_gates.reshape(len(self.inputs), -1)[token, -1])
-        return float(value.detach()), slope, flat(u)[token].cpu().double()
+        last = at_gates.reshape(len(variants) * total, -1)[rows, -1].tolist()
+        return list(zip(losses.tolist(), last, numbers(flat(u)[rows])))
+
+
+def repeated(batch: Any, copies: int) -> Any:
+    """A batch with its rows again and again: copy after copy along the first axis of every tensor that has as many rows as the others."""
+    if isinstance(batch, torch.Tensor) and batch.ndim:
+        return batch.repeat(copies, *[1] * (batch.ndim - 1))
+    if not isinstance(batch, Mapping):
+        raise RouteGradError(f"together: expected a batch that is a dict of tensors or a tensor, got {shown(batch)}")
+    tensors = {key: x for key, x in batch.items() if isinstance(x, torch.Tensor) and x.ndim}
+    lengths = {len(x) for x in tensors.values()}
+    if len(lengths) != 1:
+        raise RouteGradError("together: expected a batch whose tensors have equally many rows")
+    return {key: repeated(x, copies) if key in tensors else x for key, x in batch.items()}

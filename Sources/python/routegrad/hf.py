@@ -42,7 +42,8 @@ def adapter(made: torch.nn.Module | str, *, spec: Mapping[str, Any] | str | None
         config: the model's configuration, for the load-balancing loss.
     """
     if isinstance(made, str):
-        made, config = block(made, **given), config or _configured(made, **given)
+        config = config or _configured(made, **given)
+        made = block(made, **given)
     if isinstance(spec, str):
         spec = specification(made, config, spec)
     return BlockAdapter(made, spec, dtype, config)

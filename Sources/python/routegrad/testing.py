@@ -1,4 +1,4 @@
-"""For tests of routers and estimators: random problems that shrink (Hypothesis), and assertions for pytest.
+"""For tests of routers and estimators: random problems that shrink (Hypothesis), assertions, and those of the fixture `routegrad_check`.
 
 ``hypothesis`` is imported when a strategy is made, not before; ``pip install routegrad[testing]`` brings it along.
 
@@ -12,13 +12,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._arguments import number, shown
+from ._arguments import number, shown, whole
+from ._arguments import seed as check_seed
 from ._arrays import as_array, require_shape
 from ._errors import RouteGradError
 from ._expectations import target as _target
@@ -193,6 +194,77 @@ def assert_lints(router: Any, *, known: Collection[str] = (), **options: Any) ->
     found = lint(router, **options)
     if set(found.checks("refuted") + found.checks("undecided")) - set(known):
         raise AssertionError(str(found))
+
+
+Draw = Callable[[int, "np.random.Generator"], Any]
+"""Gives gradient samples, [count, N], or a dict of them with what was drawn, as :func:`routegrad.verify` takes them."""
+
+
+class Checks:
+    """The assertions of the pytest fixture ``routegrad_check``; each test has seeds of its own, from ``--routegrad-seed``.
+
+        def test_my_estimator(routegrad_check):
+            routegrad_check.assert_unbiased(draw, problem, bounds=(-9, 9))     # draw(count, rng) gives gradients, [count, N]
+    """
+
+    def __init__(self, seed: int = 0):
+        self.seed: int = check_seed(seed)
+        """From 0 to 2**64 − 1: for generators that are not NumPy's, ``torch.manual_seed(routegrad_check.seed)``."""
+
+    def rng(self) -> np.random.Generator:
+        """A new generator; every call gives the same one."""
+        return np.random.default_rng(self.seed)
+
+    def assert_unbiased(
+        self, draw: Draw, problem: Problem, *, bounds: tuple[float, float], target: str = "expected-loss", mask: Mask = None,
+        batch: int = 4096, max_samples: int = 1_000_000, **options: Any,
+    ) -> None:
+        """Asserts that an estimator's samples have a target as their mean.
+
+        Args:
+            draw: called as ``draw(count, rng)`` until the verdict is there; gives gradients, [count, N], each of a draw of its own.
+            bounds: ``(lo, hi)``, between which every coordinate of every sample lies; what lies outside is refused.
+            target, mask, options: as in :func:`routegrad.verify`, rates of error among them.
+            batch: the first count; later ones double, so that n samples take few calls.
+            max_samples: fails as undecided after so many.
+
+        Raises AssertionError with the report unless the verdict is ``"consistent"``; a sound estimator fails with a probability of at most
+        ``false_fail_rate``, 1e-6, if ``max_samples`` are enough.
+        """
+        __tracebackhide__ = True
+        assert_verified(
+            self._batches(draw, batch, max_samples), problem, target=target, bounds=bounds, mask=mask, max_samples=max_samples, **options)
+
+    def assert_samples_of(
+        self, estimator: str, draw: Draw, problem: Problem, *, mask: Mask = None, batch: int = 4096, max_samples: int = 1_000_000,
+        **options: Any,
+    ) -> None:
+        """Asserts that samples are those of a known estimator, biased as it may be: its mean, and if ``draw`` says what was drawn, outcome
+        by outcome. Else as :meth:`assert_unbiased`."""
+        __tracebackhide__ = True
+        assert_verified(
+            self._batches(draw, batch, max_samples), problem, estimator, mask=mask, max_samples=max_samples, **options)
+
+    def assert_router_matches(
+        self, router: Any, spec: Mapping[str, Any] | str | None = None, *, known: Collection[str] = (), **options: Any
+    ) -> None:
+        """Asserts that a router is what a specification says (docs/router-specifications.md), or what ``options``, those of
+        :func:`routegrad.lint`, say of it.
+
+        Raises AssertionError with the report unless every check but the ``known`` passes.
+        """
+        __tracebackhide__ = True
+        assert_lints(router, known=known, **{"spec": spec, "seed": self.seed, **options})
+
+    def _batches(self, draw: Draw, batch: int, most: int) -> Iterator[Any]:
+        if not callable(draw):
+            raise RouteGradError(f"draw: expected a callable, got {shown(draw)}")
+        count, rng, given = whole(batch, "batch"), self.rng(), 0
+        if count < 1:
+            raise RouteGradError(f"batch: expected at least 1, got {shown(batch)}")
+        while given < most:
+            yield draw(count, rng)
+            given, count = given + count, min(2 * count, 1 << 16)
 
 
 def _assert_close(given: np.ndarray, expected: np.ndarray, rtol: float, atol: float, where: str) -> None:

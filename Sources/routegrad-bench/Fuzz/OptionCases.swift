@@ -91,14 +91,14 @@ enum OptionCases {
     return fuzzCase
   }
 
-  /// A million steps are no fault, but take their time: two instead, however they came about.
+  /// A million steps or audited tokens are no fault, but take their time: two instead, however they came about.
   private static func shorten(_ fuzzCase: inout FuzzCase) {
     for k in fuzzCase.arguments.indices.dropFirst() {
       let name = String(decoding: fuzzCase.arguments[k - 1], as: UTF8.self)
       let value = String(decoding: fuzzCase.arguments[k], as: UTF8.self)
-      guard ["--steps", "--samples"].contains(name), let number = Double(value), number > 50, number < 9.2e18 else {
-        continue
-      }
+      guard ["--steps", "--samples", "--audit-tokens"].contains(name), let number = Double(value), number > 50,
+        number < 9.2e18
+      else { continue }
       fuzzCase.arguments[k] = [UInt8(ascii: "2")]
     }
   }
@@ -116,7 +116,7 @@ enum OptionCases {
   private static let transformer: Options = [
     ("--width", .size), ("--heads", .size), ("--layers", .size), ("--hidden", .size), ("--experts", .size),
     ("--experts-every", .size), ("--load-balance", .number), ("--capacity-factor", .number), ("--dropout", .number),
-    ("--vocabulary", .size), ("--context", .size),
+    ("--vocabulary", .size), ("--context", .size), ("--audit-tokens", .count),
   ]
 
   private static let words = [

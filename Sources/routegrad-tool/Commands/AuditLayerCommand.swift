@@ -32,9 +32,12 @@ struct AuditLayerCommand: ParsableCommand {
   var gradients: String?
 
   @OptionGroup var output: OutputOptions
+  @OptionGroup var page: PageOption
   @OptionGroup var runOptions: RunOptions
 
   func validate() throws {
+    try page.validate(against: output.output, "--output")
+    try page.validate(against: gradients, "--gradients")
     if let gradients, gradients == output.output {
       throw ValidationError("'--gradients' and '--output' cannot name the same file")
     }
@@ -52,6 +55,7 @@ struct AuditLayerCommand: ParsableCommand {
     let bytes = try Input.bytes(of: file)
     let layer = try complain(of: name) { () throws(InvalidInput) in try DumpedLayer(bytes) }
     let destination = try Output(path: output.output)
+    let pageFile = try page.begin()
     let means = try gradients.map { try MeanGradientFile(path: $0, layer: layer, estimators: options.estimators) }
     let progress = ProgressLine(isShown: !runOptions.quiet)
     let writer = means?.writer
@@ -62,6 +66,7 @@ struct AuditLayerCommand: ParsableCommand {
       }
     }
     try means?.finish()
+    try pageFile?.finish(audit.page(name: name).text)
     try destination.finish(audit.rendered(as: output.format, name: name, style: output.style))
   }
 

@@ -66,6 +66,7 @@ struct LintCommand: ParsableCommand {
   @Option(help: "The format of the result.")
   var format: VerdictFormat = .text
 
+  @OptionGroup var page: PageOption
   @OptionGroup var runOptions: RunOptions
 
   /// N where neither option nor specification says it.
@@ -99,8 +100,10 @@ struct LintCommand: ParsableCommand {
 
   func run() throws {
     if let answers, let vectors { try judge(answers, vectors) }
+    let pageFile = try page.begin()
     let result = try lint()
     let report = LintReport(result)
+    try pageFile?.finish(report.page.text)
     switch format {
     case .text: try Output.standard.write(report.text(style: Terminal.style))
     case .json: try Output.standard.write(report.json)
@@ -111,10 +114,12 @@ struct LintCommand: ParsableCommand {
   /// Judges answers to golden vectors, and ends the program with the verdict.
   private func judge(_ answers: String, _ vectors: String) throws -> Never {
     let file = try VectorFile(Input.bytes(of: vectors), file: Input.name(of: vectors))
+    let pageFile = try page.begin()
     let found = try file.answers(Input.bytes(of: answers), file: Input.name(of: answers))
     let result = AnswersVerdict(
       of: found, to: file.vectors, of: file.specification, tolerance: file.tolerance)
     let report = AnswersReport(result)
+    try pageFile?.finish(report.page.text)
     switch format {
     case .text: try Output.standard.write(report.text(style: Terminal.style))
     case .json: try Output.standard.write(report.json)

@@ -30,9 +30,11 @@ struct ReportCommand: ParsableCommand {
 
   @OptionGroup var samplingOptions: SamplingOptions
   @OptionGroup var output: OutputOptions
+  @OptionGroup var page: PageOption
   @OptionGroup var runOptions: RunOptions
 
   func validate() throws {
+    try page.validate(against: output.output, "--output")
     if covariance, output.format != .json {
       throw ValidationError("'--covariance' goes with '--format json'")
     }
@@ -47,13 +49,16 @@ struct ReportCommand: ParsableCommand {
       assessment: AssessmentOptions(
         target: target, covariance: covariance, sampling: samplingOptions.sampling,
         integration: samplingOptions.integration),
-      ownTargets: output.format == .table || output.format == .markdown, threads: runOptions.threadCount)
+      ownTargets: output.format == .table || output.format == .markdown || page.html != nil,
+      threads: runOptions.threadCount)
     let source = try input.source(otherwise: ShippedProblems.all)
     let destination = try Output(path: output.output)
+    let pageFile = try page.begin()
     let progress = ProgressLine(isShown: !runOptions.quiet)
     let total = Atomic(1)
     let done = Mutex(0.0)
     var writer: ReportWriter?
+    var page: ReportPage?
     var note: String?
     // Refusals leave nothing behind, so that what can be held is held back until the end.
     var held = ""
@@ -79,13 +84,22 @@ struct ReportCommand: ParsableCommand {
         let begun = ReportWriter(
           options, as: output.format, layout: .init(details: details), style: output.style, count: count, note: said)
         writer = begun
+        if pageFile != nil { page = try ReportPage(options, title: title, count: count, note: said) }
         try write(begun.beginning)
       } write: { problem in
+        page?.add(problem)
         try write(writer?.text(of: problem) ?? "")
       }
     }
+    if let page { try pageFile?.finish(page.page().text) }
     try destination.finish(held + (writer?.ending() ?? ""))
     if let note, !runOptions.quiet { Terminal.complain("routegrad: note: \(note)") }
+  }
+
+  private var title: String {
+    let names = input.files.map(Input.name(of:))
+    return names.isEmpty
+      ? "Report on the problems that come with the program" : "Report on " + names.joined(separator: ", ")
   }
 
   /// More than this is written before the report is complete.

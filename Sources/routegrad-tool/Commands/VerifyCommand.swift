@@ -42,6 +42,7 @@ struct VerifyCommand: ParsableCommand {
   @Option(help: "The format of the result.")
   var format: VerdictFormat = .text
 
+  @OptionGroup var page: PageOption
   @OptionGroup var runOptions: RunOptions
 
   func validate() throws {
@@ -65,6 +66,7 @@ struct VerifyCommand: ParsableCommand {
     let claim = try claim(estimator, on: routed, location: filed.location)
     let name = Input.name(of: samples)
     let stream = try Input.samples(in: samples, coordinates: routed.experts)
+    let pageFile = try page.begin()
     let progress = ProgressLine(isShown: !runOptions.quiet)
     let evidence: Evidence
     do {
@@ -74,6 +76,7 @@ struct VerifyCommand: ParsableCommand {
         budget: verification.maxSamples ?? .max, onSamples: { progress.show("\($0) samples") })
     }
     let report = VerdictReport(evidence, on: filed, mask: routed.mask, stream: stream, source: name)
+    try pageFile?.finish(report.page.text)
     switch format {
     case .text: try Output.standard.write(report.text(style: Terminal.style))
     case .json: try Output.standard.write(report.json)

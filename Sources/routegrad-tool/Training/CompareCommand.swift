@@ -76,9 +76,11 @@ struct CompareCommand: ParsableCommand {
   var baseline: String?
 
   @OptionGroup var output: OutputOptions
+  @OptionGroup var page: PageOption
   @OptionGroup var runOptions: RunOptions
 
   func validate() throws {
+    try page.validate(against: output.output, "--output")
     try Comparison.seedsLimit.validate("--seeds", seeds)
     try Comparison.seedsLimit.validate("--tune-seeds", tuneSeeds)
     let first = RateSearch.firstSeed
@@ -105,15 +107,19 @@ struct CompareCommand: ParsableCommand {
 
   func run() throws {
     let destination: Output
+    let pageFile: Output?
     let report: ComparisonReport
     if let from {
       destination = try Output(path: output.output)
+      pageFile = try page.begin()
       report = ComparisonReport(try Comparison(RunCollection(below: from), baseline: baseline))
     } else {
       let session = try ComparisonSession(self)
       destination = try Output(path: output.output)
+      pageFile = try page.begin()
       report = try session.run()
     }
+    try pageFile?.finish(report.page.text)
     try destination.finish(report.rendered(as: output.format, style: output.style))
   }
 

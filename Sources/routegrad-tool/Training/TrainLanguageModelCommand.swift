@@ -45,7 +45,7 @@ struct TrainLanguageModelCommand: ParsableCommand {
     settings.shape = transformer.shape
     var plan = TrainingPlan(steps: 2000)
     (plan.learningRate, plan.warmUp, plan.beta2, plan.clip) = (1e-3, 100, 0.99, 1)
-    (plan.evaluateEvery, plan.checkpointEvery) = (100, 100)
+    (plan.evaluateEvery, plan.checkpointEvery, plan.auditTokens) = (100, 100, transformer.auditTokens)
     try TrainingSession.begin(settings.withFingerprint(), training, runOptions, plan: plan)
   }
 }
@@ -87,6 +87,13 @@ struct TransformerOptions: ParsableArguments {
   @Option(
     parsing: .unconditional, help: ArgumentHelp("The probability of dropping an output of a sublayer.", valueName: "p"))
   var dropout = 0.0
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "At an audit try every expert, one by one, for so many tokens of each Switch layer: exact, but many passes.",
+      valueName: "n"))
+  var auditTokens = 0
 
   var shape: TransformerShape {
     var shape = TransformerShape()

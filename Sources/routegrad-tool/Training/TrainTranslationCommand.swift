@@ -86,7 +86,7 @@ struct TrainTranslationCommand: ParsableCommand {
     settings = try settings.withFingerprints()
     var plan = TrainingPlan(steps: 3000)
     (plan.learningRate, plan.warmUp, plan.schedule, plan.clip) = (3e-3, 400, .inverseSquareRoot, 1)
-    (plan.evaluateEvery, plan.checkpointEvery) = (250, 250)
+    (plan.evaluateEvery, plan.checkpointEvery, plan.auditTokens) = (250, 250, transformer.auditTokens)
     if source == nil {
       // Enough for the made corpus.
       (plan.steps, plan.warmUp, plan.evaluateEvery, plan.checkpointEvery) = (200, 50, 50, 50)

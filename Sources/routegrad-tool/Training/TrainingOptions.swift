@@ -39,7 +39,7 @@ struct TrainingOptions: ParsableArguments {
 
   @Option(
     parsing: .unconditional,
-    help: ArgumentHelp("The steps between exact audits of the router's gradient. (default: none)", valueName: "k"))
+    help: ArgumentHelp("The steps between audits of the router's gradient. (default: none)", valueName: "k"))
   var auditEvery: Int?
 
   @Option(parsing: .unconditional, help: ArgumentHelp("The steps between checkpoints.", valueName: "k"))

@@ -25,6 +25,18 @@ enum TrainingSession {
     try run(Trainer(RunFolder(creating: options.output, manifest)), runOptions, note: note)
   }
 
+  /// What audits that try experts one by one will take; nil if there are none.
+  private static func cost(_ manifest: RunManifest) throws(InvalidInput) -> String? {
+    let plan = manifest.plan
+    guard plan.auditTokens > 0, let every = plan.auditEvery else { return nil }
+    let cost = try manifest.settings.contrastCost(manifest.router, tokens: plan.auditTokens)
+    let audits = plan.steps / every + (plan.steps.isMultiple(of: every) ? 0 : 1)
+    return
+      "routegrad: each of \(audits) audit\(audits == 1 ? "" : "s") tries \(cost.experts) experts for \(plan.auditTokens) token"
+      + "\(plan.auditTokens == 1 ? "" : "s") in \(cost.layers) layer\(cost.layers == 1 ? "" : "s"): at most \(cost.passes) forward and "
+      + "backward passes of one sequence"
+  }
+
   /// Trains, and says on standard output how it ended.
   static func run(
     _ makeTrainer: @autoclosure () throws -> Trainer, _ options: RunOptions, note: () throws -> String? = { nil }
@@ -32,7 +44,9 @@ enum TrainingSession {
     // From before there is a folder, so that whatever an interrupt finds can be gone on with.
     Interruption.deferInterrupts()
     let trainer = try makeTrainer()
-    if !options.quiet, let note = try note() { Terminal.complain(note) }
+    if !options.quiet {
+      for note in [try note(), try cost(trainer.folder.manifest)].compactMap({ $0 }) { Terminal.complain(note) }
+    }
     let line = ProgressLine(isShown: !options.quiet)
     let (start, firstStep) = (ContinuousClock.now, trainer.step)
     let outcome: Trainer.Outcome
@@ -48,6 +62,9 @@ enum TrainingSession {
       let metrics = try RunFolder.metrics(of: folder, trainer.folder.manifest.plan)
       let loss = metrics.lines.last?.loss.map { ", held-out loss \($0)" } ?? ""
       try Output.standard.write("\(folder.onOneLine): \(trainer.step) steps\(loss)\n")
+      if let line = metrics.lines.last(where: { $0.networkAudit != nil }), let audit = line.networkAudit {
+        try Output.standard.write(audit.text(step: line.step, style: Terminal.style))
+      }
     case .diverged:
       throw Refusal(
         .wrongData, "\(folder): step \(trainer.step): the loss is not finite any more; lower '--learning-rate'")

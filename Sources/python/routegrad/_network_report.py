@@ -1,4 +1,4 @@
-"""What an audit of a network found. For `routegrad.torch`."""
+"""What an audit of a network found. For `routegrad.torch` and `routegrad.jax`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
+import numpy as np
 
 from ._arguments import shown
 from ._errors import RouteGradError
+from ._gates import Floats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,12 +36,12 @@ class Difference:
     """‖unseen‖²/(‖sparse‖² + ‖unseen‖²): the share that the experts left out have, from 0 to 1."""
 
     @classmethod
-    def of(cls, sparse: torch.Tensor, unseen: torch.Tensor) -> Difference:
+    def of(cls, sparse: Floats, unseen: Floats) -> Difference:
         # Of the largest, so that squares neither overflow nor vanish.
-        unit = max(float(sparse.abs().max()), float(unseen.abs().max())) or 1.0
+        unit = max(float(np.abs(sparse).max()), float(np.abs(unseen).max())) or 1.0
         a, b = sparse / unit, unseen / unit
         dense = a + b
-        n, d, m = (float(x.norm()) for x in (a, dense, b))
+        n, d, m = (float(np.linalg.norm(x)) for x in (a, dense, b))
         cosine = max(-1.0, min(1.0, float((a * dense).sum()) / (n * d))) if n and d else None
         return cls(n * unit, d * unit, m * unit, m / d if d else None, cosine,
                    m * m / (n * n + m * m) if n or m else None)
@@ -68,12 +69,12 @@ class LayerFindings:
     turned_away: int
     """Choices of the batch that found no room."""
     gradient_error: float
-    """The largest difference to autograd's gradient at the logits; 0 for blocks of your own, which are not compared."""
+    """The largest difference to autograd's gradient at the logits; 0 for PyTorch blocks of your own, which are not compared."""
 
     @classmethod
-    def of(cls, name: str, spec: Mapping[str, Any], x: torch.Tensor, seen: torch.Tensor, unseen: torch.Tensor,
-           load: torch.Tensor, turned_away: int, total: int, error: float) -> LayerFindings:
-        share = load / load.sum().clamp(min=1)
+    def of(cls, name: str, spec: Mapping[str, Any], x: Floats, seen: Floats, unseen: Floats, load: Floats,
+           turned_away: int, total: int, error: float) -> LayerFindings:
+        share = load / max(float(load.sum()), 1.0)
         return cls(name, spec, seen.shape[1], int((spec.get("selection") or {}).get("count", 0)), len(seen), total,
                    Difference.of(seen, unseen), Difference.of(seen.T @ x, unseen.T @ x), tuple(share.tolist()), turned_away, error)
 

@@ -1,0 +1,58 @@
+import Foundation
+import Testing
+import _TestSupport
+
+/// `--html` of every command that has it.
+struct PageOptionTests {
+  private static let layer = Fixtures.root.appending(path: "layers/switch-block.safetensors").path
+
+  private static let commands: [[String]] = [
+    ["report", "p.json"], ["report", "many.json"], ["audit-layer", layer],
+    ["verify", "samples.csv", "--problem", "p.json", "--estimator", "exact"],
+    [
+      "compare", "--routers", "exact,sparsemixer", "--seeds", "2", "--steps", "4", "--batch", "8", "--audit-every", "0",
+    ],
+  ]
+
+  private static func write(in folder: URL) throws {
+    let many = Samples.list(Samples.mixture, Samples.mixture, Samples.categorical)
+    for (name, text) in ["p.json": Samples.mixture, "many.json": many, "samples.csv": "0.1,-0.2,0.1\n"] {
+      try Data(text.utf8).write(to: folder.appending(path: name))
+    }
+  }
+
+  /// The page holds the result in JSON, all of it, whatever is printed.
+  @Test(arguments: commands)
+  func thePageHoldsTheResult(command: [String]) throws {
+    try Folder.temporary { folder in
+      try Self.write(in: folder)
+      let run = try Tool.run(command + ["--format", "json", "--html", "page.html"], in: folder)
+      #expect([0, 1, 2].contains(run.status), "\(run.error)")
+      let page = try String(contentsOf: folder.appending(path: "page.html"), encoding: .utf8)
+      let start = try #require(page.firstRange(of: "id=\"data\">\n"))
+      let end = try #require(page[start.upperBound...].firstRange(of: "</script>"))
+      #expect(page[start.upperBound..<end.lowerBound].replacing("\\u003c", with: "<") == run.output)
+      #expect(page.contains("<table>") && page.utf8.count < 1_000_000)
+    }
+  }
+
+  @Test func whatGoesWrongIsSaidInOneLine() throws {
+    try Folder.temporary { folder in
+      try Self.write(in: folder)
+      expectRefusal(
+        try Tool.run(["report", "p.json", "--output", "x", "--html", "x"], in: folder), status: 64,
+        "'--html' and '--output' cannot name the same file")
+      expectRefusal(
+        try Tool.run(["audit-layer", Self.layer, "--gradients", "x", "--html", "x"], in: folder), status: 64,
+        "'--html' and '--gradients' cannot name the same file")
+      for command in Self.commands {
+        expectRefusal(
+          try Tool.run(command + ["--html", "missing/page"], in: folder), status: 73, "missing/page: cannot be written")
+      }
+      let broken = #"{"schema": "routegrad.problem/1"}"#
+      try Data(broken.utf8).write(to: folder.appending(path: "p.json"))
+      #expect(try Tool.run(["report", "p.json", "--html", "page.html"], in: folder).status == 65)
+      #expect(!(try Folder.names(in: folder)).contains("page.html"))
+    }
+  }
+}

@@ -1,0 +1,98 @@
+"""Opens pages of 'routegrad … --html' in a headless Chromium, light and dark, and holds them to what they promise.
+
+    pip install playwright          # and chromium, from the distribution or by 'playwright install chromium'
+    routegrad report --html report.html > /dev/null
+    python3 docs/examples/check_pages.py report.html [--chromium /usr/bin/chromium] [--screenshots FOLDER]
+
+Fails if the console says anything, if anything is requested, if the page scrolls sideways at 360 pixels, if text has a contrast
+with its ground below 4.5 or a mark one below 3, if the result within is no JSON, or if 10,000 rows take a second to sort.
+"""
+
+import argparse
+import json
+import pathlib
+
+from playwright.sync_api import sync_playwright
+
+# The least contrast of text and of marks with what is behind them (WCAG 2.2, 1.4.3 and 1.4.11).
+CONTRAST = """() => {
+  const luminance = colour => {
+    const [r, g, b] = colour.match(/[\\d.]+/g).slice(0, 3).map(v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+    return .2126 * r + .7152 * g + .0722 * b;
+  };
+  const ground = element => {
+    for (; element; element = element.parentElement) {
+      const colour = getComputedStyle(element).backgroundColor;
+      if (!/, 0\\)$/.test(colour) && colour !== "transparent") return colour;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  const ratio = (ink, element) => {
+    const [a, b] = [luminance(ink), luminance(ground(element))];
+    return (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+  };
+  const least = (query, ink) => Math.min(99, ...[...document.querySelectorAll(query)].map(e => ratio(ink(getComputedStyle(e)), e)));
+  return {
+    text: Math.min(least("h1,h2,p,th,td,button,summary,li,figcaption", style => style.color), least("svg text", style => style.fill)),
+    marks: least("svg .mark [fill]", style => style.fill),
+  };
+}"""
+
+# The longest table with 10,000 rows, sorted by keyboard: milliseconds until it is laid out again.
+SORT = """() => {
+  const table = [...document.querySelectorAll("section table")].reduce((a, b) => a.tBodies[0].rows.length >= b.tBodies[0].rows.length ? a : b);
+  const body = table.tBodies[0], rows = [...body.rows];
+  for (let k = rows.length; k < 10000; k++) {
+    const row = rows[k % rows.length].cloneNode(true);
+    row.cells[1].textContent = ((k * 7919) % 10007).toString();
+    body.append(row);
+  }
+  table.offsetHeight;
+  const button = table.tHead.querySelectorAll("button")[1], start = performance.now();
+  button.focus();
+  button.click();
+  table.offsetHeight;
+  return { rows: body.rows.length, milliseconds: performance.now() - start, sorted: button.parentElement.getAttribute("aria-sort") };
+}"""
+
+
+def check(browser, path: pathlib.Path, scheme: str, screenshots: pathlib.Path | None) -> None:
+    page = browser.new_page(viewport={"width": 360, "height": 740}, color_scheme=scheme)
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: said.append(request.url) if not request.url.startswith(("file:", "data:")) else None)
+    page.goto(path.resolve().as_uri())
+    width = page.evaluate("document.documentElement.scrollWidth")
+    contrast = page.evaluate(CONTRAST)
+    json.loads(page.evaluate("document.getElementById('data').textContent"))
+    if screenshots:
+        page.screenshot(path=str(screenshots / f"{path.stem}-{scheme}-360.png"))
+        page.set_viewport_size({"width": 1100, "height": 900})
+        page.screenshot(path=str(screenshots / f"{path.stem}-{scheme}.png"))
+    sort = page.evaluate(SORT)
+    page.close()
+    print(
+        f"{path.name}, {scheme}: {path.stat().st_size} bytes, width {width}, contrast of text {contrast['text']:.1f}, of marks"
+        f" {contrast['marks']:.1f}, {sort['rows']} rows sorted in {sort['milliseconds']:.0f} ms")
+    assert not said, said
+    assert width <= 360 and contrast["text"] >= 4.5 and contrast["marks"] >= 3, (width, contrast)
+    assert sort["sorted"] == "ascending" and sort["milliseconds"] < 1000, sort
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pages", nargs="+", type=pathlib.Path)
+    parser.add_argument("--chromium")
+    parser.add_argument("--screenshots", type=pathlib.Path)
+    arguments = parser.parse_args()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=arguments.chromium, args=["--no-sandbox"])
+        for path in arguments.pages:
+            for scheme in ["light", "dark"]:
+                check(browser, path, scheme, arguments.screenshots)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
