@@ -8,7 +8,8 @@ struct HelpTests {
     #expect(run.status == 0)
     #expect(run.error == "")
     let commands = [
-      "report", "outcomes", "order", "assess", "verify", "audit-layer", "estimators", "lint", "train", "compare", "translate",
+      "report", "outcomes", "order", "assess", "verify", "audit-layer", "estimators", "lint", "train", "compare",
+      "translate",
     ]
     for command in commands {
       #expect(run.output.contains("\n  \(command) "))
