@@ -111,10 +111,12 @@ import _TestSupport
   func bruteForce(_ place: Int) throws {
     let specification = Self.specifications[place]
     var index = place
-    for activation in Activation.allCases {
+    for (number, activation) in Activation.allCases.enumerated() {
       for loss in 0..<3 {
         for isGated in [false, true] {
           index += 1
+          // Every combination for k = 1, 2 and 3; of the other kinds of routers every second one.
+          guard place < 3 || isGated == ((number + loss + place) % 2 == 0) else { continue }
           let small = SmallLayer(
             hasRouterBias: index & 1 != 0, hasHiddenBias: index % 3 != 0, hasOutputBias: index & 2 != 0,
             hasScale: index % 5 == 0, residual: index & 4 != 0, activation: activation, isCrossEntropy: loss == 1,
@@ -131,14 +133,11 @@ import _TestSupport
   @Test("more tokens than a tile, experts that nobody has")
   func tiles() throws {
     let specification = Specification(
-      name: "tiles", experts: 9, selection: .topK(2), gate: .init(isNormalized: true))
-    for isUpstream in [false, true] {
-      try check(
-        SmallLayer(
-          isUpstream: isUpstream, isGated: true, shared: 2, hasStandIns: true, router: specification, tokens: 600,
-          experts: 9),
-        "tiles", target: .denseBackward, threads: 2)
-    }
+      name: "tiles", experts: 5, selection: .topK(2), gate: .init(isNormalized: true))
+    try check(
+      SmallLayer(
+        isGated: true, shared: 2, hasStandIns: true, router: specification, tokens: 520, experts: 5),
+      "tiles", target: .denseBackward, threads: 2)
   }
 
   @Test("k = 1 under a softmax: what the estimators of one draw do at the expert that is chosen")
