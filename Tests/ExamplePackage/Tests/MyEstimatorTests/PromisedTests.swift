@@ -139,7 +139,8 @@ struct PromisedTests {
     #expect(block.choosesExperts)
     let options = LayerAudit.Options(for: block, estimators: [DenseMixer()], threads: 2)
     let chosen = try LayerAudit(block, options: options)
-    #expect(chosen.target == .denseBackward && (try chosen.entries[0].result.get()[.routerWeight]?.biasNorm) == 0)
+    let figures = try chosen.entries[0].result.get()
+    #expect(chosen.target == .denseBackward && figures[.routerWeight]?.biasNorm == 0)
     let swaps = try #require(chosen.swaps)
     #expect(swaps.tokens == 7 && swaps.evaluations == 28 && swaps.lowered > 0 && swaps.gain > 0 && swaps.change < 0)
   }
