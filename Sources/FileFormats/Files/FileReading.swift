@@ -9,8 +9,8 @@ package enum FileReading {
   /// What a file holds.
   ///
   /// - Parameters:
-  ///   - limit: the most bytes that are read.
-  ///   - fileLimit: the most bytes of what is a regular file, which has an end; nil for no other limit.
+  ///   - limit: the most bytes that are read; 1 GiB at the most of what is no regular file and may have no end.
+  ///   - fileLimit: the most bytes of what is a regular file; nil for no other limit.
   /// - Throws: `Refusal` if it cannot be read, or is larger.
   package static func bytes(
     of name: String, atMost limit: Int = largest, ofFiles fileLimit: Int? = nil
@@ -18,7 +18,7 @@ package enum FileReading {
     let descriptor = try open(name)
     defer { try? descriptor.close() }
     let isFile = FileSystem.status(of: descriptor)?.isFile ?? false
-    return try bytes(from: descriptor, named: name, atMost: isFile ? fileLimit ?? limit : limit)
+    return try bytes(from: descriptor, named: name, atMost: isFile ? fileLimit ?? limit : min(limit, 1 << 30))
   }
 
   /// What is left to read from a descriptor.

@@ -212,12 +212,12 @@ def _read(words: str, evidence: dict[str, Any]) -> SampleAssessment:
     intervals, radius = None, None
     if found["intervals"] is not None:
         limits = found["intervals"]
-        intervals = {
-            _python_name(name): tuple(float("inf") if end is None else end for end in limits[name])
-            for name in _SCALARS if limits.get(name) is not None}
+        ends = {name: [float("inf") if end is None else float(end) for end in limits[name]]
+                for name in _SCALARS if limits.get(name) is not None}
+        intervals = {_python_name(name): (low, high) for name, (low, high) in ends.items()}
         radius = float("inf") if limits["meanRadius"] is None else limits["meanRadius"]
-    vectors = {name: np.array(found[name]) for name in ("mean", "variance", "bias")}
+    scalars: dict[str, Any] = {_python_name(name): found[name] for name in _SCALARS}
     return SampleAssessment(
         evidence=evidence, text=words, method=found["method"], count=found["count"],
-        target_gradient=np.array(evidence["targetGradient"]), intervals=intervals, mean_radius=radius,
-        **vectors, **{_python_name(name): found[name] for name in _SCALARS})
+        mean=np.array(found["mean"]), variance=np.array(found["variance"]), bias=np.array(found["bias"]),
+        target_gradient=np.array(evidence["targetGradient"]), intervals=intervals, mean_radius=radius, **scalars)
