@@ -76,6 +76,11 @@ struct GumbelBackward: Sendable {
     for k in distribution.support { sample[k] += weight * product[k] / temperature }
   }
 
+  /// `c_i (I_i − π)` for each i of the support, `[experts][experts]`; empty for the others.
+  var gatingSamples: [[Double]] {
+    gradients.indices.map { gradients[$0].isEmpty ? [] : gatingSample(of: $0) }
+  }
+
   /// `c_D (I_D − π)`.
   func gatingSample(of choice: Int) -> [Double] {
     var sample = [Double](repeating: 0, count: gradients.count)

@@ -42,9 +42,10 @@ public struct GumbelRao: StraightThroughGumbel {
   }
 
   public func sampler(on problem: RoutedProblem) throws(Unavailable) -> Sampler {
-    Sampler(
-      logits: problem.problem.logits, logProbabilities: problem.logProbabilities(),
-      draws: conditionalSamples, backward: try GumbelBackward(problem: problem, temperature: temperature))
+    let backward = try GumbelBackward(problem: problem, temperature: temperature)
+    return Sampler(
+      logits: problem.problem.logits, logRates: problem.logProbabilities(), draws: conditionalSamples, weight: 1,
+      backward: backward, fixed: backward.gatingSamples)
   }
 
   public func bounds(on problem: RoutedProblem) throws(Unavailable) -> SampleBounds {
@@ -54,9 +55,14 @@ public struct GumbelRao: StraightThroughGumbel {
   /// Draws samples on one problem.
   public struct Sampler: GradientSampler {
     let logits: [Double]
-    let logProbabilities: [Double]
+    /// Of the exponential draws, conditional on who comes first: `log π` for Gumbel-Rao.
+    let logRates: [Double]
     let draws: Int
+    /// What the mean of the relaxed draws' parts is multiplied by.
+    let weight: Double
     let backward: GumbelBackward
+    /// What a sample has beside its noise, for each choice.
+    let fixed: [[Double]]
 
     public func sample(using generator: inout some RandomNumberGenerator) -> [Double] {
       let support = backward.distribution.support
@@ -66,16 +72,16 @@ public struct GumbelRao: StraightThroughGumbel {
         let perturbed = logits[k] + generator.nextGumbel()
         if perturbed > highest { (choice, highest) = (k, perturbed) }
       }
-      var sample = backward.gatingSample(of: choice)
+      var sample = fixed[choice]
       var distances = [Double](repeating: 0, count: logits.count)
       for _ in 0..<draws {
         let m = log(generator.nextExponential())
         for l in support where l != choice {
-          let t = log(generator.nextExponential()) - logProbabilities[l] - m
+          let t = log(generator.nextExponential()) - logRates[l] - m
           distances[l] = max(t, 0) + log1p(exp(-t.magnitude))
         }
         distances[choice] = 0
-        backward.add(1 / Double(draws), choice: choice, distances: distances, to: &sample)
+        backward.add(weight / Double(draws), choice: choice, distances: distances, to: &sample)
       }
       return sample
     }

@@ -41,68 +41,18 @@ public struct ReinMaxRao: SamplingEstimator {
       source: "arXiv 2603.08257")
   }
 
-  public func sampler(on problem: RoutedProblem) throws(Unavailable) -> Sampler {
+  public func sampler(on problem: RoutedProblem) throws(Unavailable) -> GumbelRao.Sampler {
     let backward = try GumbelBackward(problem: problem, temperature: temperature)
-    return Sampler(
-      logits: problem.problem.logits, logProbabilities: problem.logProbabilities(), draws: conditionalSamples,
-      backward: backward, fixed: backward.fixedParts())
+    // The rate of an expert that was not drawn is ½ π_i.
+    let logRates = problem.logProbabilities().map { $0 - log(2) }
+    return GumbelRao.Sampler(
+      logits: problem.problem.logits, logRates: logRates, draws: conditionalSamples, weight: 2, backward: backward,
+      fixed: backward.fixedParts())
   }
 
-  /// Given D = i a sample is `2 (1/τ) J(p) u_i`, between its bounds as for ``GumbelSoftmaxST`` whatever p is, and a fixed vector.
   public func bounds(on problem: RoutedProblem) throws(Unavailable) -> SampleBounds {
     let backward = try GumbelBackward(problem: problem, temperature: temperature)
-    let (fixed, support) = (backward.fixedParts(), problem.distribution.support)
-    var lower = [Double](repeating: 0, count: problem.experts)
-    var upper = lower
-    for k in support {
-      (lower[k], upper[k]) = (.infinity, -.infinity)
-      for i in support {
-        let u = backward.gradients[i]
-        var (below, above) = (0.0, 0.0)
-        for l in support {
-          below = max(below, u[l] - u[k])
-          above = max(above, u[k] - u[l])
-        }
-        lower[k] = min(lower[k], fixed[i][k] - below / (2 * temperature))
-        upper[k] = max(upper[k], fixed[i][k] + above / (2 * temperature))
-      }
-    }
-    guard zip(lower, upper).allSatisfy({ ($1 - $0).isFinite }) else {
-      throw Unavailable("has samples whose bounds overflow Float64")
-    }
-    return SampleBounds(lower: lower, upper: upper)
-  }
-
-  /// Draws samples on one problem.
-  public struct Sampler: GradientSampler {
-    let logits: [Double]
-    let logProbabilities: [Double]
-    let draws: Int
-    let backward: GumbelBackward
-    let fixed: [[Double]]
-
-    public func sample(using generator: inout some RandomNumberGenerator) -> [Double] {
-      let support = backward.distribution.support
-      var choice = support[0]
-      var highest = -Double.infinity
-      for k in support {
-        let perturbed = logits[k] + generator.nextGumbel()
-        if perturbed > highest { (choice, highest) = (k, perturbed) }
-      }
-      var sample = fixed[choice]
-      var distances = [Double](repeating: 0, count: logits.count)
-      for _ in 0..<draws {
-        let m = log(generator.nextExponential())
-        for l in support where l != choice {
-          // The rate of an expert that was not drawn is ½ π_l.
-          let t = log(generator.nextExponential()) - (logProbabilities[l] - log(2)) - m
-          distances[l] = max(t, 0) + log1p(exp(-t.magnitude))
-        }
-        distances[choice] = 0
-        backward.add(2 / Double(draws), choice: choice, distances: distances, to: &sample)
-      }
-      return sample
-    }
+    return try SampleBounds(of: backward, weight: 2, fixed: backward.fixedParts())
   }
 }
 
@@ -117,10 +67,8 @@ extension ReinMaxRao {
 
 extension GumbelBackward {
   fileprivate func fixedParts() -> [[Double]] {
-    gradients.indices.map { i in
-      guard !gradients[i].isEmpty else { return [] }
-      let euler = distribution.jacobianProduct(gradients[i])
-      return zip(gatingSample(of: i), euler).map { $0 - 0.5 * $1 }
+    zip(gatingSamples, gradients).map { gating, gradient in
+      gating.isEmpty ? [] : zip(gating, distribution.jacobianProduct(gradient)).map { $0 - 0.5 * $1 }
     }
   }
 }

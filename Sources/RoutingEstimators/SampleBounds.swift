@@ -68,30 +68,37 @@ extension SampleBounds {
 
   /// The bounds of straight-through Gumbel-softmax samples, and of Gumbel-Rao's, which are averages of them.
   ///
-  /// Given D = i a sample is `(1/τ) J(p) u_i + c_i (I_i − π)`, whose first part has the coordinates
-  /// `(1/τ) p_j Σ_k p_k (u_ij − u_ik)`. As `p_j Σ_{k≠j} p_k ≤ ¼`, they lie between `−¼ max_k (u_ik − u_ij)⁺/τ` and
-  /// `¼ max_k (u_ij − u_ik)⁺/τ`, whatever the noise; the second part is a number.
-  ///
   /// - Throws: `Unavailable` where the problem cannot give u.
   package init(
     of estimator: some StraightThroughGumbel, on problem: RoutedProblem
   ) throws(Unavailable) {
-    let distribution = problem.distribution
-    let gating = try problem.gatingWeights()
-    var lower = [Double](repeating: .infinity, count: problem.experts)
-    var upper = [Double](repeating: -.infinity, count: problem.experts)
+    let backward = try GumbelBackward(problem: problem, temperature: estimator.temperature)
+    try self.init(of: backward, weight: 1, fixed: backward.gatingSamples)
+  }
+
+  /// The bounds of samples that are, given D = i, `(w/τ) J(p) u_i` and a fixed vector, whatever p is.
+  ///
+  /// The first part has the coordinates `(w/τ) p_j Σ_k p_k (u_ij − u_ik)`. As `p_j Σ_{k≠j} p_k ≤ ¼`, they lie between
+  /// `−¼ w max_k (u_ik − u_ij)⁺/τ` and `¼ w max_k (u_ij − u_ik)⁺/τ`.
+  ///
+  /// - Parameters:
+  ///   - weight: w > 0.
+  ///   - fixed: for each i of the support.
+  init(of backward: GumbelBackward, weight: Double, fixed: [[Double]]) throws(Unavailable) {
+    let distribution = backward.distribution
+    var lower = [Double](repeating: .infinity, count: distribution.experts)
+    var upper = [Double](repeating: -.infinity, count: distribution.experts)
     for i in distribution.support {
-      let u = try problem.choiceGradient(at: i)
+      let u = backward.gradients[i]
       let kept = distribution.support.map { u[$0] }
       guard let low = kept.min(), let high = kept.max() else { continue }
-      for k in 0..<problem.experts {
+      for k in 0..<distribution.experts {
         guard distribution.probabilities[k] > 0 else {
           (lower[k], upper[k]) = (min(lower[k], 0), max(upper[k], 0))
           continue
         }
-        let gate = gating[i] * (k == i ? distribution.complements[k] : -distribution.probabilities[k])
-        lower[k] = min(lower[k], gate - (high - u[k]) / (4 * estimator.temperature))
-        upper[k] = max(upper[k], gate + (u[k] - low) / (4 * estimator.temperature))
+        lower[k] = min(lower[k], fixed[i][k] - weight * (high - u[k]) / (4 * backward.temperature))
+        upper[k] = max(upper[k], fixed[i][k] + weight * (u[k] - low) / (4 * backward.temperature))
       }
     }
     guard zip(lower, upper).allSatisfy({ ($1 - $0).isFinite }) else {

@@ -5,14 +5,11 @@ import Testing
 
 /// Layers from arrays; that they are those of files is compared in Tests/PythonTests/test_layers.py.
 struct LayerTests {
-  /// A layer of one token, two experts, and one of everything else.
-  private func audit(
-    estimators: String? = "exact,conventional", threads: Int = 1, _ change: (inout rg_layer) -> Void = { _ in }
-  ) throws -> String {
+  /// Calls `body` with a layer of one token, two experts, and one of everything else, with labels of two classes for its loss.
+  private func withLayer<Result>(_ body: (inout rg_layer) -> Result) -> Result {
     let numbers: [Double] = [0.5, -1]
     let labels: [Int64] = [1, 0]
-    var report: OpaquePointer?
-    let status = numbers.withUnsafeBufferPointer { numbers in
+    return numbers.withUnsafeBufferPointer { numbers in
       labels.withUnsafeBufferPointer { labels in
         "relu".withCString { activation in
           var layer = rg_layer()
@@ -26,10 +23,19 @@ struct LayerTests {
           layer.unembedding = numbers.baseAddress
           layer.classes = 2
           layer.labels = labels.baseAddress
-          change(&layer)
-          return rg_audit_layer(&layer, estimators, "expected-loss", nil, 0, threads, &report)
+          return body(&layer)
         }
       }
+    }
+  }
+
+  private func audit(
+    estimators: String? = "exact,conventional", threads: Int = 1, _ change: (inout rg_layer) -> Void = { _ in }
+  ) throws -> String {
+    var report: OpaquePointer?
+    let status = withLayer { layer in
+      change(&layer)
+      return rg_audit_layer(&layer, estimators, "expected-loss", nil, 0, threads, &report)
     }
     try require(status)
     defer { rg_report_destroy(report) }
@@ -54,34 +60,24 @@ struct LayerTests {
   }
 
   private func gradients(_ buffers: Buffers, estimators: String = "exact,conventional", threads: Int = 1) throws {
-    let numbers: [Double] = [0.5, -1]
     var report: OpaquePointer?
-    let status = numbers.withUnsafeBufferPointer { numbers in
-      "relu".withCString { activation in
-        var layer = rg_layer()
-        layer.size = MemoryLayout<rg_layer>.size
-        (layer.tokens, layer.inputs, layer.hidden, layer.outputs, layer.experts) = (1, 1, 1, 1, 2)
-        layer.activation = activation
-        layer.input = numbers.baseAddress
-        layer.router_weight = numbers.baseAddress
-        layer.weight1 = numbers.baseAddress
-        layer.weight2 = numbers.baseAddress
-        layer.target = numbers.baseAddress
-        return rg_audit_layer_gradients(
-          &layer, estimators, "expected-loss", nil, 0, threads,
-          { context, name, shape, rank, buffer in
-            let buffers = Unmanaged<Buffers>.fromOpaque(context!).takeUnretainedValue()
-            let name = String(cString: name!)
-            let extents = Array(UnsafeBufferPointer(start: shape, count: rank))
-            buffers.asked[name] = extents
-            if buffers.wants(name) {
-              let made = UnsafeMutablePointer<Double>.allocate(capacity: extents.reduce(1, *))
-              buffers.given[name] = made
-              buffer?.pointee = made
-            }
-            return buffers.status
-          }, Unmanaged.passUnretained(buffers).toOpaque(), &report)
-      }
+    let status = withLayer { layer in
+      // A squared error against the input's number instead.
+      (layer.target, layer.unembedding, layer.labels, layer.classes) = (layer.input, nil, nil, 0)
+      return rg_audit_layer_gradients(
+        &layer, estimators, "expected-loss", nil, 0, threads,
+        { context, name, shape, rank, buffer in
+          let buffers = Unmanaged<Buffers>.fromOpaque(context!).takeUnretainedValue()
+          let name = String(cString: name!)
+          let extents = Array(UnsafeBufferPointer(start: shape, count: rank))
+          buffers.asked[name] = extents
+          if buffers.wants(name) {
+            let made = UnsafeMutablePointer<Double>.allocate(capacity: extents.reduce(1, *))
+            buffers.given[name] = made
+            buffer?.pointee = made
+          }
+          return buffers.status
+        }, Unmanaged.passUnretained(buffers).toOpaque(), &report)
     }
     rg_report_destroy(report)
     try require(status)

@@ -40,9 +40,12 @@ def check(name: str, value) -> None:
     held = validator(name)
     held.validate(value)
     assert not held.is_valid({**value, "unknown": 1})
-    required = set(held.schema.get("required", value))
-    for field in required & set(value):
-        assert not held.is_valid({key: inner for key, inner in value.items() if key != field}) or "oneOf" in held.schema
+    # Of a schema that is one of several, the one that holds.
+    branches = [branch for branch in held.schema.get("oneOf", [held.schema]) if held.evolve(schema=branch).is_valid(value)]
+    required = branches[0]["required"]
+    assert required
+    for field in required:
+        assert not held.is_valid({key: inner for key, inner in value.items() if key != field}), field
     other = copy.deepcopy(value)
     if "schema" in other:
         other["schema"] = "routegrad.nothing/1"

@@ -7,7 +7,7 @@ struct PageOptionTests {
   private static let layer = Fixtures.root.appending(path: "layers/switch-block.safetensors").path
 
   private static let commands: [[String]] = [
-    ["report", "p.json"], ["report", "many.json"], ["audit-layer", layer],
+    ["report"], ["report", "p.json"], ["report", "many.json"], ["audit-layer", layer],
     ["verify", "samples.csv", "--problem", "p.json", "--estimator", "exact"],
     [
       "compare", "--routers", "exact,sparsemixer", "--seeds", "2", "--steps", "4", "--batch", "8", "--audit-every", "0",
@@ -31,8 +31,27 @@ struct PageOptionTests {
       let page = try String(contentsOf: folder.appending(path: "page.html"), encoding: .utf8)
       let start = try #require(page.firstRange(of: "id=\"data\">\n"))
       let end = try #require(page[start.upperBound...].firstRange(of: "</script>"))
-      #expect(page[start.upperBound..<end.lowerBound].replacing("\\u003c", with: "<") == run.output)
+      func result(_ text: some StringProtocol) throws -> NSDictionary? {
+        try JSONSerialization.jsonObject(with: Data(text.utf8)) as? NSDictionary
+      }
+      let held = try #require(try result(page[start.upperBound..<end.lowerBound]))
+      #expect(try held == result(run.output))
       #expect(page.contains("<table>") && page.utf8.count < 1_000_000)
+    }
+  }
+
+  /// What the table says of its columns the page says, too: of errors, and of rows against another target.
+  @Test func thePageHasTheTablesLegend() throws {
+    try Folder.temporary { folder in
+      try Self.write(in: folder)
+      let estimators = ["--estimators", "gumbel-softmax-st,conventional"]
+      let run = try Tool.run(["report", "p.json", "--html", "page.html"] + estimators, in: folder)
+      #expect(run.status == 0, "\(run.error)")
+      let page = try String(contentsOf: folder.appending(path: "page.html"), encoding: .utf8)
+      for note in ["∫ a bound (quadrature)", "hold the estimator above them against the target"] {
+        #expect(page.contains(note), "\(note)")
+        #expect(run.lines.joined(separator: " ").contains(String(note.prefix(10))), "\(note)")
+      }
     }
   }
 

@@ -3,22 +3,20 @@ import SystemPackage
 
 /// Files that are read.
 package enum FileReading {
-  /// Larger files are refused, so that reading a device by mistake ends.
+  /// Larger files are refused.
   package static let largest = 1 << 32
+  /// What is no regular file may have no end: more than this is refused, so that reading a device by mistake ends.
+  package static let largestStream = 1 << 30
 
   /// What a file holds.
   ///
-  /// - Parameters:
-  ///   - limit: the most bytes that are read; 1 GiB at the most of what is no regular file and may have no end.
-  ///   - fileLimit: the most bytes of what is a regular file; nil for no other limit.
+  /// - Parameter limit: the most bytes that are read; of what is no regular file no more than ``largestStream``.
   /// - Throws: `Refusal` if it cannot be read, or is larger.
-  package static func bytes(
-    of name: String, atMost limit: Int = largest, ofFiles fileLimit: Int? = nil
-  ) throws(Refusal) -> [UInt8] {
+  package static func bytes(of name: String, atMost limit: Int = largest) throws(Refusal) -> [UInt8] {
     let descriptor = try open(name)
     defer { try? descriptor.close() }
     let isFile = FileSystem.status(of: descriptor)?.isFile ?? false
-    return try bytes(from: descriptor, named: name, atMost: isFile ? fileLimit ?? limit : min(limit, 1 << 30))
+    return try bytes(from: descriptor, named: name, atMost: isFile ? limit : min(limit, largestStream))
   }
 
   /// What is left to read from a descriptor.

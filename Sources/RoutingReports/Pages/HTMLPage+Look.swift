@@ -50,7 +50,8 @@ extension HTMLPage {
 
     """
 
-  /// Columns sort by the first number of their cells, else by text; rows that only add to the one above stay below it.
+  /// Columns sort by the first number of their cells, else by text; rows that only add to the one above stay below it. Laying out
+  /// 10,000 rows takes a browser most of a second, so the first 1000 of a table are shown until all are asked for.
   static let script = """
     "use strict";
     const numeral = /[-−]?\\d+(\\.\\d+)?(e[-+]?\\d+)?/i;
@@ -61,7 +62,19 @@ extension HTMLPage {
       const found = numeral.exec(text);
       return found ? Number(found[0].replace("−", "-")) : null;
     }
+    const most = 1000;
+    function trim(table) {
+      const rows = [...table.tBodies[0].rows];
+      rows.forEach((row, place) => { row.hidden = place >= most && !table.dataset.all; });
+      if (rows.length <= most || table.dataset.all || table.nextElementSibling) return;
+      const more = document.createElement("button");
+      more.type = "button";
+      more.textContent = `All ${rows.length} rows`;
+      more.addEventListener("click", () => { table.dataset.all = "yes"; more.remove(); trim(table); });
+      table.after(more);
+    }
     for (const table of document.querySelectorAll("table")) {
+      trim(table);
       const heads = [...table.tHead.rows[0].cells];
       heads.forEach((head, column) => head.firstChild.addEventListener("click", () => {
         const descends = head.getAttribute("aria-sort") === "ascending";
@@ -80,6 +93,7 @@ extension HTMLPage {
         const sorted = document.createDocumentFragment();
         for (const group of groups) sorted.append(...group.rows);
         body.append(sorted);
+        trim(table);
       }));
     }
     for (const figure of document.querySelectorAll("figure")) {
@@ -98,7 +112,10 @@ extension HTMLPage {
       link.click();
       URL.revokeObjectURL(link.href);
     });
-    addEventListener("beforeprint", () => document.querySelectorAll("details").forEach(details => details.open = true));
+    addEventListener("beforeprint", () => {
+      document.querySelectorAll("details").forEach(details => details.open = true);
+      document.querySelectorAll("tr[hidden]").forEach(row => row.hidden = false);
+    });
 
     """
 }

@@ -35,8 +35,9 @@ package struct HTMLPage {
     if !charts.isEmpty { body += "<section class=\"charts\">\n\(charts.map(\.html).joined())</section>\n" }
     body += sections.map { $0.html(isClosed: false) }.joined()
     body += details.map { $0.html(isClosed: true) }.joined()
-    // Within a script element only its end and comments' beginnings mean anything, and both have "<".
-    let data = json.replacing("<", with: "\\u003c")
+    // Within a script element only its end and comments' beginnings mean anything, and both have "<". Lines and indentation, a tenth of
+    // all, are left out; within a string there are no line feeds.
+    let data = json.split(separator: "\n").map { $0.drop { $0 == " " } }.joined().replacing("<", with: "\\u003c")
     return """
       <!DOCTYPE html>
       <html lang="en">

@@ -8,10 +8,8 @@ package struct ReportPage {
   package static let mostProblems = 2000
 
   private let title: String
-  private let legend: TextSection
   private var json: ReportWriter
   private var text: String
-  private var summary: ReportSummary
   private var problems: [TextSection] = []
   /// For each estimator its points, by the order in which it came.
   private var labels: [String] = []
@@ -33,14 +31,12 @@ package struct ReportPage {
     self.title = title
     json = ReportWriter(options, as: .json, count: count, note: note)
     text = json.beginning
-    summary = ReportSummary(options)
-    legend = ReportWriter(options, as: .markdown, count: count, note: note).legend
   }
 
   /// Adds a problem.
   package mutating func add(_ problem: Report.Problem) {
     text += json.text(of: problem)
-    summary.add(problem)
+    json.gather(problem)
     problems.append(problem.section())
     let largest = problem.routed.distribution.probabilities.max() ?? 0
     for entry in problem.entries {
@@ -60,7 +56,7 @@ package struct ReportPage {
     let isOne = problems.count == 1
     return HTMLPage(
       title: title, charts: [biasAgainstVariance, biasAgainstProbability],
-      sections: (isOne ? problems : summary.sections + summary.worstCases) + [legend],
+      sections: (isOne ? problems : json.summary.sections + json.summary.worstCases) + [json.legend],
       details: isOne ? [] : problems, json: text + json.ending())
   }
 

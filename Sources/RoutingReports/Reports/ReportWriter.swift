@@ -23,7 +23,7 @@ package struct ReportWriter {
   private let count: Int
   private let note: String?
   private var written = 0
-  private var summary: ReportSummary
+  private(set) var summary: ReportSummary
   private var hasErrors = false
   private var hasOwnTargets = false
   /// Tables that stand below the summary.
@@ -75,9 +75,7 @@ package struct ReportWriter {
         + JSONWriter.indented(problem.json(target: options.assessment.target), depth: 2)
     case .csv: return CSV(header: nil, rows: problem.csvRows(index: written)).text
     case .table, .markdown:
-      summary.add(problem)
-      hasErrors = hasErrors || problem.hasErrors
-      hasOwnTargets = hasOwnTargets || problem.entries.contains { $0.ownTarget != nil }
+      gather(problem)
       guard showsDetails else { return "" }
       let section = problem.section()
       let text = format == .table ? section.text(style: style) : section.markdown
@@ -85,6 +83,13 @@ package struct ReportWriter {
       postponed += text + "\n"
       return ""
     }
+  }
+
+  /// Takes what the summary and the legend need of a problem.
+  mutating func gather(_ problem: Report.Problem) {
+    summary.add(problem)
+    hasErrors = hasErrors || problem.hasErrors
+    hasOwnTargets = hasOwnTargets || problem.entries.contains { $0.ownTarget != nil }
   }
 
   /// What stands after the last problem; for tables that begin with the summary everything.

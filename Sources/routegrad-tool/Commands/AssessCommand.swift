@@ -11,16 +11,7 @@ struct AssessCommand: ParsableCommand {
       what they leave open is said by intervals.
       """)
 
-  @Argument(help: "A file of samples or outcomes; '-' is standard input.", completion: .file())
-  var samples: String
-
-  @Option(
-    help: ArgumentHelp("The file of the problem that the samples are about.", valueName: "file"),
-    completion: .file(extensions: ["json"]))
-  var problem: String
-
-  @Option(help: ArgumentHelp("The problem's name, if the file holds several.", valueName: "name"))
-  var problemName: String?
+  @OptionGroup var input: SampleArguments
 
   @Option(help: ArgumentHelp("What the samples are held against.", valueName: "id"))
   var target: GradientTarget = .expectedLoss
@@ -59,7 +50,6 @@ struct AssessCommand: ParsableCommand {
   @OptionGroup var runOptions: RunOptions
 
   func validate() throws {
-    if samples == "-", problem == "-" { throw ValidationError("standard input ('-') can be read only once") }
     try SampleAssessment.Options.confidenceLimit.validate("--confidence", confidence)
     try SampleAssessment.Options.drawsLimit.validate("--draws", draws)
     try Limit("at least 2") { $0 >= 2 }.validate("--max-samples", maxSamples)
@@ -67,7 +57,7 @@ struct AssessCommand: ParsableCommand {
 
   func run() throws {
     let selection = try Report.Selection(list: estimators) ?? .listed([])
-    let filed = try Input.problem(in: problem, named: problemName, option: "--problem-name")
+    let filed = try input.filed()
     let progress = ProgressLine(isShown: !runOptions.quiet)
     // What can be refused is, before samples are waited for.
     let report = try Report(
@@ -77,8 +67,8 @@ struct AssessCommand: ParsableCommand {
         threads: runOptions.threadCount))
     let beside = report.problems[0]
     let gradient = try SampleAssessment.gradient(of: target, draws: draws, on: beside.routed, location: filed.location)
-    let name = Input.name(of: samples)
-    let stream = try Input.samples(in: samples, coordinates: beside.routed.experts)
+    let name = input.name
+    let stream = try input.stream(coordinates: beside.routed.experts)
     let assessment: SampleAssessment
     do {
       defer { progress.clear() }

@@ -14,16 +14,7 @@ struct VerifyCommand: ParsableCommand {
       Exit status: 0 proved or consistent, 1 refuted, 2 undecided.
       """)
 
-  @Argument(help: "A file of samples; '-' is standard input.", completion: .file())
-  var samples: String
-
-  @Option(
-    help: ArgumentHelp("The file of the problem that the samples are about.", valueName: "file"),
-    completion: .file(extensions: ["json"]))
-  var problem: String
-
-  @Option(help: ArgumentHelp("The problem's name, if the file holds several.", valueName: "name"))
-  var problemName: String?
+  @OptionGroup var input: SampleArguments
 
   @Option(
     help: ArgumentHelp(
@@ -46,7 +37,6 @@ struct VerifyCommand: ParsableCommand {
   @OptionGroup var runOptions: RunOptions
 
   func validate() throws {
-    if samples == "-", problem == "-" { throw ValidationError("standard input ('-') can be read only once") }
     if estimator != nil {
       if target != nil {
         throw ValidationError("'--target' does not go with '--estimator', which has a mean of its own")
@@ -61,11 +51,11 @@ struct VerifyCommand: ParsableCommand {
 
   func run() throws {
     let estimator = try estimator.map { try EstimatorRegistry.estimator($0) }
-    let filed = try Input.problem(in: problem, named: problemName, option: "--problem-name")
+    let filed = try input.filed()
     let routed = try FiledProblem.route([filed], mask: maskOptions.mask).problems[0]
     let claim = try claim(estimator, on: routed, location: filed.location)
-    let name = Input.name(of: samples)
-    let stream = try Input.samples(in: samples, coordinates: routed.experts)
+    let name = input.name
+    let stream = try input.stream(coordinates: routed.experts)
     let pageFile = try page.begin()
     let progress = ProgressLine(isShown: !runOptions.quiet)
     let evidence: Evidence

@@ -5,7 +5,7 @@ import SystemPackage
 /// Files that are read.
 enum Input {
   /// Larger files are refused, so that reading a device by mistake ends.
-  static let largest = 1 << 30
+  static let largest = FileReading.largestStream
   /// Layers are larger; a regular file is no device.
   private static let largestLayer = 1 << 34
 
@@ -131,7 +131,7 @@ enum Input {
   /// What a layer's file holds, or standard input for `-`.
   static func layer(of path: String) throws(Refusal) -> [UInt8] {
     guard path != "-" else { return try bytes(of: path) }
-    return try FileReading.bytes(of: path, atMost: largest, ofFiles: largestLayer)
+    return try FileReading.bytes(of: path, atMost: largestLayer)
   }
 
   /// What a file holds, or standard input for `-`.
