@@ -1,6 +1,6 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
 
-import CRouteGrad
+public import CRouteGrad
 import CStandardLibrary
 import RouteGrad
 
@@ -44,3 +44,20 @@ public func rg_report_json(_ report: OpaquePointer?) -> UnsafePointer<CChar>? {
 
 @c @implementation
 public func rg_report_destroy(_ report: OpaquePointer?) { release(report, as: ReportHandle.self) }
+
+@c @implementation
+public func rg_page_from_json(
+  _ json: UnsafePointer<CChar>?, _ length: Int, _ page: UnsafeMutablePointer<OpaquePointer?>?
+) -> rg_status {
+  reporting { () throws(Failure) in
+    let result = try required(page, "page")
+    let description = try bytes(json, length, "json")
+    let page: HTMLPage
+    do throws(InvalidInput) {
+      page = try HTMLPage(describedBy: description)
+    } catch {
+      throw Failure(error)
+    }
+    result.pointee = handle(ReportHandle(text: page.text, json: page.json))
+  }
+}

@@ -61,6 +61,23 @@ extension NetworkAudit {
     return table.rows.isEmpty ? nil : table
   }
 
+  /// The bias of every layer's router in every audit, at the logits and at the router's weight.
+  static func heatMaps(_ audits: [(name: String, audit: NetworkAudit)]) -> [HeatMap] {
+    var layers: [String] = []
+    for layer in audits.flatMap(\.audit.layers) where !layers.contains(layer.name) { layers.append(layer.name) }
+    let gradients: [(words: String, gradient: (Layer) -> Gradient)] = [
+      ("at the logits", { $0.logits }), ("at the router's weight", { $0.weight }),
+    ]
+    return gradients.map { words, gradient in
+      HeatMap(
+        title: "Relative bias of the router's gradient \(words)", corner: "layer", rows: layers,
+        columns: audits.map(\.name),
+        values: layers.map { name in
+          audits.map { audit in audit.audit.layers.first { $0.name == name }.flatMap { gradient($0).relativeBias } }
+        })
+    }
+  }
+
   private static func nameColumns(_ audits: [(name: String, audit: NetworkAudit)]) -> [TextTable.Column] {
     let layer = TextTable.Column(title: "layer", isText: true)
     return isNamed(audits) ? [.init(title: "router's gradient", isText: true), layer] : [layer]

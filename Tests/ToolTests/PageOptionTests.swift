@@ -9,6 +9,7 @@ struct PageOptionTests {
   private static let commands: [[String]] = [
     ["report"], ["report", "p.json"], ["report", "many.json"], ["audit-layer", layer],
     ["verify", "samples.csv", "--problem", "p.json", "--estimator", "exact"],
+    ["assess", "samples.csv", "--problem", "p.json", "--estimators", "exact,conventional"],
     [
       "compare", "--routers", "exact,sparsemixer", "--seeds", "2", "--steps", "4", "--batch", "8", "--audit-every", "0",
     ],
@@ -16,7 +17,7 @@ struct PageOptionTests {
 
   private static func write(in folder: URL) throws {
     let many = Samples.list(Samples.mixture, Samples.mixture, Samples.categorical)
-    for (name, text) in ["p.json": Samples.mixture, "many.json": many, "samples.csv": "0.1,-0.2,0.1\n"] {
+    for (name, text) in ["p.json": Samples.mixture, "many.json": many, "samples.csv": "0.1,-0.2,0.1\n0.2,-0.2,0\n"] {
       try Data(text.utf8).write(to: folder.appending(path: name))
     }
   }

@@ -5,7 +5,8 @@
     python3 docs/examples/check_pages.py report.html [--chromium /usr/bin/chromium] [--screenshots FOLDER]
 
 Fails if the console says anything, if anything is requested, if the page scrolls sideways at 360 pixels, if text has a contrast
-with its ground below 4.5 or a mark one below 3, if the result within is no JSON, or if 10,000 rows take a second to sort.
+with its ground below 4.5 or a mark one below 3, if the result within is no JSON, if a table cannot be sorted or a mark not be read by
+keyboard alone, or if 10,000 rows take a second to sort.
 """
 
 import argparse
@@ -62,6 +63,36 @@ SORT = """() => {
 }"""
 
 
+# What has the focus.
+FOCUS = """() => {
+  const focused = document.activeElement;
+  return { inHead: focused.closest("thead") !== null, isMark: focused.matches(".mark"), isRegion: focused.matches(".table") };
+}"""
+
+
+def use_keyboard(page) -> None:
+    """Goes through the page by Tab until there is nothing more: every mark that is a stop says its numbers, every table can be reached and sorted."""
+    stops = page.evaluate("document.querySelectorAll('.mark[tabindex], .table, thead button').length")
+    most = min(stops, 60)
+    seen = marks = regions = heads = 0
+    while seen < most:
+        page.keyboard.press("Tab")
+        focus = page.evaluate(FOCUS)
+        seen += focus["inHead"] or focus["isMark"] or focus["isRegion"]
+        regions += focus["isRegion"]
+        if focus["isMark"]:
+            marks += 1
+            told = page.evaluate("document.activeElement.closest('figure').querySelector('.told').textContent")
+            assert told and told == page.evaluate("document.activeElement.querySelector('title').textContent"), told
+        if focus["inHead"]:
+            heads += 1
+            page.keyboard.press("Enter")
+            assert page.evaluate("document.activeElement.parentElement.getAttribute('aria-sort')") == "ascending"
+            page.keyboard.press("Space")
+            assert page.evaluate("document.activeElement.parentElement.getAttribute('aria-sort')") == "descending"
+    assert stops > 60 or (regions and heads), (marks, regions, heads)
+
+
 def check(browser, path: pathlib.Path, scheme: str, screenshots: pathlib.Path | None) -> None:
     page = browser.new_page(viewport={"width": 360, "height": 740}, color_scheme=scheme)
     said: list[str] = []
@@ -76,6 +107,10 @@ def check(browser, path: pathlib.Path, scheme: str, screenshots: pathlib.Path | 
         page.screenshot(path=str(screenshots / f"{path.stem}-{scheme}-360.png"))
         page.set_viewport_size({"width": 1100, "height": 900})
         page.screenshot(path=str(screenshots / f"{path.stem}-{scheme}.png"))
+        heat = page.locator("section:has(td[class^=shade])")
+        if heat.count():
+            heat.first.screenshot(path=str(screenshots / f"{path.stem}-{scheme}-heat.png"))
+    use_keyboard(page)
     sort = page.evaluate(SORT)
     page.close()
     print(

@@ -329,6 +329,17 @@ RG_API const char *rg_report_json(const rg_report *report);
 
 RG_API void rg_report_destroy(rg_report *report);
 
+/* A page for browsers, in one file, as the program's --html writes them, of what a caller has found: tables that sort, charts, heat maps, and
+ * the result itself. rg_report_text is the file, rg_report_json the result. All fields are needed but a section's title, facts and table:
+ *
+ *   {"title": "…", "result": anything,
+ *    "charts": [{"title": "…", "x": "…", "y": "…", "series": [{"name": "…", "curve": false, "x": [..], "y": [..], "names": ["…"]}]}],
+ *    "heatMaps": [{"title": "…", "corner": "layer", "rows": ["…"], "columns": ["…"], "values": [[0.5, null]]}],
+ *    "sections": [{"title": "…", "facts": "…", "notes": ["…"], "table": {"columns": ["…"], "textColumns": 1, "rows": [["…"]]}}]}
+ *
+ * The first textColumns columns are texts, the others numbers. Texts are texts: markup in them is shown. */
+RG_API rg_status rg_page_from_json(const char *json, size_t length, rg_report **page);
+
 /* How closely samples are looked at, and with which error rates. NULL stands for RG_CRITERIA_INIT. */
 typedef struct rg_criteria {
   size_t size;              /* sizeof(rg_criteria) */

@@ -56,7 +56,7 @@ package struct NetworkAudit: Sendable, Equatable {
 // MARK: - In a line of metrics
 
 extension NetworkAudit {
-  static let target = "dense-backward"
+  package static let target = "dense-backward"
 
   package var json: JSONValue {
     ["target": .string(Self.target), "layers": .array(layers.map(\.json))]

@@ -32,7 +32,16 @@ extension LayerAudit {
           return .init(name: label, points: [.init(x: deviation, y: bias < Figures.rounding ? 0 : bias, name: label)])
         })
     }
-    return HTMLPage(title: "Audit of \(name)", charts: charts, sections: sections(name), json: json)
+    return HTMLPage(
+      title: "Audit of \(name)", charts: charts, heatMaps: [heatMap], sections: sections(name), json: json)
+  }
+
+  private var heatMap: HeatMap {
+    let found = entries.compactMap { entry in (try? entry.result.get()).map { (entry.estimator.label, $0) } }
+    return HeatMap(
+      title: "Relative bias by group of parameters", corner: "estimator", rows: found.map(\.0),
+      columns: groups.map(\.rawValue),
+      values: found.map { _, figures in groups.map { figures[$0]?.relativeBias } })
   }
 
   // MARK: - For programs
@@ -87,23 +96,34 @@ extension LayerAudit {
     }
   }
 
-  /// One row for each estimator and group.
+  /// One row for each estimator and group: its figures, the norm of every target there, and what is said of the whole layer.
   public var csv: String {
+    let swapped: [(name: String, value: String?)] = [
+      ("swapTokens", swaps.map { "\($0.tokens)" }), ("swapEvaluations", swaps.map { "\($0.evaluations)" }),
+      ("swapLowered", CSV.number(swaps?.lowered)), ("swapGain", CSV.number(swaps?.gain)),
+      ("swapChange", CSV.number(swaps?.change)),
+    ]
+    let whole =
+      ["\(tokens)", "\(experts)", CSV.number(expectedLoss), mask.rule, CSV.number(mask.threshold)] + swapped.map(\.value)
     let rows = entries.flatMap { entry -> [[String?]] in
       let estimator = [type(of: entry.estimator).id, entry.estimator.values.description]
       switch entry.result {
       case .failure(let reason):
-        return [estimator + [target.rawValue, nil] + GroupFigures.fields.map { _ in nil } + [reason.reason]]
+        let empty = [String?](repeating: nil, count: GroupFigures.fields.count + 1 + targets.count)
+        return [estimator + [target.rawValue, nil] + empty + whole + [reason.reason]]
       case .success(let figures):
         return groups.map { group in
           estimator + [target.rawValue, group.rawValue]
-            + GroupFigures.fields.map { CSV.number(figures[group].flatMap($0.value)) } + [nil]
+            + GroupFigures.fields.map { CSV.number(figures[group].flatMap($0.value)) } + ["enumeration"]
+            + targets.map { CSV.number($0.norms[group]) } + whole + [nil]
         }
       }
     }
-    return CSV(
-      header: ["id", "parameters", "target", "group"] + GroupFigures.fields.map(\.name) + ["unavailable"], rows: rows
-    ).text
+    let header =
+      ["id", "parameters", "target", "group"] + GroupFigures.fields.map(\.name) + ["method"]
+      + targets.map { "norm of \($0.target.rawValue)" }
+      + ["tokens", "experts", "expectedLoss", "maskRule", "maskThreshold"] + swapped.map(\.name) + ["unavailable"]
+    return CSV(header: header, rows: rows).text
   }
 
   // MARK: - For people

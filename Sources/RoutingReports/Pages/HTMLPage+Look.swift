@@ -50,6 +50,20 @@ extension HTMLPage {
 
     """
 
+  /// The shades of heat maps, from the ground to a blue on which ink still has a contrast of 6.9.
+  static let shades: String = {
+    func rules(_ ground: [Double], _ full: [Double]) -> String {
+      (0..<HeatMap.shades).map { k in
+        let share = Double(k) / Double(HeatMap.shades - 1)
+        let mixed = zip(ground, full).map { "\(Int(($0 + share * ($1 - $0)).rounded()))" }
+        return ".shade\(k) { background: rgb(\(mixed.joined(separator: ", "))); }"
+      }.joined(separator: "\n") + "\n"
+    }
+    let dark = rules([13, 17, 23], [29, 79, 140])
+    return rules([255, 255, 255], [125, 180, 240]) + "@media (prefers-color-scheme: dark) {\n\(dark)}\n"
+      + "td[class^=shade] { print-color-adjust: exact; -webkit-print-color-adjust: exact; }\n"
+  }()
+
   /// Columns sort by the first number of their cells, else by text; rows that only add to the one above stay below it. Laying out
   /// 10,000 rows takes a browser most of a second, so the first 1000 of a table are shown until all are asked for.
   static let script = """
@@ -63,6 +77,8 @@ extension HTMLPage {
       return found ? Number(found[0].replace("−", "-")) : null;
     }
     const most = 1000;
+    // Comparing by one collator takes a tenth of what localeCompare does.
+    const words = new Intl.Collator("en", { numeric: true });
     function trim(table) {
       const rows = [...table.tBodies[0].rows];
       rows.forEach((row, place) => { row.hidden = place >= most && !table.dataset.all; });
@@ -88,7 +104,7 @@ extension HTMLPage {
         const sign = descends ? -1 : 1;
         groups.sort((a, b) => {
           if (a.key === null || b.key === null) return (a.key === null) - (b.key === null);
-          return sign * (typeof a.key === "string" ? a.key.localeCompare(b.key, "en", { numeric: true }) : a.key < b.key ? -1 : +(a.key > b.key));
+          return sign * (typeof a.key === "string" ? words.compare(a.key, b.key) : a.key < b.key ? -1 : +(a.key > b.key));
         });
         const sorted = document.createDocumentFragment();
         for (const group of groups) sorted.append(...group.rows);

@@ -1,4 +1,5 @@
 import FileFormats
+import RoutingCore
 
 /// A result as one file that any browser opens: tables that sort, charts with their numbers, and the result itself as JSON.
 ///
@@ -9,6 +10,8 @@ package struct HTMLPage {
   package var title: String
   /// Charts, before the tables.
   package var charts: [Chart] = []
+  /// Tables of shaded numbers, after the charts.
+  package var heatMaps: [HeatMap] = []
   /// Tables and notes.
   package var sections: [TextSection] = []
   /// Tables that are closed until they are asked for.
@@ -17,10 +20,12 @@ package struct HTMLPage {
   package var json: String
 
   package init(
-    title: String, charts: [Chart] = [], sections: [TextSection] = [], details: [TextSection] = [], json: String
+    title: String, charts: [Chart] = [], heatMaps: [HeatMap] = [], sections: [TextSection] = [],
+    details: [TextSection] = [], json: String
   ) {
     self.title = title
     self.charts = charts
+    self.heatMaps = heatMaps
     self.sections = sections
     self.details = details
     self.json = json
@@ -33,6 +38,7 @@ package struct HTMLPage {
       "<p>RouteGrad \(routeGradVersion.html) <button id=\"save\" type=\"button\">Save as JSON</button></p></header>\n"
     let charts = charts.filter { !$0.isEmpty }
     if !charts.isEmpty { body += "<section class=\"charts\">\n\(charts.map(\.html).joined())</section>\n" }
+    body += heatMaps.filter { !$0.isEmpty }.map(\.html).joined()
     body += sections.map { $0.html(isClosed: false) }.joined()
     body += details.map { $0.html(isClosed: true) }.joined()
     // Within a script element only its end and comments' beginnings mean anything, and both have "<". Lines and indentation, a tenth of
@@ -47,7 +53,7 @@ package struct HTMLPage {
       <meta name="generator" content="RouteGrad \(routeGradVersion)">
       <title>\(title.html)</title>
       <link rel="icon" href="data:,">
-      <style>\n\(Self.style)</style>
+      <style>\n\(Self.style)\(Self.shades)</style>
       </head>
       <body>
       <main>
@@ -76,8 +82,24 @@ extension TextSection {
   }
 }
 
+extension HeatMap {
+  /// The map as an element: a table that sorts like any other.
+  fileprivate var html: String {
+    let legend =
+      "Shades go from \(Figures.significant(range.lowerBound)) (palest) to \(Figures.significant(range.upperBound))."
+    return "<section>\n<h2>\(title.html)</h2>\n"
+      + table.html(caption: title) { r, c in c == 0 ? nil : shade(values[r][c - 1]) }
+      + "<p class=\"note\">\(legend.html)</p>\n</section>\n"
+  }
+}
+
 extension TextTable {
-  fileprivate func html(caption: String?) -> String {
+  /// The table as an element.
+  ///
+  /// - Parameters:
+  ///   - caption: what it is called.
+  ///   - shade: the shade of a row's cell, if it has one.
+  fileprivate func html(caption: String?, shade: (_ row: Int, _ column: Int) -> Int? = { _, _ in nil }) -> String {
     func kind(_ c: Int) -> String { columns[c].isText ? " class=\"text\"" : "" }
     let titles = columns.indices.map { c in
       let title = columns[c].title.split(separator: "\n").joined(separator: " ")
@@ -87,9 +109,10 @@ extension TextTable {
     let name = (caption ?? columns.first?.title ?? "").onOneLine.html
     var text = "<div class=\"table\" role=\"region\" tabindex=\"0\" aria-label=\"\(name)\"><table>\n"
     text += "<thead><tr>\(titles.joined())</tr></thead>\n<tbody>\n"
-    for row in rows {
+    for (r, row) in rows.enumerated() {
       let cells = row.cells.enumerated().map { c, cell in
-        c == 0 ? "<th scope=\"row\"\(kind(c))>\(cell.html)</th>" : "<td\(kind(c))>\(cell.html)</td>"
+        let looks = shade(r, c).map { " class=\"shade\($0)\"" } ?? kind(c)
+        return c == 0 ? "<th scope=\"row\"\(kind(c))>\(cell.html)</th>" : "<td\(looks)>\(cell.html)</td>"
       }
       text += "<tr\(row.isSecondary ? " class=\"secondary\"" : "")>\(cells.joined())</tr>\n"
     }

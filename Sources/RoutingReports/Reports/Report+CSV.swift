@@ -12,7 +12,7 @@ extension Report {
 
   static let csvHeader =
     ["problem", "name", "kind", "experts", "expectedLoss", "maskRule", "maskThreshold", "id", "parameters"]
-    + ["method", "target", "outcomes"] + Assessment.scalars.map(\.name) + ["unavailable"]
+    + ["method", "target", "outcomes"] + Assessment.scalars.map(\.name) + ["targetError", "samples", "unavailable"]
 }
 
 extension Report.Problem {
@@ -33,9 +33,10 @@ extension Report.Problem {
           + [
             assessment.estimate.method.rawValue, assessment.target.rawValue,
             assessment.estimate.outcomes.map { "\($0)" },
-          ] + scalars.map { CSV.number($0.value(assessment)) } + [nil]
+          ] + scalars.map { CSV.number($0.value(assessment)) }
+          + [CSV.number(assessment.targetError), assessment.estimate.samples.map { "\($0)" }, nil]
       case .failure(let reason):
-        return place + estimator + [nil, nil, nil] + scalars.map { _ in nil } + [reason.reason]
+        return place + estimator + [nil, nil, nil] + scalars.map { _ in nil } + [nil, nil, reason.reason]
       }
     }
   }

@@ -54,6 +54,25 @@ package struct AssessmentReport: Sendable {
     }
   }
 
+  /// The report as a page.
+  package var page: HTMLPage {
+    HTMLPage(
+      title: "Assessment of \(source)", charts: [biasAgainstVariance], sections: [section], json: json)
+  }
+
+  private var biasAgainstVariance: Chart {
+    let own = (label, assessment.comparison.relativeBias, assessment.comparison.relativeStandardDeviation)
+    let others = problem.entries.compactMap { entry in
+      (try? entry.result.get()).map { (entry.label, $0.relativeBias, $0.relativeStandardDeviation) }
+    }
+    let series = ([own] + others).compactMap { name, bias, deviation -> Chart.Series? in
+      guard let bias, let deviation else { return nil }
+      return .init(name: name, points: [.init(x: deviation, y: bias < Figures.rounding ? 0 : bias, name: name)])
+    }
+    return Chart(
+      title: "Bias against standard deviation", x: .init("rel. sd"), y: .init("rel. bias"), series: series)
+  }
+
   /// What the samples are called in a table, and in CSV.
   private var label: String { assessment.precision == nil ? "outcomes" : "samples" }
 
@@ -126,14 +145,28 @@ package struct AssessmentReport: Sendable {
   private var csv: CSV {
     let scalars = assessment.scalars
     let bounded = scalars.filter(\.isBounded).map(\.name)
+    // What the problem is, and how the intervals were found; of registered estimators what samples do not have.
+    let place: [(name: String, value: String?)] = [
+      ("problem", problem.filed.problem.name), ("kind", problem.routed.kind.rawValue),
+      ("experts", "\(problem.routed.experts)"), ("maskRule", problem.routed.mask.rule),
+      ("maskThreshold", CSV.number(problem.routed.mask.threshold)),
+    ]
+    let stream: [(name: String, value: String?)] = [
+      ("source", source), ("format", format), ("confidence", CSV.number(assessment.precision?.confidence)),
+      ("seed", assessment.precision.map { "\($0.seed)" }), ("resamples", assessment.precision.map { "\($0.resamples)" }),
+      ("blocks", assessment.precision.map { "\($0.blocks)" }), ("meanRadius", CSV.number(assessment.precision?.meanRadius)),
+    ]
+    let registered = Assessment.scalars.filter { scalar in !scalars.contains { $0.name == scalar.name } }
     let header =
       ["id", "parameters", "method", "target", "count"] + scalars.map(\.name)
-      + bounded.flatMap { ["\($0)Lower", "\($0)Upper"] } + ["unavailable"]
+      + bounded.flatMap { ["\($0)Lower", "\($0)Upper"] } + registered.map(\.name) + ["targetError"]
+      + place.map(\.name) + stream.map(\.name) + ["unavailable"]
+    let none = [String?](repeating: nil, count: registered.count + 1)
     let own: [String?] =
       [label, "", assessment.precision == nil ? "enumeration" : "monte-carlo", assessment.target.rawValue]
       + ["\(assessment.count)"] + scalars.map { CSV.number($0.value) }
       + scalars.filter(\.isBounded).flatMap { [CSV.number($0.limits?.lowerBound), CSV.number($0.limits?.upperBound)] }
-      + [nil]
+      + none + place.map(\.value) + stream.map(\.value) + [nil]
     let others = problem.entries.map { entry -> [String?] in
       let estimator = [type(of: entry.estimator).id, entry.estimator.values.description]
       let empty = bounded.flatMap { _ in [String?](repeating: nil, count: 2) }
@@ -146,9 +179,11 @@ package struct AssessmentReport: Sendable {
           ]
           + scalars.map { scalar in
             CSV.number(Assessment.scalars.first { $0.name == scalar.name }?.value(assessment))
-          } + empty + [nil]
+          } + empty + registered.map { CSV.number($0.value(assessment)) } + [CSV.number(assessment.targetError)]
+          + place.map(\.value) + stream.map { _ in nil } + [nil]
       case .failure(let reason):
-        return estimator + [nil, nil, nil] + scalars.map { _ in nil } + empty + [reason.reason]
+        return estimator + [nil, nil, nil] + scalars.map { _ in nil } + empty + none + place.map(\.value)
+          + stream.map { _ in nil } + [reason.reason]
       }
     }
     return CSV(header: header, rows: [own] + others)

@@ -59,6 +59,9 @@ extension Evidence.Part {
         "sampleMean": JSONValue(part.sampleMean),
         "lower": JSONValue(part.intervals.map(\.lowerBound)), "upper": JSONValue(part.intervals.map(\.upperBound)),
         "coordinatesPassed": JSONValue(part.coordinatesPassed), "worstCoordinate": JSONValue(part.worstCoordinate),
+        "path": [
+          "samples": JSONValue(part.path.map(\.samples)), "jointLogEValue": JSONValue(part.path.map(\.logEValue)),
+        ],
       ]
     case .frequencies(let part):
       [

@@ -63,8 +63,30 @@ public struct VerdictReport: Sendable {
       columns: [.init(title: "of", isText: true), .init(title: "what was found", isText: true)],
       rows: facts.map { .init(cells: [$0.0, $0.1]) })
     return HTMLPage(
-      title: "Verdict on \(source)",
+      title: "Verdict on \(source)", charts: path.map { [$0] } ?? [],
       sections: [TextSection(title: "\(evidence.verdict.rawValue): \(summary)", table: table)], json: json)
+  }
+
+  /// The e-value that decides after ever more samples, as a power of ten, beside what refutes; nil without samples.
+  private var path: Chart? {
+    for case .mean(let part) in evidence.parts where !part.path.isEmpty {
+      let perPower = logarithm(10)
+      let refuting = -logarithm(evidence.criteria.rates.falseFail) / perPower
+      func series(
+        _ name: String, _ points: [EValuePath.Point], _ y: (EValuePath.Point) -> Double
+      ) -> Chart.Series {
+        .init(name: name, points: points.map { .init(x: Double($0.samples), y: y($0), name: name) }, isCurve: true)
+      }
+      let ends = [part.path.first, part.path.last].compactMap { $0 }
+      return Chart(
+        title: "The e-value against \(evidence.claim.subject)", x: .init("samples", isLogarithmic: true),
+        y: .init("log₁₀ e-value"),
+        series: [
+          series("e-value", part.path) { $0.logEValue / perPower },
+          series("refuted from here on", ends) { _ in refuting },
+        ])
+    }
+    return nil
   }
 
   // MARK: - Words

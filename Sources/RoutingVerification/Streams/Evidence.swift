@@ -71,6 +71,8 @@ public struct Evidence: Sendable {
     public var coordinatesPassed: Int
     /// The coordinate that speaks most against the claim.
     public var worstCoordinate: Int
+    /// How ``jointLogEValue`` came about.
+    package var path: [EValuePath.Point]
   }
 
   /// The sequential test of the choices.

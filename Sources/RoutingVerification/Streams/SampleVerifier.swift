@@ -22,6 +22,7 @@ public struct SampleVerifier: ~Copyable {
   private var frequencies: ChoiceFrequencyTest?
   private var counterExample: ForeignCounterExample?
   private var verdict: Verdict?
+  private var path = EValuePath()
 
   /// Prepares to judge.
   ///
@@ -93,7 +94,8 @@ public struct SampleVerifier: ~Copyable {
     let samples = rows.count / width
     var start = 0
     while start < samples, verdict == nil {
-      let wanted = min(test.untilNextLook, samples - start, budget - test.count)
+      let untilNextLook = test.untilNextLook
+      let wanted = min(untilNextLook, samples - start, budget - test.count)
       var length = wanted
       if conformance != nil { length = compare(rows, draws: draws, from: start, count: wanted) }
       do throws(SequentialMeanTest.Violation) {
@@ -112,6 +114,7 @@ public struct SampleVerifier: ~Copyable {
         return false
       }
       if test.count == budget { test.look() }
+      if length == untilNextLook || test.count == budget { recordLook() }
       decide(isLast: test.count == budget)
     }
     return verdict == nil
@@ -126,10 +129,13 @@ public struct SampleVerifier: ~Copyable {
   public mutating func finish() -> Evidence {
     if verdict == nil {
       test.look()
+      if test.count > 0 { recordLook() }
       decide(isLast: true)
     }
     return evidence
   }
+
+  private mutating func recordLook() { path.add(.init(samples: test.count, logEValue: jointLogEValue)) }
 
   /// Compares gradients with their outcomes' and books the choices.
   ///
@@ -210,7 +216,7 @@ extension SampleVerifier {
         Evidence.Mean(
           verdict: meanVerdict, samples: test.count, logEValue: test.logEValue, jointLogEValue: jointLogEValue,
           sampleMean: test.sampleMean, intervals: test.intervals, coordinatesPassed: test.coordinatesPassed,
-          worstCoordinate: test.worstCoordinate)))
+          worstCoordinate: test.worstCoordinate, path: path.points)))
     if let frequencies {
       parts.append(
         .frequencies(

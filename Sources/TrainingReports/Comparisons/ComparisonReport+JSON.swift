@@ -54,15 +54,20 @@ extension ComparisonReport {
     JSONValue(interval.map { [$0.lowerBound, $0.upperBound] })
   }
 
-  /// The scalars, one row for each router.
+  /// The scalars, one row for each router: first its own, then the task's, the plan's and, of networks, the audits', in columns named by their
+  /// path in JSON.
   var csv: String {
     let header = [
       "router", "learning_rate", "runs", "diverged", "final_loss", "difference", "difference_low", "difference_high",
       "p",
       "speed_up", "speed_up_low", "speed_up_high", "wins", "pairs", "cosine", "relative_bias",
-      "relative_standard_deviation",
+      "relative_standard_deviation", "target_norm", "specification", "model", "baseline",
     ]
-    let rows = comparison.entries.map { entry -> [String?] in
+    let task = comparison.settings.json.scalars("settings") + plan.scalars("plan")
+    let layers = comparison.entries.map { $0.networkAudit?.figures ?? [] }
+    var layerColumns: [String] = []
+    for figure in layers.joined() where !layerColumns.contains(figure.name) { layerColumns.append(figure.name) }
+    let rows = zip(comparison.entries, layers).map { entry, layers -> [String?] in
       let (difference, speedUp) = (entry.difference, entry.speedUp)
       let figures: [Double?] = [
         entry.geometricMeanLoss, difference?.mean, difference?.interval?.lowerBound, difference?.interval?.upperBound,
@@ -72,7 +77,36 @@ extension ComparisonReport {
       let audit = [entry.audit?.cosine, entry.audit?.relativeBias, entry.audit?.relativeDeviation]
       return [entry.label, CSV.number(entry.learningRate), "\(entry.runs.count)", "\(entry.diverged)"]
         + figures.map(CSV.number) + wins + audit.map(CSV.number)
+        + [
+          CSV.number(entry.audit?.targetNorm), entry.router.specification, comparison.settings.id, comparison.baseline,
+        ]
+        + task.map(\.value) + layerColumns.map { name in layers.first { $0.name == name }?.value }
     }
-    return CSV(header: header, rows: rows).text
+    return CSV(header: header + task.map(\.name) + layerColumns, rows: rows).text
+  }
+}
+
+extension NetworkAudit {
+  /// The numbers of every layer, named by the layer and their fields in JSON: `blocks.1.logits.relativeBias`.
+  fileprivate var figures: [(name: String, value: String?)] {
+    guard case .object(let members) = json, let list = members.first(where: { $0.key == "layers" })?.value,
+      case .array(let values) = list
+    else { return [] }
+    return [("audit_target", Self.target)]
+      + zip(layers, values).flatMap { $1.scalars($0.name).filter { !$0.name.hasSuffix(".name") } }
+  }
+}
+
+extension JSONValue {
+  /// What is no list, as cells, named by its path from `name` on.
+  fileprivate func scalars(_ name: String) -> [(name: String, value: String?)] {
+    switch self {
+    case .object(let members): members.flatMap { $0.value.scalars("\(name).\($0.key)") }
+    case .number(let x): [(name, CSV.number(x))]
+    case .string(let text): [(name, text)]
+    case .bool(let flag): [(name, "\(flag)")]
+    case .null: [(name, nil)]
+    case .numbers, .array: []
+    }
   }
 }

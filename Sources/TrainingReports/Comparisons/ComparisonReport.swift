@@ -27,7 +27,13 @@ public struct ComparisonReport: Sendable {
 
   /// The report as a page.
   package var page: HTMLPage {
-    HTMLPage(title: "Comparison: \(title)", charts: [curves, speedUps], sections: sections, json: json)
+    HTMLPage(
+      title: "Comparison: \(title)", charts: [curves, speedUps], heatMaps: NetworkAudit.heatMaps(networkAudits),
+      sections: sections, json: json)
+  }
+
+  private var networkAudits: [(name: String, audit: NetworkAudit)] {
+    comparison.entries.compactMap { entry in entry.networkAudit.map { (entry.label, $0) } }
   }
 
   private var curves: Chart {
@@ -142,7 +148,7 @@ public struct ComparisonReport: Sendable {
 
   /// The routers of networks, layer by layer.
   private var networkSections: [TextSection] {
-    let audits = comparison.entries.compactMap { entry in entry.networkAudit.map { (name: entry.label, audit: $0) } }
+    let audits = networkAudits
     guard !audits.isEmpty else { return [] }
     let contrasts = NetworkAudit.contrastTable(audits).map {
       TextSection(title: "Some tokens against the exact gradient of their expected loss", table: $0)

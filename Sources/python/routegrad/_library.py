@@ -155,6 +155,7 @@ _PROTOTYPES = {
     "rg_report_text": (c_char_p, c_void_p),
     "rg_report_json": (c_char_p, c_void_p),
     "rg_report_destroy": (None, c_void_p),
+    "rg_page_from_json": (c_int, c_char_p, c_size_t, POINTER(c_void_p)),
     "rg_test_create": (c_int, c_void_p, c_void_p, c_char_p, POINTER(Criteria), POINTER(c_void_p)),
     "rg_test_feed": (c_int, c_void_p, POINTER(Samples), POINTER(c_int)),
     "rg_test_verdict": (c_int, c_void_p, POINTER(c_int), POINTER(c_void_p)),

@@ -8,7 +8,8 @@ import importlib
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from ctypes import byref
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from ._arguments import shown
 from ._errors import RouteGradError
 from ._gates import Floats
+from ._library import ReportHandle, fail, lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,8 +168,36 @@ class NetworkAudit:
         return table(f"Router gradient against dense back-propagation, loss {self.loss:.6g}", _COLUMNS, self._rows())
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
-        """Writes the table as a page of its own."""
-        write_page("Router audit", self._repr_html_(), path)
+        """Writes a page for browsers, in one file: how bias goes with depth, a heat map of layers and figures, one of each expert's load, the
+        table, and all numbers as JSON."""
+        names = [layer.name for layer in self.layers]
+        curves = []
+        for label, of in _MEASURES:
+            points = [(k, value, f"{label}, {names[k]}") for k, value in enumerate(map(of, self.layers)) if value is not None]
+            curves.append({"name": label, "curve": True, "x": [x for x, _, _ in points], "y": [y for _, y, _ in points],
+                           "names": [name for _, _, name in points]})
+        experts = range(max((layer.experts for layer in self.layers), default=0))
+        write_page(
+            "Router audit", self.to_dict(), path,
+            charts=[{"title": "By depth", "x": "MoE layer, from 0", "y": "ratio to the dense gradient", "series": curves}],
+            heat_maps=[
+                {"title": "Against dense back-propagation", "corner": "layer", "rows": names,
+                 "columns": [label for label, _ in _MEASURES], "values": [[of(layer) for _, of in _MEASURES] for layer in self.layers]},
+                {"title": "Share of all choices, by expert", "corner": "layer", "rows": names, "columns": [str(i) for i in experts],
+                 "values": [[layer.load[i] if i < layer.experts else None for i in experts] for layer in self.layers]},
+            ],
+            sections=[{
+                "title": "The router's gradient in training against dense back-propagation", "facts": f"loss {self.loss:.6g}",
+                "table": {"columns": list(_COLUMNS), "textColumns": 1, "rows": self._rows()},
+                "notes": ["bias: ‖sparse − dense‖/‖dense‖ at the logits; cosine of the two; unseen: the share of what the experts left out "
+                          "would say; W: at the router's weight; load: the fullest expert's, 1 is even; unused: experts without a token."]}])
+
+
+_MEASURES: tuple[tuple[str, Callable[[LayerFindings], float | None]], ...] = (
+    ("bias", lambda layer: layer.logits.relative_bias), ("cosine", lambda layer: layer.logits.cosine),
+    ("unseen", lambda layer: layer.logits.unseen), ("W bias", lambda layer: layer.weight.relative_bias),
+    ("W cosine", lambda layer: layer.weight.cosine))
+"""What pages show of a layer."""
 
 
 def dataframe(rows: list[dict[str, Any]]) -> Any:
@@ -195,13 +225,20 @@ def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -
     return f"<table><caption>{html.escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def write_page(title: str, body: str, path: str | os.PathLike[str]) -> None:
-    """Writes a page of its own."""
-    page = (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title><style>'
-            "body{font:14px sans-serif}td,th{padding:2px 8px;text-align:right}td:first-child{text-align:left}</style>"
-            f"</head><body>{body}</body></html>\n")
+def write_page(
+    title: str, result: Any, path: str | os.PathLike[str], *, charts: Sequence[Any] = (), heat_maps: Sequence[Any] = (),
+    sections: Sequence[Any],
+) -> None:
+    """Writes a page of its own; the fields are those of ``rg_page_from_json``."""
+    described = json.dumps({"title": title, "charts": list(charts), "heatMaps": list(heat_maps), "sections": list(sections), "result": result},
+                           allow_nan=False).encode()
+    report = ReportHandle()
+    status = lib.rg_page_from_json(described, len(described), byref(report))
+    if status:
+        fail(status)
+    page = lib.rg_report_text(report)
     try:
-        with open(path, "w", encoding="utf-8") as file:
+        with open(path, "wb") as file:
             file.write(page)
     except (OSError, ValueError, TypeError) as error:
         raise RouteGradError(f"{shown(path)}: cannot be written: {error}", "invalid-data") from error

@@ -88,8 +88,16 @@ class Counterfactuals:
         return table(f"The loss with another expert, in {self.layer}", ("token", "expert", "logit", "loss"), self._cells())
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
-        """Writes the table as a page of its own."""
-        write_page("Losses with other experts", self._repr_html_(), path)
+        """Writes a page for browsers, in one file: the loss by expert, the table, and the problems as JSON."""
+        title = f"The loss with another expert, in {self.layer}"
+        series = [{"name": f"token {token}", "curve": False, "x": list(experts), "y": list(losses),
+                   "names": [f"token {token}, expert {i}{', chosen' if i == chosen[-1] else ''}" for i in experts]}
+                  for token, chosen, experts, losses in zip(self.tokens, self.chosen, self.experts, self.losses)]
+        write_page(
+            "Losses with other experts", self.to_dict(), path,
+            charts=[{"title": title, "x": "expert", "y": "loss", "series": series}],
+            sections=[{"title": title, "notes": ["*: the expert that the token has."],
+                       "table": {"columns": ["token", "expert", "logit", "loss"], "textColumns": 0, "rows": self._cells()}}])
 
     def __repr__(self) -> str:
         return f"<Counterfactuals of {len(self.tokens)} tokens in {self.layer}, {self.kind}>"

@@ -47,9 +47,11 @@ struct AssessCommand: ParsableCommand {
   var maxSamples: Int?
 
   @OptionGroup var output: OutputOptions
+  @OptionGroup var page: PageOption
   @OptionGroup var runOptions: RunOptions
 
   func validate() throws {
+    try page.validate(against: output.output, "--output")
     try SampleAssessment.Options.confidenceLimit.validate("--confidence", confidence)
     try SampleAssessment.Options.drawsLimit.validate("--draws", draws)
     try Limit("at least 2") { $0 >= 2 }.validate("--max-samples", maxSamples)
@@ -69,6 +71,8 @@ struct AssessCommand: ParsableCommand {
     let gradient = try SampleAssessment.gradient(of: target, draws: draws, on: beside.routed, location: filed.location)
     let name = input.name
     let stream = try input.stream(coordinates: beside.routed.experts)
+    let destination = try Output(path: output.output)
+    let pageFile = try page.begin()
     let assessment: SampleAssessment
     do {
       defer { progress.clear() }
@@ -78,7 +82,7 @@ struct AssessCommand: ParsableCommand {
         onSamples: { progress.show("\($0) samples") })
     }
     let words = AssessmentReport(assessment, beside: beside, source: name, format: stream.format.rawValue)
-    let destination = try Output(path: output.output)
+    try pageFile?.finish(words.page.text)
     try destination.finish(words.rendered(as: output.format, style: output.style))
   }
 }

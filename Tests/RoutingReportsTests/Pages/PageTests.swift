@@ -21,6 +21,11 @@ struct PageTests {
           title: Self.hostile, x: .init("<x>"), y: .init("y"),
           series: [.init(name: Self.hostile, points: [.init(x: 1, y: 2, name: Self.hostile)])])
       ],
+      heatMaps: [
+        HeatMap(
+          title: Self.hostile, corner: Self.hostile, rows: [Self.hostile, "b"], columns: [Self.hostile],
+          values: [[1], [nil]])
+      ],
       sections: [TextSection(title: Self.hostile, facts: Self.hostile, table: table, notes: [Self.hostile])],
       details: [TextSection(title: Self.hostile, table: table)], json: json
     ).text
