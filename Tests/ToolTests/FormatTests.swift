@@ -1,4 +1,5 @@
 import Foundation
+import RoutingReports
 import Testing
 import _TestSupport
 
@@ -76,6 +77,10 @@ struct FormatTests {
           Self.squeezed(table).contains(Self.squeezed(leaf.text)), "\(leaf.path): \(leaf.text) is not in the table")
       }
       if result.hasCSV {
+        let latex = Self.squeezed(try output("latex"))
+        for leaf in leaves where leaf.isAskedAbout {
+          #expect(latex.contains(Self.squeezed(leaf.text.latex)), "\(leaf.path): \(leaf.text) is not in LaTeX")
+        }
         let rows = Self.cells(try output("csv"))
         for leaf in leaves { #expect(leaf.stands(in: rows), "\(leaf.path): \(leaf.text) is not in CSV") }
       }

@@ -49,11 +49,16 @@ SORT = """() => {
     body.append(row);
   }
   table.offsetHeight;
-  const button = table.tHead.querySelectorAll("button")[1], start = performance.now();
+  const button = table.tHead.querySelectorAll("button")[1];
   button.focus();
-  button.click();
-  table.offsetHeight;
-  const milliseconds = performance.now() - start;
+  // The least of three, ascending, descending and ascending: other programs run, too.
+  let milliseconds = Infinity;
+  for (let trial = 0; trial < 3; trial++) {
+    const start = performance.now();
+    button.click();
+    table.offsetHeight;
+    milliseconds = Math.min(milliseconds, performance.now() - start);
+  }
   const keys = [...body.rows].filter(row => row.className !== "secondary").map(row => value(row, 1)).filter(key => key !== null);
   const follows = (a, b) => typeof a === "string" ? a.localeCompare(b, "en", { numeric: true }) <= 0 : a <= b;
   const isSorted = keys.every((key, k) => k === 0 || follows(keys[k - 1], key));

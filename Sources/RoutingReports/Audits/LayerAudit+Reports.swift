@@ -16,6 +16,7 @@ extension LayerAudit {
     case .csv: csv
     case .table: sections(name).map { $0.text(style: style) }.joined(separator: "\n")
     case .markdown: sections(name).map(\.markdown).joined(separator: "\n")
+    case .latex: TextSection.latex(sections(name))
     }
   }
 
@@ -104,7 +105,8 @@ extension LayerAudit {
       ("swapChange", CSV.number(swaps?.change)),
     ]
     let whole =
-      ["\(tokens)", "\(experts)", CSV.number(expectedLoss), mask.rule, CSV.number(mask.threshold)] + swapped.map(\.value)
+      ["\(tokens)", "\(experts)", CSV.number(expectedLoss), mask.rule, CSV.number(mask.threshold)]
+      + swapped.map(\.value)
     let rows = entries.flatMap { entry -> [[String?]] in
       let estimator = [type(of: entry.estimator).id, entry.estimator.values.description]
       switch entry.result {

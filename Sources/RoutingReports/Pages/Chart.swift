@@ -85,12 +85,19 @@ extension Chart {
   private static let size = (width: 440.0, height: 300.0)
   private static let margin = (left: 58.0, right: 12.0, top: 10.0, bottom: 44.0)
 
-  /// A figure element.
-  var html: String {
+  /// What all marks and bands lie within.
+  var ticks: (across: Ticks, up: Ticks) {
     let places = series.flatMap { series in series.points.compactMap(place) }
     let ends = series.flatMap { $0.band.flatMap { [$0.low, $0.high] } }.compactMap(y.place)
-    let across = Ticks(places.map(\.x), isLogarithmic: x.isLogarithmic)
-    let up = Ticks(places.map(\.y) + ends, isLogarithmic: y.isLogarithmic)
+    return (
+      Ticks(places.map(\.x), isLogarithmic: x.isLogarithmic),
+      Ticks(places.map(\.y) + ends, isLogarithmic: y.isLogarithmic)
+    )
+  }
+
+  /// A figure element.
+  var html: String {
+    let (across, up) = ticks
     let frame = Frame(across: across.range, up: up.range)
     var marks = grid(frame, across, up)
     var missing = 0

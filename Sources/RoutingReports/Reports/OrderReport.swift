@@ -43,6 +43,7 @@ package struct OrderReport: Sendable {
     case .csv: csv
     case .table: sections.map { $0.text(style: style) }.joined(separator: "\n")
     case .markdown: sections.map(\.markdown).joined(separator: "\n")
+    case .latex: TextSection.latex(sections)
     }
   }
 }

@@ -8,4 +8,6 @@ public enum OutputFormat: String, Sendable, CaseIterable {
   case csv
   /// GitHub tables.
   case markdown
+  /// Tables for papers, of the package booktabs.
+  case latex
 }

@@ -26,7 +26,7 @@ package struct ReportPage {
   /// - Throws: ``Refusal`` of code `wrongUsage` if there are too many problems.
   package init(_ options: Report.Options, title: String, count: Int, note: String? = nil) throws(Refusal) {
     guard count <= Self.mostProblems else {
-      throw Refusal(.wrongUsage, "'--html': expected at most \(Self.mostProblems) problems, got \(count)")
+      throw Refusal(.wrongUsage, "'--html', '--plot': expected at most \(Self.mostProblems) problems, got \(count)")
     }
     self.title = title
     json = ReportWriter(options, as: .json, count: count, note: note)

@@ -51,7 +51,7 @@ package struct ReportWriter {
     summary = ReportSummary(options)
   }
 
-  private var showsDetails: Bool { format == .markdown || count <= Self.fewProblems || layout.details }
+  private var showsDetails: Bool { format != .table || count <= Self.fewProblems || layout.details }
   private var startsWithSummary: Bool { format == .table && count > Self.fewProblems }
 
   /// What stands before the first problem.
@@ -61,6 +61,7 @@ package struct ReportWriter {
       "{\n \"schema\": \"routegrad.report/1\",\n \"version\": \(JSONWriter.line(.string(routeGradVersion))),\n"
         + " \"problems\": ["
     case .csv: CSV(header: Report.csvHeader, rows: []).text
+    case .latex: TextSection.latexBeginning
     case .table, .markdown: ""
     }
   }
@@ -74,11 +75,16 @@ package struct ReportWriter {
       return (isFirst ? "\n  " : ",\n  ")
         + JSONWriter.indented(problem.json(target: options.assessment.target), depth: 2)
     case .csv: return CSV(header: nil, rows: problem.csvRows(index: written)).text
-    case .table, .markdown:
+    case .table, .markdown, .latex:
       gather(problem)
       guard showsDetails else { return "" }
       let section = problem.section()
-      let text = format == .table ? section.text(style: style) : section.markdown
+      let text =
+        switch format {
+        case .table: section.text(style: style)
+        case .latex: section.latex
+        default: section.markdown
+        }
       guard startsWithSummary else { return (isFirst ? "" : "\n") + text }
       postponed += text + "\n"
       return ""
@@ -105,6 +111,8 @@ package struct ReportWriter {
       return (summaries + worst).joined(separator: "\n") + "\n" + postponed + legend
     case .markdown:
       return (written > 0 ? "\n" : "") + (summary.sections + [legend]).map(\.markdown).joined(separator: "\n")
+    case .latex:
+      return (written > 0 ? "\n" : "") + (summary.sections + [legend]).map(\.latex).joined(separator: "\n")
     }
   }
 

@@ -49,6 +49,7 @@ package struct AssessmentReport: Sendable {
     switch output {
     case .table: section.text(style: style)
     case .markdown: section.markdown
+    case .latex: TextSection.latex([section])
     case .json: json
     case .csv: csv.text
     }
@@ -153,8 +154,10 @@ package struct AssessmentReport: Sendable {
     ]
     let stream: [(name: String, value: String?)] = [
       ("source", source), ("format", format), ("confidence", CSV.number(assessment.precision?.confidence)),
-      ("seed", assessment.precision.map { "\($0.seed)" }), ("resamples", assessment.precision.map { "\($0.resamples)" }),
-      ("blocks", assessment.precision.map { "\($0.blocks)" }), ("meanRadius", CSV.number(assessment.precision?.meanRadius)),
+      ("seed", assessment.precision.map { "\($0.seed)" }),
+      ("resamples", assessment.precision.map { "\($0.resamples)" }),
+      ("blocks", assessment.precision.map { "\($0.blocks)" }),
+      ("meanRadius", CSV.number(assessment.precision?.meanRadius)),
     ]
     let registered = Assessment.scalars.filter { scalar in !scalars.contains { $0.name == scalar.name } }
     let header =

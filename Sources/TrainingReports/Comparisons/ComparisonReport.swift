@@ -22,6 +22,7 @@ public struct ComparisonReport: Sendable {
     case .csv: csv
     case .table: sections.map { $0.text(style: style) }.joined(separator: "\n")
     case .markdown: sections.map(\.markdown).joined(separator: "\n")
+    case .latex: TextSection.latex(sections)
     }
   }
 

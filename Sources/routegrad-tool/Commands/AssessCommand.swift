@@ -48,10 +48,12 @@ struct AssessCommand: ParsableCommand {
 
   @OptionGroup var output: OutputOptions
   @OptionGroup var page: PageOption
+  @OptionGroup var plot: PlotOption
   @OptionGroup var runOptions: RunOptions
 
   func validate() throws {
     try page.validate(against: output.output, "--output")
+    try plot.validate(against: (output.output, "--output"), (page.html, "--html"))
     try SampleAssessment.Options.confidenceLimit.validate("--confidence", confidence)
     try SampleAssessment.Options.drawsLimit.validate("--draws", draws)
     try Limit("at least 2") { $0 >= 2 }.validate("--max-samples", maxSamples)
@@ -73,6 +75,7 @@ struct AssessCommand: ParsableCommand {
     let stream = try input.stream(coordinates: beside.routed.experts)
     let destination = try Output(path: output.output)
     let pageFile = try page.begin()
+    let drawing = try plot.begin()
     let assessment: SampleAssessment
     do {
       defer { progress.clear() }
@@ -84,5 +87,6 @@ struct AssessCommand: ParsableCommand {
     let words = AssessmentReport(assessment, beside: beside, source: name, format: stream.format.rawValue)
     try pageFile?.finish(words.page.text)
     try destination.finish(words.rendered(as: output.format, style: output.style))
+    try drawing?.finish(words.page)
   }
 }

@@ -36,10 +36,12 @@ struct AuditLayerCommand: ParsableCommand {
 
   @OptionGroup var output: OutputOptions
   @OptionGroup var page: PageOption
+  @OptionGroup var plot: PlotOption
   @OptionGroup var runOptions: RunOptions
 
   func validate() throws {
     try page.validate(against: output.output, "--output")
+    try plot.validate(against: (output.output, "--output"), (gradients, "--gradients"), (page.html, "--html"))
     try page.validate(against: gradients, "--gradients")
     if let gradients, gradients == output.output {
       throw ValidationError("'--gradients' and '--output' cannot name the same file")
@@ -59,6 +61,7 @@ struct AuditLayerCommand: ParsableCommand {
       for: layer, estimators: listed, target: target, mask: maskOptions.mask, threads: runOptions.threadCount)
     let destination = try Output(path: output.output)
     let pageFile = try page.begin()
+    let drawing = try plot.begin()
     let means = try gradients.map { try MeanGradientFile(path: $0, layer: layer, estimators: options.estimators) }
     let progress = ProgressLine(isShown: !runOptions.quiet)
     let writer = means?.writer
@@ -71,6 +74,7 @@ struct AuditLayerCommand: ParsableCommand {
     try means?.finish()
     try pageFile?.finish(audit.page(name: name).text)
     try destination.finish(audit.rendered(as: output.format, name: name, style: output.style))
+    try drawing?.finish(audit.page(name: name))
   }
 
   /// The layer; the file's bytes are not kept beside it.

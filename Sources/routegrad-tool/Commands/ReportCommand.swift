@@ -31,10 +31,12 @@ struct ReportCommand: ParsableCommand {
   @OptionGroup var samplingOptions: SamplingOptions
   @OptionGroup var output: OutputOptions
   @OptionGroup var page: PageOption
+  @OptionGroup var plot: PlotOption
   @OptionGroup var runOptions: RunOptions
 
   func validate() throws {
     try page.validate(against: output.output, "--output")
+    try plot.validate(against: (output.output, "--output"), (page.html, "--html"))
     if covariance, output.format != .json {
       throw ValidationError("'--covariance' goes with '--format json'")
     }
@@ -49,11 +51,12 @@ struct ReportCommand: ParsableCommand {
       assessment: AssessmentOptions(
         target: target, covariance: covariance, sampling: samplingOptions.sampling,
         integration: samplingOptions.integration),
-      ownTargets: output.format == .table || output.format == .markdown || page.html != nil,
+      ownTargets: [.table, .markdown, .latex].contains(output.format) || page.html != nil,
       threads: runOptions.threadCount)
     let source = try input.source(otherwise: ShippedProblems.all)
     let destination = try Output(path: output.output)
     let pageFile = try page.begin()
+    let drawing = try plot.begin()
     let progress = ProgressLine(isShown: !runOptions.quiet)
     let total = Atomic(1)
     let done = Mutex(0.0)
@@ -84,15 +87,17 @@ struct ReportCommand: ParsableCommand {
         let begun = ReportWriter(
           options, as: output.format, layout: .init(details: details), style: output.style, count: count, note: said)
         writer = begun
-        if pageFile != nil { page = try ReportPage(options, title: title, count: count, note: said) }
+        if pageFile != nil || drawing != nil { page = try ReportPage(options, title: title, count: count, note: said) }
         try write(begun.beginning)
       } write: { problem in
         page?.add(problem)
         try write(writer?.text(of: problem) ?? "")
       }
     }
-    if let page { try pageFile?.finish(page.page().text) }
+    let made = page?.page()
+    if let made { try pageFile?.finish(made.text) }
     try destination.finish(held + (writer?.ending() ?? ""))
+    if let made { try drawing?.finish(made) }
     if let note, !runOptions.quiet { Terminal.complain("routegrad: note: \(note)") }
   }
 

@@ -34,9 +34,11 @@ struct VerifyCommand: ParsableCommand {
   var format: VerdictFormat = .text
 
   @OptionGroup var page: PageOption
+  @OptionGroup var plot: PlotOption
   @OptionGroup var runOptions: RunOptions
 
   func validate() throws {
+    try plot.validate(against: (page.html, "--html"))
     if estimator != nil {
       if target != nil {
         throw ValidationError("'--target' does not go with '--estimator', which has a mean of its own")
@@ -57,6 +59,7 @@ struct VerifyCommand: ParsableCommand {
     let name = input.name
     let stream = try input.stream(coordinates: routed.experts)
     let pageFile = try page.begin()
+    let drawing = try plot.begin()
     let progress = ProgressLine(isShown: !runOptions.quiet)
     let evidence: Evidence
     do {
@@ -71,6 +74,7 @@ struct VerifyCommand: ParsableCommand {
     case .text: try Output.standard.write(report.text(style: Terminal.style))
     case .json: try Output.standard.write(report.json)
     }
+    try drawing?.finish(report.page)
     CStandardLibrary.exit(ExitStatus(evidence.verdict).rawValue)
   }
 

@@ -8,7 +8,7 @@ import RouteGrad
 final class ChildProcess: RouterTransport {
   private let process: pid_t
   private let tree: ProcessTree
-  private let input: Int32
+  private var input: Int32
   private let output: Int32
   private let error: Int32
   private let timeout: Double
@@ -75,6 +75,56 @@ final class ChildProcess: RouterTransport {
     signal(SIGPIPE, SIG_IGN)  // a router that closes its input is answered with a message, not with our end
   }
 
+  /// What the command writes to standard output when it is given a text and nothing more.
+  ///
+  /// - Throws: ``Refusal`` of code `wrongData` if it does not end well, with its last words.
+  static func output(of command: [String], input text: String, timeout: Double) throws(Refusal) -> [UInt8] {
+    let child = try ChildProcess(command, timeout: timeout)
+    var hasEnded = false
+    defer { child.stop(hasAnswered: hasEnded) }
+    do throws(RouterFailure) {
+      let output = try child.converse(Array(text.utf8))
+      hasEnded = true
+      return output
+    } catch {
+      throw Refusal(.wrongData, "\(command[0]): \(error)")
+    }
+  }
+
+  private func converse(_ bytes: [UInt8]) throws(RouterFailure) -> [UInt8] {
+    let deadline = Self.now + timeout
+    var sent = 0
+    var chunk = [UInt8](repeating: 0, count: 1 << 16)
+    var answer: [UInt8] = []
+    var isOpen = true
+    while true {
+      if sent == bytes.count, isOpen {
+        close(input)
+        (input, isOpen) = (-1, false)
+      }
+      let left = deadline - Self.now
+      guard left > 0 else { throw RouterFailure("no end within \(timeout) s") }
+      var polled = [
+        pollfd(fd: output, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: isSilent ? -1 : error, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: input, events: Int16(POLLOUT), revents: 0),
+      ]
+      guard poll(&polled, 3, Int32(min(left * 1000 + 1, 1e9))) > 0 else { continue }
+      if polled[1].revents != 0 { listen(&chunk) }
+      if polled[0].revents != 0 {
+        let count = read(output, &chunk, chunk.count)
+        if count == 0 { break }
+        if count > 0 { answer += chunk[..<count] }
+      }
+      guard isOpen, polled[2].revents != 0 else { continue }
+      let count = bytes[sent...].withUnsafeBytes { write(input, $0.baseAddress, $0.count) }
+      // One that reads no further may have said why, and ends.
+      sent = count < 0 && errno != EAGAIN ? bytes.count : sent + max(count, 0)
+    }
+    guard wait(atMost: max(deadline - Self.now, 0)), status == 0 else { throw ended("did not end", called: "it") }
+    return answer
+  }
+
   func exchange(_ line: String) throws(RouterFailure) -> [UInt8] {
     let deadline = Self.now + timeout
     let bytes = Array((line + "\n").utf8)
@@ -120,7 +170,7 @@ final class ChildProcess: RouterTransport {
   /// Ends the process and everything that it has started. One that has answered every call gets the end of its input first, and a
   /// second.
   func stop(hasAnswered: Bool) {
-    for end in [input, output, error] { close(end) }
+    for end in [input, output, error] where end >= 0 { close(end) }
     if !wait(atMost: hasAnswered ? 1 : 0) {
       kill(-process, SIGTERM)
       if !wait(atMost: 0.5) {
@@ -157,7 +207,7 @@ final class ChildProcess: RouterTransport {
   }
 
   /// What to say of a router that went away.
-  private func ended(_ what: String) -> RouterFailure {
+  private func ended(_ what: String, called name: String = "the router") -> RouterFailure {
     var chunk = [UInt8](repeating: 0, count: 1 << 16)
     var how = what
     if wait(atMost: 2), let status {
@@ -166,7 +216,7 @@ final class ChildProcess: RouterTransport {
     }
     for _ in 0..<64 { listen(&chunk) }
     let words = String(decoding: lastWords, as: UTF8.self).split(whereSeparator: \.isNewline).last
-    return RouterFailure("the router \(how)" + (words.map { "; its last words: \($0.prefix(200))" } ?? ""))
+    return RouterFailure("\(name) \(how)" + (words.map { "; its last words: \($0.prefix(200))" } ?? ""))
   }
 
   /// Whether it ended within so many seconds.

@@ -77,10 +77,12 @@ struct CompareCommand: ParsableCommand {
 
   @OptionGroup var output: OutputOptions
   @OptionGroup var page: PageOption
+  @OptionGroup var plot: PlotOption
   @OptionGroup var runOptions: RunOptions
 
   func validate() throws {
     try page.validate(against: output.output, "--output")
+    try plot.validate(against: (output.output, "--output"), (page.html, "--html"))
     try Comparison.seedsLimit.validate("--seeds", seeds)
     try Comparison.seedsLimit.validate("--tune-seeds", tuneSeeds)
     let first = RateSearch.firstSeed
@@ -108,19 +110,23 @@ struct CompareCommand: ParsableCommand {
   func run() throws {
     let destination: Output
     let pageFile: Output?
+    let drawing: PlotOption.Drawing?
     let report: ComparisonReport
     if let from {
       destination = try Output(path: output.output)
       pageFile = try page.begin()
+      drawing = try plot.begin()
       report = ComparisonReport(try Comparison(RunCollection(below: from), baseline: baseline))
     } else {
       let session = try ComparisonSession(self)
       destination = try Output(path: output.output)
       pageFile = try page.begin()
+      drawing = try plot.begin()
       report = try session.run()
     }
     try pageFile?.finish(report.page.text)
     try destination.finish(report.rendered(as: output.format, style: output.style))
+    try drawing?.finish(report.page)
   }
 
   /// The task as it was asked for.
