@@ -4,7 +4,7 @@ import RoutingEstimators
 import RoutingExpectations
 
 extension ReinMaxRao: IntegratedEstimator {
-  /// Exact moments from ``GumbelIntegral``, one run of it for each expert of the support.
+  /// Exact moments from `GumbelIntegral`, one run of it for each expert of the support.
   ///
   /// Given D = i the noise is that of a race with the rates `½(π + I_i)`, given that i wins it. On a categorical problem with those
   /// probabilities whose only gradient is `u_i`, read where i is drawn and zero elsewhere, straight-through Gumbel-softmax has, with
@@ -15,7 +15,7 @@ extension ReinMaxRao: IntegratedEstimator {
   /// from which both conditional moments follow with hardly a loss, p being at least a half. Then
   /// `E[ĝ|i] = 2 E x + fixed_i`, `Cov(ĝ|i) = (4/K) Cov x`, and total expectation and variance over `D ~ π`.
   ///
-  /// - Complexity: that of ``GumbelIntegral`` times the number of experts in the support.
+  /// - Complexity: that of `GumbelIntegral` times the number of experts in the support.
   public func integrals(
     on problem: RoutedProblem, target: GradientTarget, covariance: Bool, options: IntegrationOptions,
     continuing: (_ evaluations: Int) -> Bool

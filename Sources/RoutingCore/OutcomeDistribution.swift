@@ -122,7 +122,7 @@ extension OutcomeDistribution {
 
   /// Every outcome of one run; for more than two draws, all the K-tuples.
   ///
-  /// - Throws: ``Unavailable`` if there are more than ``enumerationLimit`` of them.
+  /// - Throws: ``Unavailable`` if there are more than `enumerationLimit` of them.
   public func enumerated() throws(Unavailable) -> [Outcome] {
     guard samples > 2 else { return Array(outcomes) }
     guard let count, count <= Self.enumerationLimit else {

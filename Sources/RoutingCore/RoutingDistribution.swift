@@ -6,7 +6,7 @@ import CStandardLibrary
 /// *Numerics*: `θ_i − max θ` is formed with its rounding error, so every `π_i` that is a normal number is within a few
 /// ulps, for logits of any size; `1 − π_i` is formed as the sum of the others where it is small, so
 /// `θ = (0, −40)` keeps all its digits. `exp` underflows to 0 for experts about 745 below the maximum, and π has lost digits
-/// from 708 on; what is multiplied by such a π (``share(_:of:)``) is not, because `√π` is kept beside it.
+/// from 708 on; what is multiplied by such a π (`share(_:of:)`) is not, because `√π` is kept beside it.
 ///
 /// *Edge cases*: experts outside the support have probability exactly 0; with one expert in the support its
 /// probability is exactly 1 and its complement exactly 0. Ties in the argmax go to the lowest index, as decided on

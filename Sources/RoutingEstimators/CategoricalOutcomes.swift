@@ -16,7 +16,7 @@ extension RoutedProblem {
   ///
   /// - Parameter backward: given D and `∂F/∂D` at `I_D`, `[experts]`, the routing part of the sample, `[experts]`; 0 outside
   ///   the support.
-  /// - Throws: ``RoutingCore/Unavailable`` where a tabulated mixture does not hold the slopes along every output.
+  /// - Throws: ``Unavailable`` where a tabulated mixture does not hold the slopes along every output.
   ///
   /// *Source*: arXiv 2304.08612 for the categorical form; `F(D) = G(Σ_i D_i π_i f_i)` carries it to mixtures.
   public func choiceOutcomes(
@@ -39,7 +39,7 @@ extension RoutedProblem {
     return OutcomeDistribution(distribution: distribution, outcomes: outcomes)
   }
 
-  /// What ``RoutingCore/Outcome/multiplier`` is when one expert is drawn: `[π_i]` on a mixture, where it scales the expert's
+  /// What ``Outcome/multiplier`` is when one expert is drawn: `[π_i]` on a mixture, where it scales the expert's
   /// output; nil on a categorical problem.
   public func multiplier(of expert: Int) -> [Double]? {
     kind == .mixture ? [distribution.probabilities[expert]] : nil

@@ -33,7 +33,7 @@ public protocol GradientEstimator: Sendable {
 public enum Randomness: Sendable {
   /// Finitely many outcomes, which can be listed.
   case finite(any FiniteOutcomeEstimator)
-  /// Continuous noise: samples can be drawn; ``RoutingExpectations/IntegratedEstimator`` says where moments are known as well.
+  /// Continuous noise: samples can be drawn; ``IntegratedEstimator`` says where moments are known as well.
   case continuous(any SamplingEstimator)
 }
 
@@ -69,7 +69,7 @@ extension GradientEstimator {
 public protocol FiniteOutcomeEstimator: GradientEstimator {
   /// Every outcome on a problem, with probability and gradient.
   ///
-  /// - Throws: ``RoutingCore/Unavailable`` if the estimator is not defined there, or needs an evaluation that the
+  /// - Throws: ``Unavailable`` if the estimator is not defined there, or needs an evaluation that the
   ///   problem's table does not hold.
   func outcomes(of problem: RoutedProblem) throws(Unavailable) -> OutcomeDistribution
   /// What experts see of it, in the order of its outcomes; unless stated, whatever the outcomes say.

@@ -43,7 +43,7 @@ public struct GumbelSoftmax: SamplingEstimator {
 
   /// Prepares to sample.
   ///
-  /// - Throws: ``RoutingCore/Unavailable`` where the objective or loss is tabulated: its gradient is needed
+  /// - Throws: ``Unavailable`` where the objective or loss is tabulated: its gradient is needed
   ///   at p.
   public func sampler(on problem: RoutedProblem) throws(Unavailable) -> Sampler {
     let distribution = problem.distribution

@@ -38,7 +38,7 @@ public struct PairRule: Sendable, Equatable {
 
   /// Every outcome on a problem, `[first][second][first coin][second coin]`: some 4 N² of them.
   ///
-  /// - Throws: ``RoutingCore/Unavailable`` with fewer than two experts and where the loss is a table.
+  /// - Throws: ``Unavailable`` with fewer than two experts and where the loss is a table.
   public func outcomes(of problem: RoutedProblem) throws(Unavailable) -> OutcomeDistribution {
     let (_, loss, directions) = try problem.computableMixture()
     let pairs = try PairDistribution(problem)

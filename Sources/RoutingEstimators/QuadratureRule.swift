@@ -55,7 +55,7 @@ public struct QuadratureRule: Sendable, Equatable {
   ///
   /// *Numerics*: the roots of P_n by Newton's method from Chebyshev's guess, to the last bit or two.
   ///
-  /// - Precondition: 1 ≤ n ≤ ``largestGaussLegendre``.
+  /// - Precondition: 1 ≤ n ≤ `largestGaussLegendre`.
   public static func gaussLegendre(_ n: Int) -> QuadratureRule {
     precondition((1...largestGaussLegendre).contains(n), "Gauss–Legendre with \(n) points")
     var nodes = [Double](repeating: 0.5, count: n)

@@ -4,7 +4,7 @@ import RoutingCore
 ///
 /// The least that a Monte Carlo engine needs. Estimators with finitely many outcomes are sampled from their list; those
 /// with continuous noise conform to this. Where moments are known from integrals, it conforms to
-/// ``RoutingExpectations/IntegratedEstimator`` as well; what is known of the samples' size it says in ``bounds(on:)``. With
+/// ``IntegratedEstimator`` as well; what is known of the samples' size it says in ``bounds(on:)``. With
 /// both, samples of other code can be held against it.
 public protocol SamplingEstimator: GradientEstimator {
   /// What draws samples on one problem.
@@ -12,13 +12,13 @@ public protocol SamplingEstimator: GradientEstimator {
 
   /// Prepares to sample on a problem: everything that does not depend on the random numbers is done here.
   ///
-  /// - Throws: ``RoutingCore/Unavailable`` if the estimator is not defined there, or needs an evaluation that the
+  /// - Throws: ``Unavailable`` if the estimator is not defined there, or needs an evaluation that the
   ///   problem's table does not hold.
   func sampler(on problem: RoutedProblem) throws(Unavailable) -> Sampler
 
   /// What every sample on a problem lies between, whatever the random numbers.
   ///
-  /// - Throws: ``RoutingCore/Unavailable`` if no bounds are known, which is so unless a type states them, or the problem
+  /// - Throws: ``Unavailable`` if no bounds are known, which is so unless a type states them, or the problem
   ///   cannot give what they follow from.
   func bounds(on problem: RoutedProblem) throws(Unavailable) -> SampleBounds
 }

@@ -65,7 +65,7 @@ public struct Switch: SamplingEstimator {
 
   /// Prepares to sample.
   ///
-  /// - Throws: ``RoutingCore/Unavailable`` on a categorical problem, with a tabulated loss, and for `kind=input` where the
+  /// - Throws: ``Unavailable`` on a categorical problem, with a tabulated loss, and for `kind=input` where the
   ///   problem does not hold the router.
   public func sampler(on problem: RoutedProblem) throws(Unavailable) -> Sampler {
     let (mixture, _, _) = try problem.computableMixture()

@@ -4,7 +4,7 @@ import RoutingEstimators
 
 /// The exact moments of several ray rules on problem after problem of one shape, without allocating.
 ///
-/// What ``RoutingCore/OutcomeDistribution/moments(covariance:)`` finds for each rule on its own, found for all of them from
+/// What ``OutcomeDistribution/moments(covariance:)`` finds for each rule on its own, found for all of them from
 /// one evaluation of the loss at the nodes that they share. Layer audits and benchmarks run on it; it owns its workspace, so
 /// each thread needs its own.
 package final class RaySweep {

@@ -10,7 +10,7 @@ extension GradientTarget {
   ///
   /// - Parameters:
   ///   - problem: the problem and its mask, which is held constant.
-  ///   - draws: 1, or 2 for the pairs of ``PairDistribution``.
+  ///   - draws: 1, or 2 for the pairs of `PairDistribution`.
   /// - Throws: `Unavailable` where the target is not defined: only the expected loss on categorical problems, no dense
   ///   target for pairs, and what a tabulated loss does not hold.
   ///

@@ -34,7 +34,7 @@ struct InputJitterIntegral: Sendable {
 
   private var experts: Int { router.experts }
 
-  /// - Throws: ``IntegrationError/unavailable(_:)`` where ``RoutingEstimators/Switch/sampler(on:)`` is.
+  /// - Throws: ``IntegrationError/unavailable(_:)`` where ``Switch/sampler(on:)`` is.
   init(_ estimator: Switch, _ problem: RoutedProblem) throws(IntegrationError) {
     let sampler: Switch.Sampler
     do { sampler = try estimator.sampler(on: problem) } catch { throw .unavailable(error) }

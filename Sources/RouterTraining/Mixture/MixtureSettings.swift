@@ -2,7 +2,7 @@ import FileFormats
 import MixtureOfExperts
 import RoutingCore
 
-/// What decides a ``MixtureModel`` besides router and seed.
+/// What decides a `MixtureModel` besides router and seed.
 public struct MixtureSettings: Sendable, Equatable {
   /// Regression or classification.
   public var kind = MixtureTask.Kind.regression

@@ -26,7 +26,7 @@ public protocol Objective: Sendable {
   /// - Returns: values `[count]`, gradients row-major `[count][dimension]`.
   func evaluate(_ points: [Double], count: Int) -> (values: [Double], gradients: [Double])
 
-  /// Values at the ends, and slopes at the nodes, of many rays at once: ``rays(_:)`` in memory that exists.
+  /// Values at the ends, and slopes at the nodes, of many rays at once: `rays(_:)` in memory that exists.
   ///
   /// - Parameters:
   ///   - directions: `r_i`, row-major `[experts][dimension]`.

@@ -11,7 +11,7 @@ package struct OutcomeLines: Sendable {
   /// Enumerates.
   ///
   /// - Throws: ``Refusal`` of code `wrongUsage` if there are more than
-  ///   ``RoutingCore/OutcomeDistribution/enumerationLimit`` outcomes or infinitely many, `wrongData` if the
+  ///   ``OutcomeDistribution/enumerationLimit`` outcomes or infinitely many, `wrongData` if the
   ///   estimator is not defined on the problem, lacks data or overflows.
   package init(
     of estimator: any GradientEstimator, on problem: RoutedProblem, location: String

@@ -88,7 +88,7 @@ package struct SampleAssessment: Sendable, Equatable {
   ///   - outcomes: with probabilities that sum to 1, each of as many coordinates as the target.
   ///   - target: what they are held against.
   ///   - gradient: the target's gradient.
-  /// - Throws: ``RoutingExpectations/Overflow``.
+  /// - Throws: ``Overflow``.
   package init(
     of outcomes: [ForeignOutcome], against target: GradientTarget, gradient: [Double]
   ) throws(Overflow) {
@@ -171,7 +171,7 @@ package struct SampleAssessor: Sendable {
   /// What the samples so far say.
   ///
   /// - Precondition: at least two samples.
-  /// - Throws: ``RoutingExpectations/Overflow``.
+  /// - Throws: ``Overflow``.
   package func assessment(_ options: SampleAssessment.Options = .init()) throws(Overflow) -> SampleAssessment {
     var tally = tally
     tally.settle()

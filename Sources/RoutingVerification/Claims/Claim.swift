@@ -132,7 +132,7 @@ public struct Claim: Sendable {
 public struct Criteria: Sendable, Equatable {
   /// α and β.
   public var rates: ErrorRates
-  /// Deviations up to this share of the claim's ``SampleBounds/scale`` are rounding, not errors: of a gradient given its
+  /// Deviations up to this share of the claim's `SampleBounds.scale` are rounding, not errors: of a gradient given its
   /// outcome, of a mean, and of a sample beyond its bounds.
   public var relativeTolerance: Double
   /// δ as a share of the norm of the claimed mean; absolute if that is zero.

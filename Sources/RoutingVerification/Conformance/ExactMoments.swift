@@ -5,7 +5,7 @@ import RoutingExpectations
 /// Exact mean and covariance of a foreign implementation, from all of its outcomes, next to the claim's.
 ///
 /// *Numerics*: a coordinate of the mean may differ by ε, an entry of the covariance by `4 s ε`, s the claim's
-/// ``SampleBounds/scale``: two factors within ε of numbers of at most 2s.
+/// `SampleBounds.scale`: two factors within ε of numbers of at most 2s.
 public struct ExactMomentComparison: Sendable {
   /// The foreign moments.
   public var found: Moments

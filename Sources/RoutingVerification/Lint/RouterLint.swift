@@ -4,7 +4,7 @@ import RoutingCore
 /// The battery: holds a foreign router to the checks of ``LintCheck``, one after the other.
 ///
 /// Every check is deterministic. It makes calls that depend on the seed alone, forces every random draw, and compares the
-/// answers with each other or with a formula that the router's profile declares, to ``RouterProfile/tolerance``. "Proved"
+/// answers with each other or with a formula that the router's profile declares, to `RouterProfile.tolerance`. "Proved"
 /// holds for the calls made, of which there is a number in each finding; there is no error rate to state.
 ///
 /// *Edge cases*: a router whose answers are not repeatable is not held to the checks that compare one answer with another.

@@ -4,7 +4,7 @@ import RoutingCore
 /// Judges a stream of foreign gradient samples, and says when it has heard enough.
 ///
 /// Samples that come with their draws, of an estimator with finitely many outcomes, are compared outcome by outcome
-/// (``ConditionalConformance``), and their choices are tested (``ChoiceFrequencyTest``); the e-value that decides is then the
+/// (``ConditionalConformance``), and their choices are tested (`ChoiceFrequencyTest`); the e-value that decides is then the
 /// average of the choices' and the mean's. All samples go through the ``SequentialMeanTest``.
 ///
 /// *Edge cases*: a sample outside of the bounds, an unknown outcome and a wrong conditional gradient refute at once.
