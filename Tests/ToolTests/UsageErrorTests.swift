@@ -11,7 +11,7 @@ struct UsageErrorTests {
     ),
     (["--foo"], ["Unknown option '--foo'"]),
     (["report", "--formta", "json"], ["Unknown option '--formta'", "--format"]),
-    (["report", "--format", "yaml"], ["'yaml'", "'table', 'json', 'csv' or 'markdown'"]),
+    (["report", "--format", "yaml"], ["'yaml'", "'table', 'json', 'csv', 'markdown' or 'latex'"]),
     (["report", "--format"], ["Missing value for '--format"]),
     (["report", "--mask", "papr"], ["'papr'", "'none', 'paper' or 'reference-code'"]),
     (["report", "--threshold", "0.2"], ["'--threshold' goes with '--mask paper'"]),
