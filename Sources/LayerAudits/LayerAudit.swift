@@ -82,7 +82,9 @@ public struct LayerAudit: Sendable {
     ) {
       self.estimators =
         estimators
-        ?? EstimatorRegistry.standard.filter { $0.isEnumerable && $0.claims.kinds.contains(.mixture) }
+        ?? EstimatorRegistry.standard.filter {
+          $0.isEnumerable && $0.claims.kinds.contains(.mixture) && $0.claims.subsets == nil
+        }
       self.target = target
       self.mask = mask
       self.threads = threads

@@ -18,6 +18,8 @@ public enum EstimatorRegistry {
     SparseMixer.self,
     SparseMixerV2.self,
     SparseMixerV2Top2.self,
+    SIMPLE.self,
+    ProbMoE.self,
     Quadrature.self,
     DenseBackward.self,
     DefaultMoE.self,

@@ -13,7 +13,7 @@ public enum EstimatorSpecifications {
       "straight-through:tau=1,draw-tau=0.5", "straight-through:tau=0.7,draw-tau=2",
       "reinmax:tau=1.3", "sparsemixer-v2:reference-constants=true",
       "sparsemixer-v2-top2:reference-constants=true",
-      "default-moe:k=2",
+      "default-moe:k=2", "simple:k=1", "simple:k=3", "simple:k=1,k-max=3", "probmoe:k=1", "probmoe:k=2,k-max=3",
     ]
     + QuadratureRule.fixed.flatMap { rule in
       ["all-nodes", "one-node"].map { "quadrature:rule=\(rule.name),evaluation=\($0)" }
