@@ -35,5 +35,5 @@ public struct ProbMoE: SubsetEstimator {
   }
 
   package var law: SubsetLaw { .conditionalBernoulli(sizes: sizes) }
-  package var isSparse: Bool { true }
+  package var rule: SubsetRule { .marginals(isSparse: true) }
 }

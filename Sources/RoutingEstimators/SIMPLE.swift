@@ -38,7 +38,7 @@ public struct SIMPLE: SubsetEstimator {
   }
 
   package var law: SubsetLaw { .conditionalBernoulli(sizes: sizes) }
-  package var isSparse: Bool { false }
+  package var rule: SubsetRule { .marginals(isSparse: false) }
 }
 
 /// The parameters that say how many experts are drawn.

@@ -1,12 +1,19 @@
 import RoutingCore
 
-/// An estimator that draws a subset of experts and passes `∂F/∂z` on through the subset's marginals: a list where the subsets can be
-/// listed, samples elsewhere.
+/// An estimator that draws a subset of experts: a list where the subsets can be listed, samples elsewhere.
 package protocol SubsetEstimator: FiniteOutcomeEstimator, SamplingEstimator where Sampler == SubsetSampler {
   /// How subsets are drawn.
   var law: SubsetLaw { get }
-  /// Whether only the experts drawn send slopes back: `∂F/∂z_j` of the others counts as 0.
-  var isSparse: Bool { get }
+  /// What a sample is made of.
+  var rule: SubsetRule { get }
+}
+
+/// What a sample is made of where a subset was drawn; on a mixture with `J(π) (s ⊙ z)` on top.
+package enum SubsetRule: Sendable, Equatable {
+  /// `Cov z · ∂F/∂z`, through the marginals of the conditional Bernoulli law. Sparse: `∂F/∂z_j` of experts not drawn counts as 0.
+  case marginals(isSparse: Bool)
+  /// `(F(S) − b) ∇log P(S)`.
+  case score(baseline: Double)
 }
 
 extension SubsetEstimator {
@@ -21,7 +28,7 @@ extension SubsetEstimator {
         Outcome(
           choice: subset, probability: probability,
           multiplier: problem.kind == .mixture ? subset.map { problem.distribution.probabilities[$0] } : nil,
-          gradient: .dense(sampler.gradient(evaluation.gradient, slopes: evaluation.slopes))
+          gradient: .dense(sampler.gradient(of: subset, evaluation))
         ).rooted(root))
     }
     var list = OutcomeDistribution(distribution: problem.distribution, outcomes: outcomes)
@@ -34,51 +41,67 @@ extension SubsetEstimator {
     let subsets = try SubsetDistribution(law, of: problem)
     _ = try problem.evaluations(at: [])  // what a table cannot answer it refuses before anything is drawn
     return SubsetSampler(
-      subsets: subsets, covariance: subsets.covariance, isSparse: isSparse, problem: problem)
+      subsets: subsets, moments: rule.needsMoments ? subsets.moments : nil, rule: rule, problem: problem)
   }
 
   /// On linear objectives the sample is `C u`, C the covariance of the subset and u the constant `∂F/∂z`; on a mixture plus `J(π) (s ⊙ z)`, or
   /// with slopes of the experts drawn alone `(C diag(π) + J(π)) (s ⊙ z)`: linear in z, so that `μ` and C are enough.
   public func momentsInClosedForm(on problem: RoutedProblem, covariance: Bool) throws(Unavailable) -> Moments? {
-    guard problem.isLinear else { return nil }
+    guard problem.isLinear, case .marginals(let isSparse) = rule else { return nil }
     let sampler = try sampler(on: problem)
-    let (n, support) = (problem.experts, problem.distribution.support)
+    guard let subsets = sampler.moments else { return nil }
+    let support = problem.distribution.support
     let evaluation = try problem.evaluations(at: [support])[0]
-    let none = [Double](repeating: 0, count: n)
-    // Column j: what the expert j adds where it is drawn.
-    var columns = [[Double]](repeating: [], count: n)
-    for j in support {
+    let none = [Double](repeating: 0, count: problem.experts)
+    // What each expert adds where it is drawn.
+    let columns = support.map { j in
       var slopes = none
       slopes[j] = evaluation.slopes[j]
-      columns[j] = sampler.gradient(none, slopes: slopes)
+      return sampler.gradient(none, slopes: slopes, subsets, isSparse: isSparse)
     }
-    let constant =
-      isSparse ? none : sampler.subsets.covarianceProduct(sampler.covariance, evaluation.gradient)
     return Moments(
-      constant: constant, columns: support.map { columns[$0] }, means: support.map { sampler.subsets.marginals[$0] },
-      covariances: sampler.covariance, covariance: covariance)
+      constant: isSparse ? none : subsets.covarianceProduct(evaluation.gradient), columns: columns,
+      means: support.map { subsets.marginals[$0] }, covariances: subsets.covariance, covariance: covariance)
   }
+}
+
+extension SubsetRule {
+  fileprivate var needsMoments: Bool { if case .marginals = self { true } else { false } }
 }
 
 /// Draws subsets, and makes gradients of what the objective is there.
 public struct SubsetSampler: GradientSampler {
-  package let subsets: SubsetDistribution
-  /// `Cov z` over the support.
-  let covariance: Matrix
-  let isSparse: Bool
+  let subsets: SubsetDistribution
+  /// Of the conditional Bernoulli law, where the rule asks for them.
+  let moments: IndicatorMoments?
+  let rule: SubsetRule
   let problem: RoutedProblem
+
+  /// The sample where a subset was drawn, `[experts]`.
+  func gradient(of subset: [Int], _ evaluation: RoutedProblem.SubsetEvaluation) -> [Double] {
+    switch rule {
+    case .marginals(let isSparse):
+      guard let moments else { preconditionFailure("marginals of a law that has none in closed form") }
+      return gradient(evaluation.gradient, slopes: evaluation.slopes, moments, isSparse: isSparse)
+    case .score(let baseline):
+      let advantage = evaluation.value - baseline
+      return adding(gates: evaluation.slopes, to: subsets.score(of: subset).map { advantage * $0 })
+    }
+  }
 
   /// `Cov z · ∂F/∂z + J(π) (s ⊙ z)`, `[experts]`.
   ///
   /// - Parameters:
   ///   - upstream: `∂F/∂z`; where it is sparse, `π ⊙ s ⊙ z` is taken instead.
   ///   - slopes: `s ⊙ z`.
-  func gradient(_ upstream: [Double], slopes: [Double]) -> [Double] {
+  func gradient(_ upstream: [Double], slopes: [Double], _ moments: IndicatorMoments, isSparse: Bool) -> [Double] {
     let passed = isSparse ? slopes.indices.map { problem.distribution.share($0, of: slopes[$0]) } : upstream
-    var sample = subsets.covarianceProduct(covariance, passed)
+    return adding(gates: slopes, to: moments.covarianceProduct(passed))
+  }
+
+  private func adding(gates slopes: [Double], to sample: [Double]) -> [Double] {
     guard problem.kind == .mixture else { return sample }
-    for (k, value) in problem.distribution.jacobianProduct(slopes).enumerated() { sample[k] += value }
-    return sample
+    return zip(sample, problem.distribution.jacobianProduct(slopes)).map { $0 + $1 }
   }
 
   public func sample(using generator: inout some RandomNumberGenerator) -> [Double] {
@@ -86,7 +109,7 @@ public struct SubsetSampler: GradientSampler {
     guard let evaluation = try? problem.evaluations(at: [subset]) else {
       preconditionFailure("a problem that was evaluated cannot be")
     }
-    return gradient(evaluation[0].gradient, slopes: evaluation[0].slopes)
+    return gradient(of: subset, evaluation[0])
   }
 }
 

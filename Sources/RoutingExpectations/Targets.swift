@@ -101,7 +101,7 @@ extension GradientTarget {
   /// The targets of subsets, `∇₀ = Σ_S P(S) F(S) ∇log P(S)` and `∇₁ = J(π) Σ_S P(S) (s_S ⊙ 1_S)`. F is taken relative to the most probable
   /// subset, which changes nothing, the scores having no mean.
   ///
-  /// Of linear objectives without a list: `∇₀ = Cov z · ∂F/∂z` and `∇₁ = J(π) (s ⊙ μ)`.
+  /// Of linear objectives and the conditional Bernoulli law without a list: `∇₀ = Cov z · ∂F/∂z` and `∇₁ = J(π) (s ⊙ μ)`.
   private func subsetGradient(of problem: RoutedProblem, _ law: SubsetLaw) throws(Unavailable) -> [Double] {
     let routing = self == .expectedLoss || self == .routingTerm
     let gating = problem.kind == .mixture && (self == .expectedLoss || self == .gatingTerm)
@@ -109,12 +109,12 @@ extension GradientTarget {
     let all = try SubsetDistribution(law, of: problem)
     var total = [CompensatedSum](repeating: CompensatedSum(), count: problem.experts)
     var slopes = total
-    if problem.isLinear {
+    if problem.isLinear, let moments = all.moments {
       let evaluation = try problem.evaluations(at: [problem.distribution.support])[0]
-      for (k, value) in all.covarianceProduct(all.covariance, evaluation.gradient).enumerated() where routing {
+      for (k, value) in moments.covarianceProduct(evaluation.gradient).enumerated() where routing {
         total[k] += value
       }
-      for (k, mu) in all.marginals.enumerated() { slopes[k] += mu * evaluation.slopes[k] }
+      for (k, mu) in moments.marginals.enumerated() { slopes[k] += mu * evaluation.slopes[k] }
     } else {
       let subsets = try all.subsets()
       let shares = subsets.map { all.probability(of: $0) }

@@ -167,6 +167,8 @@ extension Conformance {
     let all = try outcomes.writtenOut()
     guard all.count > 1 else { return nil }  // nothing is drawn
     if let subsets = estimator.claims.subsets { return subsetProbabilities(subsets, problem, all) }
+    // Its sets stand for a single draw.
+    if let sets = estimator as? UnorderedSet { return subsetProbabilities(.plackettLuce(sets.k), problem, all) }
     let support = Set(problem.problem.distribution.support)
     let logits = problem.problem.problem.logits
     func softmax(_ kept: Set<Int>) -> [Double] {
@@ -212,6 +214,8 @@ extension Conformance {
         // Sizes differ in how much a shift of the logits matters: none is made where there are several.
         let shift = law.sizes.count == 1 ? top : 0
         shares[subset] = exponential(subset.reduce(0) { $0 + logits[$1] - shift })
+      case .plackettLuce:
+        shares[subset] = ordersProbability(subset, weights: support.map { ($0, exponential(logits[$0] - top)) })
       }
     }
     let total = shares.values.reduce(0, +)
@@ -222,6 +226,17 @@ extension Conformance {
       }
     }
     return all.count == subsets.count ? nil : "\(all.count) outcomes, not \(subsets.count)"
+  }
+
+  /// The probability that these experts are drawn without replacement, summed over the orders.
+  private func ordersProbability(_ subset: [Int], weights: [(expert: Int, weight: Double)]) -> Double {
+    guard !subset.isEmpty else { return 1 }
+    let total = weights.reduce(0) { $0 + $1.weight }
+    return weights.filter { subset.contains($0.expert) }.reduce(0) { sum, drawn in
+      sum + drawn.weight / total
+        * ordersProbability(
+          subset.filter { $0 != drawn.expert }, weights: weights.filter { $0.expert != drawn.expert })
+    }
   }
 
   private func samplingFrequencies(_ problem: TestProblem, _ outcomes: OutcomeDistribution) throws -> String? {
@@ -271,7 +286,9 @@ extension Conformance {
   }
 
   /// Experts that are drawn in no order, in increasing order.
-  private func ordered(_ choice: [Int]) -> [Int] { estimator.claims.subsets == nil ? choice : choice.sorted() }
+  private func ordered(_ choice: [Int]) -> [Int] {
+    estimator.claims.subsets == nil && !(estimator is UnorderedSet) ? choice : choice.sorted()
+  }
 
   private func shiftInvariance(_ problem: TestProblem, _ outcomes: OutcomeDistribution) throws -> String? {
     guard problem.problem.mask == .none, estimator.claims.isShiftInvariant else { return nil }

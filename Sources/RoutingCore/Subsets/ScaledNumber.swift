@@ -49,7 +49,8 @@ struct ScaledNumber: Sendable, Equatable {
   init(exp logit: Double, relativeTo reference: Double) {
     let difference = logit - reference
     guard difference.magnitude < 1e6 else {
-      self.init(exp: difference)
+      // What is finite stays above 0, even where the difference overflows.
+      self.init(exp: logit > -.infinity ? max(difference, -Self.largestLogarithm) : difference)
       return
     }
     let shift = difference - logit

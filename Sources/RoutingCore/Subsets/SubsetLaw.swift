@@ -2,11 +2,15 @@
 public enum SubsetLaw: Sendable, Hashable {
   /// `p(S) ∝ exp(Σ_{i∈S} θ_i)` over the subsets of some sizes: independent coins of odds `e^θ`, given the number of heads.
   case conditionalBernoulli(sizes: ClosedRange<Int>)
+  /// So many experts drawn one after the other without replacement, each from the softmax over those left (Plackett–Luce): the largest
+  /// of `θ + Γ`, Γ iid Gumbel.
+  case plackettLuce(Int)
 
   /// How many experts a subset may have.
   public var sizes: ClosedRange<Int> {
     switch self {
     case .conditionalBernoulli(let sizes): sizes
+    case .plackettLuce(let k): k...k
     }
   }
 }
@@ -20,10 +24,15 @@ package struct SubsetDistribution: Sendable {
   package let law: SubsetLaw
   /// π.
   package let distribution: RoutingDistribution
-  /// The law over the places of the support.
-  package let bernoulli: ConditionalBernoulli
+  private let places: Places
   /// The experts that the mask keeps.
   private var support: [Int] { distribution.support }
+
+  /// The law over the places of the support.
+  private enum Places: Sendable {
+    case bernoulli(ConditionalBernoulli)
+    case plackettLuce(PlackettLuce)
+  }
 
   /// The subsets of a problem.
   ///
@@ -35,8 +44,18 @@ package struct SubsetDistribution: Sendable {
     guard law.sizes.upperBound <= logits.count else {
       throw Unavailable("needs \(law.sizes.upperBound) experts that may be drawn")
     }
-    do throws(InvalidInput) {
-      bernoulli = try ConditionalBernoulli(logits: logits, sizes: law.sizes)
+    do {
+      switch law {
+      case .conditionalBernoulli(let sizes):
+        places = .bernoulli(try ConditionalBernoulli(logits: logits, sizes: sizes))
+      case .plackettLuce(let k):
+        guard k <= PlackettLuce.largestSize else {
+          throw Unavailable("takes at most \(PlackettLuce.largestSize) experts, which have 2^k ways to be drawn")
+        }
+        places = .plackettLuce(try PlackettLuce(logits: logits, size: k))
+      }
+    } catch let reason as Unavailable {
+      throw reason
     } catch {
       throw Unavailable("\(error)")
     }
@@ -53,14 +72,16 @@ package struct SubsetDistribution: Sendable {
     return sum
   }
 
-  /// The numbers that lists of gradients may take together.
+  /// The numbers that a list may take together: of each subset a gradient, or the ways to it.
   package static let listedNumbers = 1 << 22
 
   /// Every subset, by size and then in lexicographic order, its experts in increasing order.
   ///
-  /// - Throws: ``Unavailable`` if a gradient for each takes more than ``listedNumbers``.
+  /// - Throws: ``Unavailable`` if they take more than ``listedNumbers``.
   package func subsets() throws(Unavailable) -> [[Int]] {
-    let most = Self.listedNumbers / max(distribution.experts, 1)
+    var each = max(distribution.experts, 1)
+    if case .plackettLuce(let k) = law { each = max(each, 1 << k) }
+    let most = Self.listedNumbers / each
     guard count <= Double(most) else {
       let number = count < 1e15 ? "\(Int(count))" : "\(Figures.short(count, digits: 3))"
       throw Unavailable(
@@ -81,31 +102,44 @@ package struct SubsetDistribution: Sendable {
 
   /// The probability of a subset, and its root where it is too small to be multiplied by.
   package func probability(of subset: [Int]) -> (value: Double, root: Double?) {
-    bernoulli.probability(of: places(of: subset))
+    switch places {
+    case .bernoulli(let law): law.probability(of: places(of: subset))
+    case .plackettLuce(let law): law.probability(of: places(of: subset))
+    }
   }
 
-  /// `∇ log P(S)`, `[experts]`: `1_S − μ`.
+  /// `∇ log P(S)`, `[experts]`; `1_S − μ` of the conditional Bernoulli law.
   package func score(of subset: [Int]) -> [Double] {
-    var score = spread(bernoulli.marginals.map { -$0 })
-    let complements = bernoulli.complements
-    for place in places(of: subset) { score[support[place]] = complements[place] }
-    return score
+    let own = places(of: subset)
+    switch places {
+    case .bernoulli(let law):
+      var score = law.marginals.map { -$0 }
+      for place in own { score[place] = law.complements[place] }
+      return spread(score)
+    case .plackettLuce(let law): return spread(law.score(of: own))
+    }
   }
 
   /// A subset, its experts in increasing order.
   package func sample(using generator: inout some RandomNumberGenerator) -> [Int] {
-    bernoulli.sample(using: &generator).map { support[$0] }
+    switch places {
+    case .bernoulli(let law): law.sample(using: &generator).map { support[$0] }
+    case .plackettLuce(let law): law.sample(using: &generator).map { support[$0] }
+    }
   }
 
-  /// μ, the probabilities of being drawn, `[experts]`; 0 outside the support.
-  package var marginals: [Double] { spread(bernoulli.marginals) }
+  /// Given that S was drawn one by one, the probabilities of its experts to be the first, and the second after each
+  /// (``PlackettLuce/firsts(of:)``); nil of other laws.
+  package func firsts(of subset: [Int]) -> (first: [Double], second: [[Double]])? {
+    guard case .plackettLuce(let law) = places else { return nil }
+    return law.firsts(of: places(of: subset))
+  }
 
-  /// `Cov z`, over the places of the support.
-  package var covariance: Matrix { bernoulli.covariance }
-
-  /// `Cov z · v`, `[experts]`, from ``covariance``.
-  package func covarianceProduct(_ covariance: Matrix, _ v: [Double]) -> [Double] {
-    spread(bernoulli.covarianceProduct(covariance, support.map { v[$0] }))
+  /// What the conditional Bernoulli law has in closed form besides; nil of other laws.
+  package var moments: IndicatorMoments? {
+    guard case .bernoulli(let law) = places else { return nil }
+    return IndicatorMoments(
+      distribution: distribution, law: law, marginals: spread(law.marginals), covariance: law.covariance)
   }
 
   private func places(of subset: [Int]) -> [Int] {
@@ -116,6 +150,25 @@ package struct SubsetDistribution: Sendable {
     guard support.count < distribution.experts else { return values }
     var full = [Double](repeating: 0, count: distribution.experts)
     for (place, i) in support.enumerated() { full[i] = values[place] }
+    return full
+  }
+}
+
+/// Mean and covariance of the indicators of a subset.
+package struct IndicatorMoments: Sendable {
+  fileprivate let distribution: RoutingDistribution
+  fileprivate let law: ConditionalBernoulli
+  /// μ, the probabilities of being drawn, `[experts]`; 0 outside the support.
+  package let marginals: [Double]
+  /// `Cov z`, over the places of the support.
+  package let covariance: Matrix
+
+  /// `Cov z · v`, `[experts]`.
+  package func covarianceProduct(_ v: [Double]) -> [Double] {
+    let support = distribution.support
+    let product = law.covarianceProduct(covariance, support.map { v[$0] })
+    var full = [Double](repeating: 0, count: distribution.experts)
+    for (place, i) in support.enumerated() { full[i] = product[place] }
     return full
   }
 }

@@ -111,10 +111,11 @@ private struct SubsetReference: Decodable, Sendable {
   }
 
   /// Hostile logits: nothing is NaN, certain items are certain, samples have a size that they may have.
-  @Test(arguments: [
-    [1e4, -1e4, 1e4, -1e4], [1.7e308, -1.7e308, 1.7e308, 0], [-.infinity, 5, -.infinity, 5], [0, 0, 0, 0],
-    [1e13, 2e13, -3e13, 1e300], [-1e13, -2e13, -3e13, -4e13], [-5e-324, 0, 5e-324, 1],
-  ] as [[Double]])
+  @Test(
+    arguments: [
+      [1e4, -1e4, 1e4, -1e4], [1.7e308, -1.7e308, 1.7e308, 0], [-.infinity, 5, -.infinity, 5], [0, 0, 0, 0],
+      [1e13, 2e13, -3e13, 1e300], [-1e13, -2e13, -3e13, -4e13], [-5e-324, 0, 5e-324, 1],
+    ] as [[Double]])
   func hostileLogits(_ logits: [Double]) throws {
     let finite = logits.filter { $0 > -.infinity }.count
     var generator = TestSeed.generator("hostile subsets")
