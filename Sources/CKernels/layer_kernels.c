@@ -135,6 +135,47 @@ typedef double lanes_d __attribute__((ext_vector_type(16)));
 DEFINE_LAYER_KERNELS(float, f, erff, expf)
 DEFINE_LAYER_KERNELS(double, d, erf, exp)
 
+// Rows are few and short enough for the first cache; a block of lanes stays in registers while it is put together.
+CLONES void rg_add_combination(
+    size_t count, size_t terms, const size_t *rows, const double *factors, const double *matrix, double *y) {
+  size_t j = 0;
+  for (; j + 16 <= count; j += 16) {
+    lanes_d sum, x;
+    memcpy(&sum, y + j, sizeof sum);
+    for (size_t r = 0; r < terms; r++) {
+      memcpy(&x, matrix + rows[r] * count + j, sizeof x);
+      sum += factors[r] * x;
+    }
+    memcpy(y + j, &sum, sizeof sum);
+  }
+  for (; j < count; j++)
+    for (size_t r = 0; r < terms; r++) y[j] += factors[r] * matrix[rows[r] * count + j];
+}
+
+CLONES double rg_combination_distance(
+    size_t count, size_t terms, const size_t *rows, const double *factors, const double *matrix, const double *centre) {
+  lanes_d part = (lanes_d)(0);
+  size_t j = 0;
+  for (; j + 16 <= count; j += 16) {
+    lanes_d deviation, x;
+    memcpy(&deviation, centre + j, sizeof deviation);
+    deviation = -deviation;
+    for (size_t r = 0; r < terms; r++) {
+      memcpy(&x, matrix + rows[r] * count + j, sizeof x);
+      deviation += factors[r] * x;
+    }
+    part += deviation * deviation;
+  }
+  double sum = 0;
+  for (size_t l = 0; l < 16; l++) sum += part[l];
+  for (; j < count; j++) {
+    double deviation = -centre[j];
+    for (size_t r = 0; r < terms; r++) deviation += factors[r] * matrix[rows[r] * count + j];
+    sum += deviation * deviation;
+  }
+  return sum;
+}
+
 CLONES double rg_squared_error(
     size_t count, const float *output, const float *target, float factor, float *gradient) {
   enum { LANES = 16 };

@@ -33,14 +33,15 @@ struct AuditRun {
     self.options = options
     self.onMean = onMean
     let shape = context.shape
-    let laws = Self.laws(of: options.estimators)
+    let laws = Self.laws(of: options.estimators, context)
     // So many laws that the vectors which they send to experts take at most 256 MB.
     let lawsPerBatch = max(1, 32_000_000 / (shape.experts * context.tokens * shape.outputs))
     batches = AuditContext.tiles(laws.count, of: lawsPerBatch).map { Array(laws[$0]) }
     progress = AuditProgress(onProgress, steps: (1 + batches.count) * (LawPass.chunks(context).count + shape.experts))
   }
 
-  private static func laws(of estimators: [any GradientEstimator]) -> [SharedLaw] {
+  /// Those whose vectors are put together from the same span come first, so that they are in the same batch.
+  private static func laws(of estimators: [any GradientEstimator], _ context: AuditContext) -> [SharedLaw] {
     var laws: [SharedLaw] = []
     for (k, estimator) in estimators.enumerated() {
       guard case .finite(let finite) = estimator.randomness, finite.claims.subsets == nil else { continue }
@@ -54,7 +55,10 @@ struct AuditRun {
         laws.append(SharedLaw(law: law, draws: draws, members: [k]))
       }
     }
-    return laws
+    let isSpanned = laws.map { law in
+      LawPass(context, law.law, law.members.map { .estimator(estimators[$0]) }).isSpanned
+    }
+    return laws.indices.filter { isSpanned[$0] }.map { laws[$0] } + laws.indices.filter { !isSpanned[$0] }.map { laws[$0] }
   }
 
   /// Whether the target is one of the router alone.

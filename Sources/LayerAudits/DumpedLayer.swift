@@ -30,6 +30,15 @@ public struct DumpedLayer: Sendable {
     case crossEntropy(unembedding: Tensor<Double>, labels: [Int])
     /// `u_t · y_t`, u `[tokens, outputs]`: the loss of the network above to first order, u being its gradient at y_t.
     case upstream(Tensor<Double>)
+
+    /// What multiplies the output in the gradient where that is affine; nil where it is not.
+    var slope: Double? {
+      switch self {
+      case .squaredError: 1
+      case .upstream: 0
+      case .crossEntropy: nil
+      }
+    }
   }
 
   /// T.

@@ -34,6 +34,28 @@ struct ForwardEvents {
     return places
   }
 
+  /// The slots of some events.
+  func slots(of range: Range<Int>) -> ArraySlice<Slot> {
+    guard let first = range.first, let last = range.last else { return [] }
+    return slots[events[first].slots.lowerBound..<events[last].slots.upperBound]
+  }
+
+  /// The events with the same expert in their first slot, which follow on each other.
+  func byFirstSlot() -> [Range<Int>] {
+    var ranges: [Range<Int>] = []
+    var expert: Int?
+    for (k, event) in events.enumerated() {
+      let own = slots[event.slots.lowerBound].expert
+      if own == expert, let last = ranges.last {
+        ranges[ranges.count - 1] = last.lowerBound..<k + 1
+      } else {
+        ranges.append(k..<k + 1)
+        expert = own
+      }
+    }
+    return ranges
+  }
+
   private mutating func add(_ probability: Double, _ parts: [(expert: Int, forward: Double, backward: Double)]) {
     let first = slots.count
     for part in parts {
@@ -132,20 +154,18 @@ extension ForwardLaw {
     }
   }
 
-  /// At most so many events of a token, with at most so many vectors that go back to one expert; after one first draw, for
-  /// laws of pairs.
-  func size(experts n: Int, outputs e: Int) -> (events: Int, vectors: Int) {
+  /// At most so many events of a token, and so many slots of one expert among them; after one first draw, for laws of pairs.
+  func size(experts n: Int) -> (events: Int, slots: Int) {
     switch self {
     case .draw(let argmax, let others):
       let sides = max(argmax.count, others.count)
       return (n * sides, sides)
-    case .denseBackward: return (n, min(n, e))
-    case .expectation(draws: 1): return (n, 1)
+    case .denseBackward: return (n, n)
+    case .expectation: return (n, n)
     case .denseMixture, .standIns: return (1, 1)
-    case .expectation: return (n, 1)
     case .pair(let argmax, let others):
       let sides = max(argmax.count, others.count)
-      return (n * sides * sides, min(n + 1, e))
+      return (n * sides * sides, n * sides * sides)
     case .outcomes: return (4 * n, 8 * n)
     }
   }

@@ -102,24 +102,21 @@ struct LawPass: Sendable {
   ///   - onChunk: called after each of ``chunks(_:)``, from any thread.
   static func run(_ passes: [LawPass], _ context: AuditContext, onChunk: @Sendable () -> Void) -> [Found] {
     let chunks = chunks(context)
+    let room = TileRoom(passes, context)
     let parts = parallelMap(0..<chunks.count, threads: context.threads) { k in
       defer { onChunk() }
       let tokens = TokenChunk(context, chunks[k], hidden: passes.contains { $0.goesThroughExperts })
-      return passes.map { $0.found(tokens) }
+      var found = passes.map(Found.init)
+      for tile in AuditContext.tiles(tokens.tokens.count, of: room.tileSize) {
+        TokenTile(context, tokens, tile, room).add(passes, to: &found)
+      }
+      return found
     }
     return passes.indices.map { p in
       var total = Found(passes[p])
       for part in parts { total.add(part[p]) }
       return total
     }
-  }
-
-  private func found(_ chunk: TokenChunk) -> Found {
-    var total = Found(self)
-    for tile in AuditContext.tiles(chunk.tokens.count, of: tileSize) {
-      total.add(TokenTile(self, chunk, tile).found())
-    }
-    return total
   }
 
   /// The tokens that are worked on together: a sixteenth of all, at most 64, and no more than their hidden units take 32 MB.
@@ -129,30 +126,25 @@ struct LawPass: Sendable {
   }
 }
 
-// MARK: - Memory
+// MARK: - Events
 
 extension LawPass {
-  /// As many tokens as keep a tile's numbers within some megabytes, and at most 64.
-  private var tileSize: Int { min(max(context.room / numbersPerToken, 1), 64) }
-
-  /// Whole ranges of the events of a token; of pairs, those after as many of `firsts` first draws as keep within the same room.
-  func parts(firsts: Int) -> [Range<Int>] {
-    guard law.isOfPairs, numbersPerToken > context.room else { return [0..<firsts] }
-    return AuditContext.tiles(firsts, of: max(1, context.room / numbersPerDraw))
+  /// Whether what experts are sent is put together from a ``SentSpan``: where the loss's gradient is affine and that takes fewer
+  /// vectors than to send every event's, or one more where other laws share them.
+  var isSpanned: Bool {
+    guard !isAveraged, let slope = context.layer.loss.slope else { return false }
+    let (n, e) = (context.shape.experts, context.shape.outputs)
+    // Outputs that stand-ins take part in are no combinations of the experts'.
+    if case .standIns = law, slope != 0 { return false }
+    let size = slope == 0 ? 1 : n + 1
+    return size <= e && size <= law.size(experts: n).slots + 1
   }
 
-  private var numbersPerToken: Int { numbersPerDraw * (law.isOfPairs ? context.shape.experts : 1) }
-
-  /// The numbers that a token takes; of pairs, after one first draw.
-  private var numbersPerDraw: Int {
-    let shape = context.shape
-    let (events, vectors) = law.size(experts: shape.experts, outputs: shape.outputs)
-    return events * (shape.outputs + shape.inputs + (law.isOfPairs ? 1 : shape.experts))
-      + vectors * (shape.outputs + shape.units + shape.inputs)
-  }
+  /// Whether the gradients of its events are found after experts were asked.
+  var comesBack: Bool { isSpanned && law.isOfPairs }
 
   /// The probability of some events: 1 if those are all.
-  func weight(of events: ForwardEvents) -> Double {
-    law.isOfPairs ? events.events.reduce(0) { $0 + $1.probability } : 1
+  func weight(of events: ForwardEvents, _ range: Range<Int>) -> Double {
+    law.isOfPairs ? events.events[range].reduce(0) { $0 + $1.probability } : 1
   }
 }

@@ -10,29 +10,35 @@ struct PairGradients {
   private(set) var second: [Double] = []
   /// The moments of ĝ, with the probability of these first draws as their weight.
   private(set) var moments: WeightedMoments
-  /// The first draws, each with its events.
-  private(set) var draws: [(first: Int, events: Range<Int>)] = []
+  /// The first draws, each with the places of its events among these.
+  private(set) var draws: [(first: Int, places: Range<Int>)] = []
+  /// The first of these events.
+  private let start: Int
 
-  /// - Parameter gradients: `G'` of each event, `[events, outputs]`.
+  /// - Parameters:
+  ///   - range: which events, whole first draws.
+  ///   - gradients: `G'` of each of them, `[events, outputs]`.
   init(
-    _ problem: RoutedProblem, _ pairs: PairDistribution, _ events: ForwardEvents, gradients: ArraySlice<Double>
+    _ problem: RoutedProblem, _ pairs: PairDistribution, _ events: ForwardEvents, _ range: Range<Int>,
+    gradients: [Double]
   ) throws(Unavailable) {
     let directions = try problem.computableMixture().directions
     let (n, e, p) = (problem.experts, directions.columns, pairs.first.probabilities)
+    start = range.lowerBound
     moments = WeightedMoments(weight: 0, mean: [Double](repeating: 0, count: n), variance: 0)
-    first.reserveCapacity(events.count)
-    second.reserveCapacity(events.count)
+    first.reserveCapacity(range.count)
+    second.reserveCapacity(range.count)
     directions.elements.withUnsafeBufferPointer { buffer in
       gradients.withUnsafeBufferPointer { gradients in
         guard let rows = buffer.baseAddress, let gradients = gradients.baseAddress else { return }
-        for (k, event) in events.events.enumerated() {
+        for (k, event) in events.events[range].enumerated() {
           let (i, j) = (events.slots[event.slots.lowerBound].expert, events.slots[event.slots.lowerBound + 1].expert)
           first.append(p[i] * Double.dot(gradients + k * e, rows + i * e, scale: nil, count: e))
           second.append(
             (pairs.second[i]?.probabilities[j] ?? 0) * Double.dot(gradients + k * e, rows + j * e, scale: nil, count: e)
           )
           if draws.last?.first == i {
-            draws[draws.count - 1].events = draws[draws.count - 1].events.lowerBound..<k + 1
+            draws[draws.count - 1].places = draws[draws.count - 1].places.lowerBound..<k + 1
           } else {
             draws.append((i, k..<k + 1))
           }
@@ -41,13 +47,13 @@ struct PairGradients {
     }
     for draw in draws {
       guard let follow = pairs.second[draw.first] else { continue }
-      let weight = draw.events.reduce(0) { $0 + events.events[$1].probability }
+      let weight = draw.places.reduce(0) { $0 + events.events[start + $1].probability }
       // Where it is 0, nothing is drawn.
       guard weight > 0 else { continue }
       let given = PairMoments(
         after: draw.first, of: pairs.first, then: follow,
-        draw.events.lazy.map { [first, second] k in
-          let event = events.events[k]
+        draw.places.lazy.map { [first, second, start] k in
+          let event = events.events[start + k]
           return (events.slots[event.slots.lowerBound + 1].expert, event.probability, first[k], second[k])
         })
       moments.add(WeightedMoments(weight: weight, mean: given.mean, variance: given.variance.reduce(0, +)))
@@ -68,8 +74,8 @@ struct PairGradients {
       scores.withUnsafeBufferPointer { scores in
         later.withUnsafeBufferPointer { later in
           guard let scores = scores.baseAddress, let later = later.baseAddress else { return }
-          for k in draw.events {
-            let j = events.slots[events.events[k].slots.lowerBound + 1].expert
+          for k in draw.places {
+            let j = events.slots[events.events[start + k].slots.lowerBound + 1].expert
             Double.addScaled(scores + draw.first * d, factor: first[k], scale: nil, to: rows + k * d, count: d)
             Double.addScaled(later + j * d, factor: second[k], scale: nil, to: rows + k * d, count: d)
           }

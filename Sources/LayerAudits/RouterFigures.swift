@@ -23,7 +23,7 @@ extension Result<RouterFigures, Unavailable> {
   ///   - paths: the input's gradients but for the path through the router, `[events, inputs]`, from the row `first` on.
   ///   - meanPath: their mean, where nothing else is asked for.
   init(
-    _ subject: Subject, _ token: TokenTile.Token, _ chunk: TokenChunk, _ pass: LawPass, paths: [Double], first: Int,
+    _ subject: Subject, _ token: LawTile.Token, _ chunk: TokenChunk, _ pass: LawPass, paths: [Double], first: Int,
     _ meanPath: [Double]
   ) {
     self.init { () throws(Unavailable) in

@@ -4,8 +4,8 @@ extension SentRows {
   /// The moments of the v that a group's events send.
   func sentMoments(of group: Group) -> WeightedMoments {
     switch group.basis {
-    case .mean, .events: rowMoments(of: group, vectors, length: width)
-    case .combinations, .units:
+    case .mean, .events, .span: moments(of: group, vectors, length: width)
+    case .units:
       WeightedMoments(group.sent, count: group.slots.count, width: width, total: group.share) {
         group.probabilities[$0]
       }
@@ -19,7 +19,8 @@ extension SentRows {
   func moments(of group: Group, _ rows: [Double], length: Int) -> WeightedMoments {
     switch group.basis {
     case .mean, .events: rowMoments(of: group, rows, length: length)
-    case .combinations: combinationMoments(of: group, rows, length: length)
+    case .span:
+      group.combinations.moments(of: rows, length: length, weights: group.probabilities, total: group.share)
     case .units: unitMoments(of: group, rows, length: length)
     }
   }
@@ -28,17 +29,14 @@ extension SentRows {
   func add(_ group: Group, _ rows: [Double], length: Int, to paths: UnsafeMutablePointer<Double>) {
     rows.withUnsafeBufferPointer { buffer in
       guard let rows = buffer.baseAddress else { return }
-      func add(_ row: UnsafePointer<Double>, _ factor: Double, _ path: Int) {
-        Double.addScaled(row, factor: factor, scale: nil, to: paths + path * length, count: length)
+      func add(_ row: UnsafePointer<Double>, _ path: Int) {
+        Double.addScaled(row, factor: 1, scale: nil, to: paths + path * length, count: length)
       }
       switch group.basis {
-      case .mean: add(rows + group.rows.lowerBound * length, 1, 0)
-      case .events:
-        for (row, slot) in zip(group.rows, group.slots) { add(rows + row * length, 1, slot.event) }
-      case .combinations:
-        for (slot, places) in zip(group.slots, group.termPlaces) {
-          for term in group.terms[places] { add(rows + term.row * length, term.factor, slot.event) }
-        }
+      case .mean: add(rows + group.rows.lowerBound * length, 0)
+      case .events: for (row, slot) in zip(group.rows, group.slots) { add(rows + row * length, slot.event) }
+      case .span:
+        group.combinations.add(from: rows, length: length) { paths + group.slots[$0].event * length }
       case .units:
         var own = [Double](repeating: 0, count: group.slots.count * length)
         MatrixFactor.multiply(
@@ -46,7 +44,7 @@ extension SentRows {
           rows: group.slots.count, columns: length, depth: width, into: &own)
         own.withUnsafeBufferPointer { own in
           guard let own = own.baseAddress else { return }
-          for (k, slot) in group.slots.enumerated() { add(own + k * length, 1, slot.event) }
+          for (k, slot) in group.slots.enumerated() { add(own + k * length, slot.event) }
         }
       }
     }
@@ -56,31 +54,6 @@ extension SentRows {
     WeightedMoments(
       rows, from: group.rows.lowerBound, count: group.rows.count, width: length, total: group.share
     ) { group.basis == .mean ? 1 : group.probabilities[$0] }
-  }
-
-  private func combinationMoments(of group: Group, _ rows: [Double], length: Int) -> WeightedMoments {
-    let share = group.share
-    var centre = [Double](repeating: 0, count: group.rows.count)
-    for (probability, places) in zip(group.probabilities, group.termPlaces) {
-      for term in group.terms[places] { centre[term.row - group.rows.lowerBound] += probability / share * term.factor }
-    }
-    var mean = [Double](repeating: 0, count: length)
-    var deviation = mean
-    var variance = 0.0
-    rows.withUnsafeBufferPointer { buffer in
-      guard let rows = buffer.baseAddress else { return }
-      for (row, factor) in zip(group.rows, centre) {
-        Double.addScaled(rows + row * length, factor: factor, scale: nil, to: &mean, count: length)
-      }
-      for (probability, places) in zip(group.probabilities, group.termPlaces) {
-        Double.setScaled(mean, factor: -1, scale: nil, to: &deviation, count: length)
-        for term in group.terms[places] {
-          Double.addScaled(rows + term.row * length, factor: term.factor, scale: nil, to: &deviation, count: length)
-        }
-        variance += probability / share * Double.dot(deviation, deviation, scale: nil, count: length)
-      }
-    }
-    return WeightedMoments(weight: share, mean: mean, variance: variance)
   }
 
   private func unitMoments(of group: Group, _ rows: [Double], length: Int) -> WeightedMoments {

@@ -1,49 +1,43 @@
 import LayerTensors
 import RoutingCore
 
-/// What one expert is sent back by the events of one or more tokens, and what becomes of it on its way.
+/// What one expert is sent back by the events of some tokens under some laws, and what becomes of it on its way.
 ///
 /// An event in which the expert takes part with the factor m sends it `v = m ω ⊙ G'(y)`. The way back is linear, so that only
 /// vectors that span these have to go it (``Basis``), and what becomes of v is put together from what became of them.
 struct SentRows {
-  /// What goes back in place of a token's events.
+  /// What goes back in place of a token's events under a law.
   enum Basis {
     /// The mean over all events; nothing else is asked for.
     case mean
     /// Each event's v.
     case events
-    /// Under a quadratic loss, where `G'(z) = z + c`: `ω ⊙ c` and the `ω² ⊙ f_j` of the experts j that take part in the events,
-    /// at most N + 1 vectors.
-    case combinations
+    /// Under a loss with an affine gradient, what a token's v are combinations of, the same for all laws (``SentSpan``).
+    case span
     /// The unit vectors, `[outputs]` of them.
     case units
   }
 
-  /// A token's part.
+  /// A token's part under one law.
   struct Group {
+    /// The place of the law among those of the tile.
+    var law: Int
     /// The place of the token in the tile.
     var token: Int
     var basis: Basis
-    /// Its vectors.
+    /// Its vectors; none of its own if they are the token's span.
     var rows: Range<Int>
     /// The expert's slots.
     var slots: [ForwardEvents.Slot]
     /// The probability of each.
     var probabilities: [Double]
-    /// v of each, `[slots, outputs]`; empty if these are the rows themselves, or only their mean is asked for.
+    /// v of each, `[slots, outputs]`, in terms of unit vectors.
     var sent: [Double] = []
-    /// Of combinations: each slot's terms, with their places.
-    var terms: [Term] = []
-    var termPlaces: [Range<Int>] = []
+    /// v of each as a combination of the span.
+    var combinations = Combinations()
 
     /// The probability that the expert is sent anything.
     var share: Double { basis == .mean ? 1 : probabilities.reduce(0, +) }
-  }
-
-  /// A vector's share in an event.
-  struct Term {
-    var row: Int
-    var factor: Double
   }
 
   private let expert: Int
@@ -52,66 +46,77 @@ struct SentRows {
   private(set) var groups: [Group] = []
   /// `[rows, outputs]`.
   private(set) var vectors: [Double] = []
+  /// The place of each row's token in the tile.
+  private(set) var tokens: [Int] = []
+  /// Of each token of the tile what spans its v, if anything asks for it.
+  private(set) var spans: [SentSpan?]
 
   /// The number of vectors.
-  var count: Int { vectors.count / width }
+  var count: Int { tokens.count }
 
-  init(expert: Int, context: AuditContext) {
+  init(expert: Int, tokens: Int, context: AuditContext) {
     self.expert = expert
     width = context.shape.outputs
     scale = context.layer.parameters.scale
+    spans = Array(repeating: nil, count: tokens)
   }
 
-  /// Collects a token's events.
+  /// Collects a token's events under a law.
   ///
   /// - Parameters:
+  ///   - law: its place among those of the tile.
   ///   - token: its place in the tile.
   ///   - events: what can happen.
-  ///   - places: of the expert's slots.
-  ///   - gradients: `G'` of each event, `[events, outputs]`.
+  ///   - gradients: `G'` of each event, `[events, outputs]`; not needed where v are combinations of a span.
   ///   - meanOnly: whether nothing but means is asked for.
-  ///   - loss: the token's.
-  ///   - outputs: f of all experts for the token.
+  ///   - context: the layer.
   mutating func add(
-    token: Int, events: ForwardEvents, places: [Int], gradients: UnsafePointer<Double>, meanOnly: Bool, loss: TokenLoss,
-    outputs: Matrix
+    law: Int, token: Int, events: LawTile.Events, gradients: UnsafePointer<Double>?, meanOnly: Bool,
+    _ context: AuditContext
   ) {
-    guard !places.isEmpty else { return }
-    let slots = places.map { events.slots[$0] }
-    let combinations = loss.isQuadratic ? outputs.rows + 1 : .max
+    guard !events.slots[expert].isEmpty else { return }
+    let slots = events.slots[expert].map { events.list.slots[$0] }
     let basis: Basis =
-      if meanOnly { .mean } else if slots.count <= min(combinations, width) { .events } else if combinations <= width {
-        .combinations
-      } else { .units }
+      if meanOnly { .mean } else if events.isSpanned { .span } else if slots.count <= width { .events } else { .units }
     let first = count
     var group = Group(
-      token: token, basis: basis, rows: first..<first, slots: slots,
-      probabilities: slots.map { events.events[$0.event].probability })
+      law: law, token: token, basis: basis, rows: first..<first, slots: slots,
+      probabilities: slots.map { events.list.events[$0.event].probability })
     switch basis {
     case .mean:
       var mean = [Double](repeating: 0, count: width)
       for (slot, probability) in zip(slots, group.probabilities) {
+        guard let gradients else { break }
         let weight = probability * slot.backward
         Double.addScaled(gradients + slot.event * width, factor: weight, scale: nil, to: &mean, count: width)
       }
-      append(mean)
-    case .events: vectors += sent(slots, gradients)
-    case .combinations:
-      group.sent = sent(slots, gradients)
-      combine(&group, events, loss, outputs)
+      append(scaled(mean), token)
+    case .events: append(sent(slots, gradients), token)
+    case .span:
+      let index = events.token.index
+      var span = spans[token] ?? SentSpan(context.losses[index], experts: context.shape.experts, row: count)
+      if spans[token] == nil { append(scaled(span.constant), token) }
+      for slot in slots {
+        for other in events.list.slots[events.list.events[slot.event].slots] where other.forward != 0 && span.needs(other.expert) {
+          span.place(other.expert, row: count)
+          append(scaled(scaled(context.outputs[index].row(other.expert))), token)
+        }
+        span.add(slot, of: events.list, to: &group.combinations)
+      }
+      spans[token] = span
     case .units:
       group.sent = sent(slots, gradients)
-      for j in 0..<width { vectors += (0..<width).map { $0 == j ? 1 : 0 } }
+      for j in 0..<width { append((0..<width).map { $0 == j ? 1 : 0 }, token) }
     }
     group.rows = first..<count
     groups.append(group)
   }
 
   /// v of each slot.
-  private func sent(_ slots: [ForwardEvents.Slot], _ gradients: UnsafePointer<Double>) -> [Double] {
+  private func sent(_ slots: [ForwardEvents.Slot], _ gradients: UnsafePointer<Double>?) -> [Double] {
     var rows = [Double](repeating: 0, count: slots.count * width)
     rows.withUnsafeMutableBufferPointer { rows in
-      guard let rows = rows.baseAddress else { return }
+      guard let rows = rows.baseAddress, let gradients else { return }
       for (k, slot) in slots.enumerated() {
         Double.setScaled(
           gradients + slot.event * width, factor: slot.backward, scale: scale.map { UnsafePointer($0.elements) },
@@ -121,35 +126,14 @@ struct SentRows {
     return rows
   }
 
-  /// `m ω ⊙ (c + Σ_j m_j ω ⊙ f_j)` as a combination.
-  private mutating func combine(
-    _ group: inout Group, _ events: ForwardEvents, _ loss: TokenLoss, _ outputs: Matrix
-  ) {
-    let constant = count
-    append(loss.offset)
-    var rows = [Int?](repeating: nil, count: outputs.rows)
-    for slot in group.slots {
-      let start = group.terms.count
-      group.terms.append(Term(row: constant, factor: slot.backward))
-      // Laws with stand-ins have one event, which is its own basis.
-      for other in events.slots[events.events[slot.event].slots] {
-        let row = rows[other.expert] ?? count
-        if rows[other.expert] == nil {
-          rows[other.expert] = row
-          append(zip(outputs.row(other.expert), 0..<width).map { $0 * (scale?.elements[$1] ?? 1) })
-        }
-        group.terms.append(Term(row: row, factor: slot.backward * other.forward))
-      }
-      group.termPlaces.append(start..<group.terms.count)
-    }
+  private mutating func append(_ rows: some Collection<Double>, _ token: Int) {
+    vectors += rows
+    for _ in 0..<rows.count / width { tokens.append(token) }
   }
 
-  /// Adds ω ⊙ vector.
-  private mutating func append(_ vector: [Double]) {
-    guard let scale else {
-      vectors += vector
-      return
-    }
-    for j in 0..<width { vectors.append(vector[j] * scale.elements[j]) }
+  /// `ω ⊙ vector`.
+  private func scaled(_ vector: some Collection<Double>) -> [Double] {
+    guard let scale else { return Array(vector) }
+    return vector.enumerated().map { $1 * scale.elements[$0] }
   }
 }

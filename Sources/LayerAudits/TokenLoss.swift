@@ -100,10 +100,13 @@ struct TokenLoss: Objective {
     self.token = token
   }
 
-  /// Whether the gradient is `z + offset`.
-  var isQuadratic: Bool { if case .squaredError = losses.layer.loss { true } else { false } }
-  /// What z is added to.
-  var offset: [Double] { Array(losses.offset(token)) }
+  /// Of a loss whose gradient is affine, `G'(z) = s z + c`, both of them.
+  var affineGradient: (slope: Double, constant: [Double])? {
+    losses.layer.loss.slope.map { slope in
+      if case .upstream(let upstream) = losses.layer.loss { return (slope, Array(UnsafeBufferPointer(start: upstream.row(token), count: upstream.columns))) }
+      return (slope, Array(losses.offset(token)))
+    }
+  }
 
   var dimension: Int { losses.layer.shape.outputs }
 

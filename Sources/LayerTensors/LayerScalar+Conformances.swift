@@ -125,3 +125,19 @@ extension Double: LayerScalar {
     rg_narrow_d(count, from, to)
   }
 }
+
+// MARK: - Combinations of rows
+
+extension Double {
+  /// `sum += Σ_r factors_r · matrix[rows_r]`; the matrix has rows of `count` numbers.
+  package static func addCombination(
+    of matrix: UnsafePointer<Double>, rows: UnsafePointer<Int>, factors: UnsafePointer<Double>, terms: Int,
+    to sum: UnsafeMutablePointer<Double>, count: Int
+  ) { rg_add_combination(count, terms, rows, factors, matrix, sum) }
+
+  /// `‖Σ_r factors_r · matrix[rows_r] − centre‖²`, likewise.
+  package static func squaredDistance(
+    of matrix: UnsafePointer<Double>, rows: UnsafePointer<Int>, factors: UnsafePointer<Double>, terms: Int,
+    from centre: UnsafePointer<Double>, count: Int
+  ) -> Double { rg_combination_distance(count, terms, rows, factors, matrix, centre) }
+}

@@ -38,7 +38,7 @@ import _TestSupport
           }
           gradients += loss.gradient(at: z)
         }
-        found.add(try PairGradients(problem, pairs, events, gradients: gradients[...]).moments)
+        found.add(try PairGradients(problem, pairs, events, 0..<events.count, gradients: gradients).moments)
       }
       expectClose(found.weight, 1, within: 1e-14)
       let scale = norm(listed.mean) + listed.totalVariance.squareRoot()

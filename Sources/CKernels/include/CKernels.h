@@ -136,6 +136,13 @@ double rg_dot_d(size_t count, const double *scale, const double *x, const double
 void rg_widen_d(size_t count, const double *from, double *to);
 void rg_narrow_d(size_t count, const double *from, double *to);
 
+/// `y += sum_r factors[r] matrix[rows[r]]`; the matrix has rows of `count` numbers.
+void rg_add_combination(
+    size_t count, size_t terms, const size_t *rows, const double *factors, const double *matrix, double *y);
+/// `|sum_r factors[r] matrix[rows[r]] - centre|^2`, a sum of squared differences.
+double rg_combination_distance(
+    size_t count, size_t terms, const size_t *rows, const double *factors, const double *matrix, const double *centre);
+
 /// `sum (output - target)^2` in Float64, and `gradient = factor (output - target)`.
 double rg_squared_error(
     size_t count, const float *output, const float *target, float factor, float *gradient);

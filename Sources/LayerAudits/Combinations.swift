@@ -1,0 +1,80 @@
+import LayerTensors
+
+/// Sums of a few rows of a matrix, `Σ_r factor_r row_r`.
+struct Combinations: Sendable {
+  private var rows: [Int] = []
+  private var factors: [Double] = []
+  /// Where each sum's terms end.
+  private var ends: [Int] = []
+
+  /// The number of sums.
+  var count: Int { ends.count }
+
+  /// Adds a term to the sum that is being put together.
+  mutating func add(row: Int, factor: Double) {
+    rows.append(row)
+    factors.append(factor)
+  }
+
+  /// Ends that sum.
+  mutating func end() { ends.append(rows.count) }
+
+  /// Forgets all sums.
+  mutating func removeAll() {
+    rows.removeAll(keepingCapacity: true)
+    factors.removeAll(keepingCapacity: true)
+    ends.removeAll(keepingCapacity: true)
+  }
+
+  private func terms(of k: Int) -> Range<Int> { (k == 0 ? 0 : ends[k - 1])..<ends[k] }
+
+  private func withTerms(_ body: (_ rows: UnsafePointer<Int>, _ factors: UnsafePointer<Double>) -> Void) {
+    rows.withUnsafeBufferPointer { rows in
+      factors.withUnsafeBufferPointer { factors in
+        guard let rows = rows.baseAddress, let factors = factors.baseAddress else { return }
+        body(rows, factors)
+      }
+    }
+  }
+
+  /// Adds sums of rows of `length` numbers, each to its place.
+  func add(from matrix: UnsafePointer<Double>, length: Int, to place: (Int) -> UnsafeMutablePointer<Double>) {
+    withTerms { rows, factors in
+      for k in 0..<count {
+        let terms = terms(of: k)
+        Double.addCombination(
+          of: matrix, rows: rows + terms.lowerBound, factors: factors + terms.lowerBound, terms: terms.count,
+          to: place(k), count: length)
+      }
+    }
+  }
+
+  /// The moments of the sums of rows of `length` numbers, with weights that sum to `total`.
+  ///
+  /// *Numerics*: a sum of squared deviations.
+  func moments(of matrix: [Double], length: Int, weights: [Double], total: Double) -> WeightedMoments {
+    var mean = [Double](repeating: 0, count: length)
+    var variance = 0.0
+    // How much of each row is in the mean.
+    var shares = [Double](repeating: 0, count: matrix.count / length)
+    for k in 0..<count {
+      for term in terms(of: k) { shares[rows[term]] += weights[k] / total * factors[term] }
+    }
+    matrix.withUnsafeBufferPointer { matrix in
+      guard let matrix = matrix.baseAddress else { return }
+      for (row, share) in shares.enumerated() where share != 0 {
+        Double.addScaled(matrix + row * length, factor: share, scale: nil, to: &mean, count: length)
+      }
+      withTerms { rows, factors in
+        for k in 0..<count {
+          let terms = terms(of: k)
+          let square = Double.squaredDistance(
+            of: matrix, rows: rows + terms.lowerBound, factors: factors + terms.lowerBound, terms: terms.count,
+            from: mean, count: length)
+          variance += weights[k] / total * square
+        }
+      }
+    }
+    return WeightedMoments(weight: total, mean: mean, variance: variance)
+  }
+}

@@ -1,0 +1,44 @@
+import RoutingCore
+
+/// What spans the v that an expert is sent for a token where the loss's gradient is affine, `G'(z) = s z + c`: `ω ⊙ c`, and the
+/// `ω² ⊙ f_j` of the experts j that take part in the events, at most N + 1 vectors.
+///
+/// An event in which the expert takes part with the factor m, and the experts j with m_j, sends it
+/// `v = m ω ⊙ c + s Σ_j m m_j ω² ⊙ f_j`.
+struct SentSpan: Sendable {
+  /// c.
+  let constant: [Double]
+  /// s.
+  private let slope: Double
+  /// The row of `ω ⊙ c`.
+  private let constantRow: Int
+  /// The row of each expert's `ω² ⊙ f_j`; −1 if it has none.
+  private var rows: [Int]
+
+  /// Begins with the constant.
+  ///
+  /// - Precondition: the loss's gradient is affine.
+  init(_ loss: TokenLoss, experts: Int, row: Int) {
+    guard let affine = loss.affineGradient else { preconditionFailure("expected a loss with an affine gradient") }
+    (slope, constant) = affine
+    constantRow = row
+    rows = Array(repeating: -1, count: experts)
+  }
+
+  /// Whether an expert that takes part still has no row and must have one.
+  func needs(_ expert: Int) -> Bool { slope != 0 && rows[expert] < 0 }
+
+  /// Gives an expert its row.
+  mutating func place(_ expert: Int, row: Int) { rows[expert] = row }
+
+  /// Adds what a slot is sent to combinations.
+  func add(_ slot: ForwardEvents.Slot, of events: ForwardEvents, to combinations: inout Combinations) {
+    combinations.add(row: constantRow, factor: slot.backward)
+    if slope != 0 {
+      for other in events.slots[events.events[slot.event].slots] where other.forward != 0 {
+        combinations.add(row: rows[other.expert], factor: slope * slot.backward * other.forward)
+      }
+    }
+    combinations.end()
+  }
+}
