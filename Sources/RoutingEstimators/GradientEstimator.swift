@@ -48,6 +48,10 @@ extension GradientEstimator {
   /// Whether its outcomes can be listed.
   package var isEnumerable: Bool { if case .finite = randomness { true } else { false } }
 
+  /// Whether it is reported on where nobody says which: its outcomes can be listed, and it does not draw subsets, which have a loss of
+  /// their own and may be many.
+  package var isReportedByDefault: Bool { isEnumerable && claims.subsets == nil }
+
   /// The outcomes on a problem.
   ///
   /// - Throws: `Unavailable` if there are not finitely many, or the estimator is not defined there.

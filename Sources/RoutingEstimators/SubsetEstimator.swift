@@ -146,6 +146,7 @@ extension Moments {
     }
     var matrix = Matrix(rows: wanted ? n : 0, columns: n)
     if wanted { for k in 0..<n { for l in 0..<n { matrix[k, l] = covariance(k, l) } } }
+    for k in 0..<n where wanted { matrix[k, k] = max(matrix[k, k], 0) }
     self.init(
       mean: mean.map(\.value), variance: (0..<n).map { wanted ? matrix[$0, $0] : max(covariance($0, $0), 0) },
       covariance: wanted ? matrix : nil)

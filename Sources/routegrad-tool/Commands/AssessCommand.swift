@@ -26,6 +26,14 @@ struct AssessCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       """
+      Hold samples against the expected loss of what this estimator draws, such as the subsets of simple:k=2, in place of \
+      --draws.
+      """, valueName: "e"), completion: .list(Completion.estimators))
+  var drawsOf: String?
+
+  @Option(
+    help: ArgumentHelp(
+      """
       Estimators to stand beside the samples, such as reinmax,reinforce:baseline=optimal, or 'all'; see 'routegrad \
       estimators'. (default: none)
       """, valueName: "a,b"), completion: .list(["all"] + Completion.estimators))
@@ -52,11 +60,13 @@ struct AssessCommand: ParsableCommand {
   func validate() throws {
     try SampleAssessment.Options.confidenceLimit.validate("--confidence", confidence)
     try SampleAssessment.Options.drawsLimit.validate("--draws", draws)
+    if drawsOf != nil, draws != 1 { throw ValidationError("'--draws' and '--draws-of' say the same") }
     try Limit("at least 2") { $0 >= 2 }.validate("--max-samples", maxSamples)
   }
 
   func run() throws {
     let selection = try Report.Selection(list: estimators) ?? .listed([])
+    let drawing = try drawsOf.map { try EstimatorRegistry.estimator($0).claims }
     let filed = try input.filed()
     let progress = ProgressLine(isShown: !runOptions.quiet)
     // What can be refused is, before samples are waited for.
@@ -66,7 +76,9 @@ struct AssessCommand: ParsableCommand {
         estimators: selection, mask: maskOptions.mask, assessment: AssessmentOptions(target: target),
         threads: runOptions.threadCount))
     let beside = report.problems[0]
-    let gradient = try SampleAssessment.gradient(of: target, draws: draws, on: beside.routed, location: filed.location)
+    let gradient = try SampleAssessment.gradient(
+      of: target, draws: drawing?.draws ?? draws, subsets: drawing?.subsets, on: beside.routed, location: filed.location
+    )
     let name = input.name
     let stream = try input.stream(coordinates: beside.routed.experts)
     let assessment: SampleAssessment
