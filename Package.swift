@@ -36,7 +36,8 @@ let package = Package(
     .target(name: "RoutingEstimators", dependencies: ["CStandardLibrary", "RoutingCore"]),
     .target(name: "RoutingExpectations", dependencies: ["RoutingCore", "RoutingEstimators", "CKernels"]),
     .target(name: "RouterSpecifications", dependencies: ["CStandardLibrary", "RoutingCore"]),
-    .target(name: "LayerTensors", dependencies: ["RoutingCore", "CBLASLoader", "CKernels"]),
+    .target(
+      name: "LayerTensors", dependencies: ["RoutingCore", "CBLASLoader", "CKernels", "CStandardLibrary"]),
 
     // MARK: Expectations over continuous noise, on GSL
     .target(name: "GSLNumerics", dependencies: ["CGSL"]),

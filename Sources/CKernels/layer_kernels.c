@@ -152,27 +152,32 @@ CLONES void rg_add_combination(
     for (size_t r = 0; r < terms; r++) y[j] += factors[r] * matrix[rows[r] * count + j];
 }
 
+// Sums of the same rows with other factors are taken together, so that the rows are loaded once for all of them.
 CLONES double rg_combination_distance(
-    size_t count, size_t terms, const size_t *rows, const double *factors, const double *matrix, const double *centre) {
+    size_t count, size_t terms, const size_t *rows, size_t sums, const double *factors, const double *weights,
+    const double *matrix, const double *centre) {
   lanes_d part = (lanes_d)(0);
   size_t j = 0;
   for (; j + 16 <= count; j += 16) {
-    lanes_d deviation, x;
-    memcpy(&deviation, centre + j, sizeof deviation);
-    deviation = -deviation;
-    for (size_t r = 0; r < terms; r++) {
-      memcpy(&x, matrix + rows[r] * count + j, sizeof x);
-      deviation += factors[r] * x;
+    lanes_d middle, x;
+    memcpy(&middle, centre + j, sizeof middle);
+    for (size_t s = 0; s < sums; s++) {
+      lanes_d deviation = -middle;
+      for (size_t r = 0; r < terms; r++) {
+        memcpy(&x, matrix + rows[r] * count + j, sizeof x);
+        deviation += factors[s * terms + r] * x;
+      }
+      part += weights[s] * deviation * deviation;
     }
-    part += deviation * deviation;
   }
   double sum = 0;
   for (size_t l = 0; l < 16; l++) sum += part[l];
-  for (; j < count; j++) {
-    double deviation = -centre[j];
-    for (size_t r = 0; r < terms; r++) deviation += factors[r] * matrix[rows[r] * count + j];
-    sum += deviation * deviation;
-  }
+  for (; j < count; j++)
+    for (size_t s = 0; s < sums; s++) {
+      double deviation = -centre[j];
+      for (size_t r = 0; r < terms; r++) deviation += factors[s * terms + r] * matrix[rows[r] * count + j];
+      sum += weights[s] * deviation * deviation;
+    }
   return sum;
 }
 

@@ -34,8 +34,8 @@ struct AuditRun {
     self.onMean = onMean
     let shape = context.shape
     let laws = Self.laws(of: options.estimators, context)
-    // So many laws that the vectors which they send to experts take at most 256 MB.
-    let lawsPerBatch = max(1, 32_000_000 / (shape.experts * context.tokens * shape.outputs))
+    // So many laws that the vectors which they send to experts take at most 384 MB.
+    let lawsPerBatch = max(1, 48_000_000 / (shape.experts * context.tokens * shape.outputs))
     batches = AuditContext.tiles(laws.count, of: lawsPerBatch).map { Array(laws[$0]) }
     progress = AuditProgress(onProgress, steps: (1 + batches.count) * (LawPass.chunks(context).count + shape.experts))
   }
@@ -58,7 +58,8 @@ struct AuditRun {
     let isSpanned = laws.map { law in
       LawPass(context, law.law, law.members.map { .estimator(estimators[$0]) }).isSpanned
     }
-    return laws.indices.filter { isSpanned[$0] }.map { laws[$0] } + laws.indices.filter { !isSpanned[$0] }.map { laws[$0] }
+    return laws.indices.filter { isSpanned[$0] }.map { laws[$0] }
+      + laws.indices.filter { !isSpanned[$0] }.map { laws[$0] }
   }
 
   /// Whether the target is one of the router alone.

@@ -64,7 +64,6 @@ struct ChosenPass: Sendable {
         part.add(expert: i)
         onExpert()
       }
-      part.finish()
       return part
     }
     var found = Found(
@@ -98,8 +97,6 @@ struct ChosenPass: Sendable {
     var inputs: [[Double]]
     var sums: [GroupSums]
     var scale: [[Double]]
-    /// One expert's, by law, in memory that all take in turn.
-    private var gradients: [ExpertGradient]
 
     private var context: ChosenContext { pass.context }
 
@@ -112,29 +109,30 @@ struct ChosenPass: Sendable {
       inputs = pass.laws.map { _ in [Double](repeating: 0, count: t * shape.inputs) }
       sums = pass.laws.map { _ in GroupSums() }
       scale = pass.laws.map { _ in [Double](repeating: 0, count: shape.outputs) }
-      gradients = pass.laws.map { _ in ExpertGradient(shape) }
     }
-
-    /// Frees what only experts yet to come would need.
-    mutating func finish() { gradients = [] }
 
     mutating func add(expert i: Int) {
-      for law in gradients.indices { gradients[law].clear() }
-      for tile in AuditContext.tiles(context.tokens, of: 512) {
+      var gradients = ExpertGradients(context.shape, laws: pass.laws.count)
+      let tiles = AuditContext.tiles(context.tokens, of: 512)
+      for (place, tile) in tiles.enumerated() {
         let isWhole = pass.swaps || !pass.everySlope.isEmpty || pass.laws.contains { $0.shares != .chosen }
         let tokens = isWhole ? Array(tile) : context.members[i].filter { tile.contains($0) }
-        if !tokens.isEmpty { add(expert: i, tokens, isWhole: isWhole) }
-      }
-      for law in pass.laws.indices {
-        gradients[law].tell(pass.writers[law], expert: i, tokens: context.tokens)
-        sums[law].add(
-          law == pass.reference
-            ? gradients[law].sumsAgainstItself : gradients[law].sums(against: pass.reference.map { gradients[$0] }))
+        var rows: [GradientRows?] = pass.laws.map { _ in nil }
+        if !tokens.isEmpty { add(expert: i, tokens, isWhole: isWhole, to: &rows) }
+        guard place == tiles.count - 1 else {
+          gradients.add(rows)
+          continue
+        }
+        let found = gradients.sums(
+          adding: rows, against: pass.laws.map { _ in pass.reference }, pass.writers, expert: i,
+          tokens: context.tokens)
+        for law in pass.laws.indices { sums[law].add(found[law]) }
       }
     }
 
+    /// - Parameter gradients: what the tokens add to the gradient by the expert's weights, by law.
     private mutating func add(
-      expert i: Int, _ tokens: [Int], isWhole: Bool
+      expert i: Int, _ tokens: [Int], isWhole: Bool, to gradients: inout [GradientRows?]
     ) {
       let (d, h, e) = (context.shape.inputs, context.shape.hidden, context.shape.outputs)
       let x = context.layer.inputs(tokens)
@@ -166,7 +164,7 @@ struct ChosenPass: Sendable {
           }
         }
         for law in pass.laws.indices where pass.laws[law].mixture == mixture {
-          addLaw(law, expert: i, tokens, rows, w: w, pulled: pulled, hidden, x)
+          gradients[law] = addLaw(law, expert: i, tokens, rows, w: w, pulled: pulled, hidden, x)
         }
       }
     }
@@ -176,14 +174,15 @@ struct ChosenPass: Sendable {
     /// - Parameters:
     ///   - tokens: those of the hidden units.
     ///   - rows: the places among them of the rows of w and of `W₂ᵀ w`.
+    /// - Returns: what it adds to the gradient by the expert's weights.
     private mutating func addLaw(
       _ law: Int, expert i: Int, _ tokens: [Int], _ rows: [Int], w: [Double], pulled: [Double], _ hidden: Hidden,
       _ x: [Double]
-    ) {
+    ) -> GradientRows? {
       let (d, h, e) = (context.shape.inputs, context.shape.hidden, context.shape.outputs)
       let shares = rows.map { pass.shares[law][tokens[$0]][i] }
       let own = rows.indices.filter { shares[$0] != 0 }
-      guard !own.isEmpty else { return }
+      guard !own.isEmpty else { return nil }
       let isAll = own.count == tokens.count
       let places = own.map { rows[$0] }
       let factors = own.map { shares[$0] }
@@ -192,7 +191,7 @@ struct ChosenPass: Sendable {
         pulled: scaled(isAll ? pulled : gathered(pulled, own, width: h), by: factors, width: h), hidden, hidden: h
       ) { places[$0] }
       let units = isAll ? hidden.values : gathered(hidden.values, places, width: h)
-      gradients[law].add(
+      let found = GradientRows(
         v: v, back: back, units: units, x: .rows(isAll ? x : gathered(x, places, width: d), stride: d),
         count: own.count)
       let (owners, weights) = (places.map { tokens[$0] }, context.weights)
@@ -210,13 +209,14 @@ struct ChosenPass: Sendable {
         }
       }
       guard context.shape.scale, pass.laws[law].shares == .dense, let forward = pass.forwards[pass.laws[law].mixture]
-      else { return }
+      else { return found }
       let f = hidden.outputs(context.weights, expert: i, count: tokens.count)
       for (k, place) in places.enumerated() {
         for j in 0..<e {
           scale[law][j] += factors[k] * forward.gradients[tokens[place] * e + j] * f[place * e + j]
         }
       }
+      return found
     }
 
     /// The loss of each token with the expert in the place of the last one chosen, less what it is.

@@ -55,26 +55,42 @@ struct Combinations: Sendable {
   func moments(of matrix: [Double], length: Int, weights: [Double], total: Double) -> WeightedMoments {
     var mean = [Double](repeating: 0, count: length)
     var variance = 0.0
+    let weights = weights.map { $0 / total }
     // How much of each row is in the mean.
     var shares = [Double](repeating: 0, count: matrix.count / length)
     for k in 0..<count {
-      for term in terms(of: k) { shares[rows[term]] += weights[k] / total * factors[term] }
+      for term in terms(of: k) { shares[rows[term]] += weights[k] * factors[term] }
     }
     matrix.withUnsafeBufferPointer { matrix in
       guard let matrix = matrix.baseAddress else { return }
       for (row, share) in shares.enumerated() where share != 0 {
         Double.addScaled(matrix + row * length, factor: share, scale: nil, to: &mean, count: length)
       }
-      withTerms { rows, factors in
-        for k in 0..<count {
-          let terms = terms(of: k)
-          let square = Double.squaredDistance(
-            of: matrix, rows: rows + terms.lowerBound, factors: factors + terms.lowerBound, terms: terms.count,
-            from: mean, count: length)
-          variance += weights[k] / total * square
+      weights.withUnsafeBufferPointer { weights in
+        guard let weights = weights.baseAddress else { return }
+        withTerms { rows, factors in
+          var k = 0
+          while k < count {
+            // Sums of the same rows follow on each other where they are sides of the same coins.
+            let terms = terms(of: k)
+            var next = k + 1
+            while next < count, hasRows(next, of: terms, rows) { next += 1 }
+            variance += Double.squaredDistance(
+              of: matrix, rows: rows + terms.lowerBound, factors: factors + terms.lowerBound, terms: terms.count,
+              weights: weights + k, sums: next - k,
+              from: mean, count: length)
+            k = next
+          }
         }
       }
     }
     return WeightedMoments(weight: total, mean: mean, variance: variance)
+  }
+
+  /// Whether the k-th sum has the same rows as some terms before.
+  private func hasRows(_ k: Int, of terms: Range<Int>, _ rows: UnsafePointer<Int>) -> Bool {
+    let own = self.terms(of: k)
+    return own.count == terms.count
+      && (0..<own.count).allSatisfy { rows[own.lowerBound + $0] == rows[terms.lowerBound + $0] }
   }
 }

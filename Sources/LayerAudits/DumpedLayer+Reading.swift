@@ -28,19 +28,22 @@ extension DumpedLayer {
 
   /// Reads a layer's bytes.
   package init(
-    _ bytes: [UInt8], specification: (String, _ experts: Int) throws(InvalidInput) -> RouterSpecification
+    _ bytes: [UInt8], threads: Int = 1,
+    specification: (String, _ experts: Int) throws(InvalidInput) -> RouterSpecification
   ) throws(InvalidInput) {
-    try self.init(try SafeTensors(bytes), specification: specification)
+    try self.init(try SafeTensors(bytes), threads: threads, specification: specification)
   }
 
   /// Reads a layer.
   ///
   /// - Parameters:
   ///   - file: the file.
+  ///   - threads: how many threads convert its numbers.
   ///   - specification: what the metadata's entry `router` stands for in a layer of so many experts.
   /// - Throws: `InvalidInput` for the first thing that is wrong.
   package init(
-    _ file: SafeTensors, specification: (String, _ experts: Int) throws(InvalidInput) -> RouterSpecification
+    _ file: SafeTensors, threads: Int = 1,
+    specification: (String, _ experts: Int) throws(InvalidInput) -> RouterSpecification
   ) throws(InvalidInput) {
     let metadata = file.metadata
     guard let schema = metadata["schema"], Self.schemas.contains(schema) else {
@@ -69,7 +72,7 @@ extension DumpedLayer {
       throw InvalidInput(
         unknown.clipped(to: 40), "expected no such tensor; there are \(format.names.joined(separator: ", "))")
     }
-    let reader = Reader(file)
+    let reader = Reader(file: file, threads: threads)
     let input = try reader.extents("input", rank: 2, "[tokens, inputs]")
     let router = try reader.extents("router.weight", rank: 2, "[experts, inputs]")
     let hidden = try reader.extents("experts.w1", rank: 3, "[experts, hidden, inputs]")
@@ -96,8 +99,7 @@ extension DumpedLayer {
 /// What is taken from a file, tensor by tensor.
 private struct Reader {
   let file: SafeTensors
-
-  init(_ file: SafeTensors) { self.file = file }
+  let threads: Int
 
   func has(_ name: String) -> Bool { file.tensors[name] != nil }
 
@@ -120,13 +122,13 @@ private struct Reader {
 
   func read(_ name: String, _ shape: [Int], into tensor: Tensor<Double>) throws(InvalidInput) {
     try requireShape(name, shape)
-    try file.read(name, into: tensor.elements)
+    try file.read(name, into: tensor.elements, threads: threads)
   }
 
   func tensor(_ name: String, rows: Int, columns: Int, _ shape: [Int]) throws(InvalidInput) -> Tensor<Double> {
     try requireShape(name, shape)
     let tensor = Tensor<Double>(rows: rows, columns: columns)
-    try file.read(name, into: tensor.elements)
+    try file.read(name, into: tensor.elements, threads: threads)
     return tensor
   }
 

@@ -35,30 +35,36 @@ struct ExpertPass: Sendable {
   }
 
   private static func expert(_ i: Int, _ passes: [ExpertPass], _ context: AuditContext) -> [GroupSums] {
-    var gradients = passes.map { $0.sent == nil ? nil : ExpertGradient(context.shape) }
-    for tile in AuditContext.tiles(context.tokens, of: 256) {
+    var gradients = ExpertGradients(context.shape, laws: passes.count)
+    let references = passes.map { pass in pass.reference.flatMap { passes[$0].sent == nil ? nil : $0 } }
+    let tiles = AuditContext.tiles(context.tokens, of: 256)
+    for (place, tile) in tiles.enumerated() {
       let hidden = Hidden(context.layer, expert: i, tokens: tile)
-      for (p, pass) in passes.enumerated() { pass.add(i, tile, hidden, to: &gradients[p]) }
-    }
-    return passes.indices.map { p in
-      let reference = passes[p].reference.flatMap { gradients[$0] }
-      guard let own = gradients[p] else {
+      let rows = passes.map { $0.rows(i, tile, hidden) }
+      if place < tiles.count - 1 {
+        gradients.add(rows)
+        continue
+      }
+      let sums = gradients.sums(
+        adding: rows, against: references, passes.map { $0.sent == nil ? nil : $0.writer }, expert: i,
+        tokens: context.tokens)
+      return passes.indices.map { p in
+        guard passes[p].sent == nil else { return sums[p] }
         var nothing = GroupSums()
-        nothing.hasTarget = reference != nil
+        nothing.hasTarget = references[p] != nil
         return nothing
       }
-      own.tell(passes[p].writer, expert: i, tokens: context.tokens)
-      return own.sums(against: reference)
     }
+    return []
   }
 
-  private func add(_ i: Int, _ tile: Range<Int>, _ hidden: Hidden, to gradient: inout ExpertGradient?) {
+  private func rows(_ i: Int, _ tile: Range<Int>, _ hidden: Hidden) -> GradientRows? {
     let (d, h) = (context.shape.inputs, context.shape.hidden)
-    guard let v = sent?.rows(expert: i, tile) else { return }
+    guard let v = sent?.rows(expert: i, tile) else { return nil }
     let units = BackwardUnits(
       pulled: pulledBack(v, context.layer.parameters.experts, expert: i), hidden, hidden: h
     ) { $0 }
-    gradient?.add(
+    return GradientRows(
       v: v, back: units, units: hidden.values,
       x: .memory(context.layer.input.elements + tile.lowerBound * d, stride: d), count: tile.count)
   }

@@ -40,12 +40,12 @@ struct ForwardEvents {
     return slots[events[first].slots.lowerBound..<events[last].slots.upperBound]
   }
 
-  /// The events with the same expert in their first slot, which follow on each other.
-  func byFirstSlot() -> [Range<Int>] {
+  /// Of all events, or of some, those with the same expert in their first slot, which follow on each other.
+  func byFirstSlot(_ range: Range<Int>? = nil) -> [Range<Int>] {
     var ranges: [Range<Int>] = []
     var expert: Int?
-    for (k, event) in events.enumerated() {
-      let own = slots[event.slots.lowerBound].expert
+    for k in range ?? 0..<count {
+      let own = slots[events[k].slots.lowerBound].expert
       if own == expert, let last = ranges.last {
         ranges[ranges.count - 1] = last.lowerBound..<k + 1
       } else {
@@ -128,7 +128,11 @@ struct ForwardEvents {
           let a = one.output * p[i]
           for two in j == second.argmax ? argmax : others {
             let b = two.output * second.probabilities[j]
-            add(probability * one.probability * two.probability, [(i, a, a), (j, b, b)])
+            let (event, first) = (events.count, slots.count)
+            slots.append(Slot(event: event, expert: i, forward: a, backward: a))
+            slots.append(Slot(event: event, expert: j, forward: b, backward: b))
+            events.append(
+              Event(probability: probability * one.probability * two.probability, slots: first..<first + 2))
           }
         }
       }

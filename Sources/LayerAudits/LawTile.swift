@@ -14,7 +14,8 @@ struct LawTile {
   private var tallies: [TokenTally] = []
   /// The events at hand of each token.
   private var events: [Events] = []
-  /// `G'` of those, `[events, outputs]`, but of laws that come back to them.
+  /// `G'` of those, `[events, outputs]`, or, of a mean, what each expert is sent, `[tokens, experts, outputs]`; nothing of laws that
+  /// come back to them.
   private var gradients: [Double] = []
   /// The inputs' gradients, but for the path through the router, `[paths, inputs]`.
   private var paths: [Double] = []
@@ -89,10 +90,35 @@ struct LawTile {
     guard !comesBack else { return }
     (gradients, paths) = ([], [])
     for k in events.indices {
-      let found = gradients(of: k, 0..<events[k].list.count)
+      let found = pass.isAveraged ? means(of: k) : gradients(of: k, 0..<events[k].list.count)
       gradients += found.gradients
       paths += found.paths
     }
+  }
+
+  /// The mean of what each expert is sent, `[experts, outputs]`, and of what the input gets past the experts.
+  private mutating func means(of k: Int) -> (gradients: [Double], paths: [Double]) {
+    let (e, list) = (shape.outputs, events[k].list)
+    let scale = context.layer.parameters.scale.map { UnsafePointer($0.elements) }
+    var means = [Double](repeating: 0, count: pass.goesThroughExperts ? shape.experts * e : 0)
+    var path = [Double](repeating: 0, count: shape.inputs)
+    for range in pass.law.isOfPairs ? list.byFirstSlot() : [0..<list.count] where !range.isEmpty {
+      let (gradients, paths) = gradients(of: k, range)
+      guard pass.goesThroughExperts else { continue }
+      for j in path.indices { path[j] += paths[j] }
+      gradients.withUnsafeBufferPointer { gradients in
+        means.withUnsafeMutableBufferPointer { means in
+          guard let gradients = gradients.baseAddress, let means = means.baseAddress else { return }
+          for slot in list.slots(of: range) where !slot.isStandIn {
+            let weight = list.events[slot.event].probability * slot.backward
+            Double.addScaled(
+              gradients + (slot.event - range.lowerBound) * e, factor: weight, scale: scale,
+              to: means + slot.expert * e, count: e)
+          }
+        }
+      }
+    }
+    return (means, path)
   }
 
   private func eventLists(_ part: Range<Int>) throws(Unavailable) -> [Events] {
@@ -129,11 +155,19 @@ struct LawTile {
 
   /// `G'(y)` of some events, `[events, outputs]`, and the moments of what the scale gets.
   private func lossGradients(_ events: Events, _ range: Range<Int>) -> (gradients: [Double], scale: WeightedMoments?) {
-    let (e, count) = (shape.outputs, range.count)
+    let (e, loss) = (shape.outputs, context.losses[events.token.index])
     let scale = context.layer.parameters.scale.map { UnsafePointer($0.elements) }
-    var points = [Double](repeating: 0, count: count * e)
+    // Of affine gradients these are the points themselves, that begin with the constant.
+    let affine = loss.affineGradient
+    var points = [Double]()
+    if let affine {
+      points.reserveCapacity(range.count * e)
+      for _ in range { points += affine.constant }
+    } else {
+      points = [Double](repeating: 0, count: range.count * e)
+    }
     // Σ backward f, which the scale multiplies.
-    var mixtures = [Double](repeating: 0, count: scale == nil ? 0 : count * e)
+    var mixtures = [Double](repeating: 0, count: scale == nil ? 0 : range.count * e)
     context.outputs[events.token.index].elements.withUnsafeBufferPointer { outputs in
       points.withUnsafeMutableBufferPointer { points in
         mixtures.withUnsafeMutableBufferPointer { mixtures in
@@ -143,14 +177,15 @@ struct LawTile {
               slot.isStandIn
               ? context.layer.standIns.map { UnsafePointer($0.row(slot.expert)) } : outputs + slot.expert * e
             guard let output else { continue }
-            Double.addScaled(output, factor: slot.forward, scale: scale, to: points + (slot.event - range.lowerBound) * e, count: e)
+            let (row, forward) = ((slot.event - range.lowerBound) * e, (affine?.slope ?? 1) * slot.forward)
+            if forward != 0 { Double.addScaled(output, factor: forward, scale: scale, to: points + row, count: e) }
             guard let mixtures = mixtures.baseAddress, scale != nil else { continue }
-            Double.addScaled(output, factor: slot.backward, scale: nil, to: mixtures + (slot.event - range.lowerBound) * e, count: e)
+            Double.addScaled(output, factor: slot.backward, scale: nil, to: mixtures + row, count: e)
           }
         }
       }
     }
-    let gradients = context.losses[events.token.index].evaluate(points, count: count).gradients
+    let gradients = affine == nil ? loss.evaluate(points, count: range.count).gradients : points
     guard scale != nil else { return (gradients, nil) }
     for k in mixtures.indices { mixtures[k] *= gradients[k] }
     return (gradients, moments(of: mixtures, width: e, events.list, range))
@@ -204,9 +239,10 @@ struct LawTile {
     guard isAtWork, pass.goesThroughExperts else { return }
     gradients.withUnsafeBufferPointer { gradients in
       for (k, own) in events.enumerated() {
+        let first = pass.isAveraged ? k * shape.experts : own.first
         rows.add(
           law: law, token: k, events: own,
-          gradients: comesBack ? nil : gradients.baseAddress.map { $0 + own.first * shape.outputs },
+          gradients: comesBack ? nil : gradients.baseAddress.map { $0 + first * shape.outputs },
           meanOnly: pass.isAveraged, context)
       }
     }
@@ -260,20 +296,25 @@ struct LawTile {
   /// Finds the gradients of the k-th token's events after one first draw at a time.
   private mutating func comeBack(to k: Int, _ inputs: [SpannedInputs]) throws(Unavailable) {
     let (d, list) = (shape.inputs, events[k].list)
-    var combinations = Combinations()
+    // By expert, what becomes of the slots of these events.
+    var combinations = inputs.map { _ in (sums: Combinations(), rows: [Int]()) }
     for range in list.byFirstSlot() {
       var (gradients, paths) = gradients(of: k, range)
       if pass.goesThroughExperts {
-        for (row, event) in list.events[range].enumerated() {
-          for slot in list.slots[event.slots] {
-            guard let span = inputs[slot.expert].spans[k] else { continue }
-            combinations.removeAll()
-            span.add(slot, of: list, to: &combinations)
-            paths.withUnsafeMutableBufferPointer { paths in
-              inputs[slot.expert].rows.withUnsafeBufferPointer { rows in
-                guard let paths = paths.baseAddress, let rows = rows.baseAddress else { return }
-                combinations.add(from: rows, length: d) { _ in paths + row * d }
-              }
+        for i in combinations.indices {
+          combinations[i].sums.removeAll()
+          combinations[i].rows.removeAll(keepingCapacity: true)
+        }
+        for slot in list.slots(of: range) {
+          inputs[slot.expert].spans[k]?.add(slot, of: list, to: &combinations[slot.expert].sums)
+          combinations[slot.expert].rows.append(slot.event - range.lowerBound)
+        }
+        paths.withUnsafeMutableBufferPointer { paths in
+          guard let paths = paths.baseAddress else { return }
+          for (i, own) in combinations.enumerated() where own.sums.count > 0 {
+            inputs[i].rows.withUnsafeBufferPointer { rows in
+              guard let rows = rows.baseAddress else { return }
+              own.sums.add(from: rows, length: d) { paths + own.rows[$0] * d }
             }
           }
         }

@@ -73,7 +73,7 @@ public struct LayerAudit: Sendable {
     /// The number of threads; it does not change the result.
     public var threads: Int
     /// The numbers that a tile of tokens may take on each thread, where one token and one first draw do not take more.
-    package var room = 8_000_000
+    package var room = 20_000_000
 
     /// Asks for every estimator with finitely many outcomes, unless told otherwise.
     public init(

@@ -7,6 +7,16 @@ enum MatrixFactor {
   /// Somebody else's.
   case memory(UnsafePointer<Double>, stride: Int, transposed: Bool = false)
 
+  /// What begins with a later column, of a factor that is not transposed.
+  func from(column: Int) -> MatrixFactor {
+    switch self {
+    case .rows(let values, let stride, let first, transposed: false):
+      .rows(values, stride: stride, from: first + column)
+    case .memory(let start, let stride, transposed: false): .memory(start + column, stride: stride)
+    case .rows, .memory: preconditionFailure("expected a factor that is not transposed")
+    }
+  }
+
   /// Calls `body` while the numbers are there.
   func withView(_ body: (MatrixView<Double>) -> Void) {
     switch self {

@@ -31,16 +31,15 @@ struct PairGradients {
     directions.elements.withUnsafeBufferPointer { buffer in
       gradients.withUnsafeBufferPointer { gradients in
         guard let rows = buffer.baseAddress, let gradients = gradients.baseAddress else { return }
-        for (k, event) in events.events[range].enumerated() {
-          let (i, j) = (events.slots[event.slots.lowerBound].expert, events.slots[event.slots.lowerBound + 1].expert)
-          first.append(p[i] * Double.dot(gradients + k * e, rows + i * e, scale: nil, count: e))
-          second.append(
-            (pairs.second[i]?.probabilities[j] ?? 0) * Double.dot(gradients + k * e, rows + j * e, scale: nil, count: e)
-          )
-          if draws.last?.first == i {
-            draws[draws.count - 1].places = draws[draws.count - 1].places.lowerBound..<k + 1
-          } else {
-            draws.append((i, k..<k + 1))
+        for part in events.byFirstSlot(range) {
+          let i = events.slots[events.events[part.lowerBound].slots.lowerBound].expert
+          draws.append((i, part.lowerBound - start..<part.upperBound - start))
+          let follow = pairs.second[i]?.probabilities ?? [Double](repeating: 0, count: n)
+          for k in part {
+            let j = events.slots[events.events[k].slots.lowerBound + 1].expert
+            let gradient = gradients + (k - start) * e
+            first.append(p[i] * Double.dot(gradient, rows + i * e, scale: nil, count: e))
+            second.append(follow[j] * Double.dot(gradient, rows + j * e, scale: nil, count: e))
           }
         }
       }

@@ -68,7 +68,7 @@ struct SentRows {
   ///   - token: its place in the tile.
   ///   - events: what can happen.
   ///   - gradients: `G'` of each event, `[events, outputs]`; not needed where v are combinations of a span.
-  ///   - meanOnly: whether nothing but means is asked for.
+  ///   - meanOnly: whether nothing but means is asked for; these come instead of gradients, `[experts, outputs]`.
   ///   - context: the layer.
   mutating func add(
     law: Int, token: Int, events: LawTile.Events, gradients: UnsafePointer<Double>?, meanOnly: Bool,
@@ -83,23 +83,20 @@ struct SentRows {
       law: law, token: token, basis: basis, rows: first..<first, slots: slots,
       probabilities: slots.map { events.list.events[$0.event].probability })
     switch basis {
-    case .mean:
-      var mean = [Double](repeating: 0, count: width)
-      for (slot, probability) in zip(slots, group.probabilities) {
-        guard let gradients else { break }
-        let weight = probability * slot.backward
-        Double.addScaled(gradients + slot.event * width, factor: weight, scale: nil, to: &mean, count: width)
-      }
-      append(scaled(mean), token)
+    case .mean: if let gradients { append(UnsafeBufferPointer(start: gradients + expert * width, count: width), token) }
     case .events: append(sent(slots, gradients), token)
     case .span:
       let index = events.token.index
       var span = spans[token] ?? SentSpan(context.losses[index], experts: context.shape.experts, row: count)
-      if spans[token] == nil { append(scaled(span.constant), token) }
+      if spans[token] == nil {
+        vectors.reserveCapacity((count + context.shape.experts + 1) * width)
+        append(span.constant, times: 1, token)
+      }
       for slot in slots {
-        for other in events.list.slots[events.list.events[slot.event].slots] where other.forward != 0 && span.needs(other.expert) {
+        for other in events.list.slots[events.list.events[slot.event].slots]
+        where other.forward != 0 && span.needs(other.expert) {
           span.place(other.expert, row: count)
-          append(scaled(scaled(context.outputs[index].row(other.expert))), token)
+          append(context.outputs[index].row(other.expert), times: 2, token)
         }
         span.add(slot, of: events.list, to: &group.combinations)
       }
@@ -131,9 +128,10 @@ struct SentRows {
     for _ in 0..<rows.count / width { tokens.append(token) }
   }
 
-  /// `ω ⊙ vector`.
-  private func scaled(_ vector: some Collection<Double>) -> [Double] {
-    guard let scale else { return Array(vector) }
-    return vector.enumerated().map { $1 * scale.elements[$0] }
+  /// Adds the vector times a power of the scale, `ω^power ⊙ vector`.
+  private mutating func append(_ vector: some Collection<Double>, times power: Int, _ token: Int) {
+    append(vector, token)
+    guard let scale else { return }
+    for _ in 0..<power { for j in 0..<width { vectors[vectors.count - width + j] *= scale.elements[j] } }
   }
 }

@@ -5,6 +5,8 @@ struct TileRoom: Sendable {
   private let numbersPerToken: Int
   /// What pairs take after one first draw.
   private let numbersPerDraw: Int
+  /// Of those, what they take again after each where some come without the others.
+  private let numbersAgain: Int
   private let experts: Int
 
   init(_ passes: [LawPass], _ context: AuditContext) {
@@ -12,15 +14,16 @@ struct TileRoom: Sendable {
     let shape = context.shape
     let (n, d, e) = (shape.experts, shape.inputs, shape.outputs)
     experts = n
-    var (token, draw) = (0, 0)
+    var (token, draw, again) = (0, 0, 0)
     for pass in passes {
       let (events, slots) = pass.law.size(experts: n)
-      let vectors = pass.isAveraged ? 1 : min(slots, e)
+      let vectors = min(slots, e)
       // An event with its two experts is 16 numbers; what goes back through one expert is there at its outputs, its hidden
       // units and its input.
-      if pass.comesBack {
-        draw += 16 * events
-        token += events * (d + e)
+      if pass.comesBack || pass.isAveraged {
+        // Gradients are there one first draw at a time.
+        if pass.law.isOfPairs { draw += 16 * events } else { token += 16 * events }
+        token += events * (d + e) + (pass.isAveraged ? n * e : 0)
       } else if pass.law.isOfPairs {
         draw += events * (16 + e + d) + vectors * (e + shape.units + d)
       } else {
@@ -28,9 +31,9 @@ struct TileRoom: Sendable {
       }
     }
     if passes.contains(where: \.isSpanned) { token += (n + 1) * (e + shape.units + d) }
-    // After a first draw all of its expert's span is kept at its input, and two vectors of the others'.
-    if passes.contains(where: \.comesBack) { draw += 2 * (n + 1) * d }
-    (numbersPerToken, numbersPerDraw) = (token, draw)
+    // All of a span is kept at the input of its expert; that of others than the first one drawn has at least two vectors.
+    if passes.contains(where: \.comesBack) { (draw, again) = (draw + (n + 1) * d, n * d) }
+    (numbersPerToken, numbersPerDraw, numbersAgain) = (token, draw, again)
   }
 
   /// As many tokens as there is room for, and at most 64.
@@ -39,6 +42,7 @@ struct TileRoom: Sendable {
   /// The first draws whose events come together: all of them, or as many as there is room for.
   func parts(firsts: Int) -> [Range<Int>] {
     guard numbersPerDraw > 0, numbersPerToken + experts * numbersPerDraw > room else { return [0..<firsts] }
-    return AuditContext.tiles(firsts, of: max(1, (room - numbersPerToken) / numbersPerDraw))
+    return AuditContext.tiles(
+      firsts, of: max(1, (room - numbersPerToken - numbersAgain) / (numbersPerDraw + numbersAgain)))
   }
 }

@@ -103,7 +103,9 @@ struct TokenLoss: Objective {
   /// Of a loss whose gradient is affine, `G'(z) = s z + c`, both of them.
   var affineGradient: (slope: Double, constant: [Double])? {
     losses.layer.loss.slope.map { slope in
-      if case .upstream(let upstream) = losses.layer.loss { return (slope, Array(UnsafeBufferPointer(start: upstream.row(token), count: upstream.columns))) }
+      if case .upstream(let upstream) = losses.layer.loss {
+        return (slope, Array(UnsafeBufferPointer(start: upstream.row(token), count: upstream.columns)))
+      }
       return (slope, Array(losses.offset(token)))
     }
   }

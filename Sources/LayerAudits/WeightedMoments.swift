@@ -26,18 +26,14 @@ struct WeightedMoments: Sendable {
     var mean = [Double](repeating: 0, count: width)
     var variance = 0.0
     rows.withUnsafeBufferPointer { rows in
+      // Where nothing has a weight, there is nothing to be had.
+      guard total > 0, let first = rows.baseAddress.map({ $0 + start * width }) else { return }
       for k in 0..<count {
-        let w = weight(k) / total
-        for j in 0..<width { mean[j] += w * rows[(start + k) * width + j] }
+        Double.addScaled(first + k * width, factor: weight(k) / total, scale: nil, to: &mean, count: width)
       }
       guard count > 1 else { return }
       for k in 0..<count {
-        var square = 0.0
-        for j in 0..<width {
-          let deviation = rows[(start + k) * width + j] - mean[j]
-          square += deviation * deviation
-        }
-        variance += weight(k) / total * square
+        variance += weight(k) / total * Double.squaredDistance(first + k * width, from: mean, count: width)
       }
     }
     self.mean = mean

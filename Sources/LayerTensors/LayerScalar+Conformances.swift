@@ -135,9 +135,17 @@ extension Double {
     to sum: UnsafeMutablePointer<Double>, count: Int
   ) { rg_add_combination(count, terms, rows, factors, matrix, sum) }
 
-  /// `‖Σ_r factors_r · matrix[rows_r] − centre‖²`, likewise.
+  /// `Σ_s weights_s ‖Σ_r factors_sr · matrix[rows_r] − centre‖²`, likewise; the factors are `[sums, terms]`.
   package static func squaredDistance(
     of matrix: UnsafePointer<Double>, rows: UnsafePointer<Int>, factors: UnsafePointer<Double>, terms: Int,
-    from centre: UnsafePointer<Double>, count: Int
-  ) -> Double { rg_combination_distance(count, terms, rows, factors, matrix, centre) }
+    weights: UnsafePointer<Double>, sums: Int, from centre: UnsafePointer<Double>, count: Int
+  ) -> Double { rg_combination_distance(count, terms, rows, sums, factors, weights, matrix, centre) }
+
+  /// `‖x − centre‖²`.
+  package static func squaredDistance(
+    _ x: UnsafePointer<Double>, from centre: UnsafePointer<Double>, count: Int
+  ) -> Double {
+    var (row, factor, weight) = (0, 1.0, 1.0)
+    return rg_combination_distance(count, 1, &row, 1, &factor, &weight, x, centre)
+  }
 }

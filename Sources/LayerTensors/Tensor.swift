@@ -1,3 +1,5 @@
+import CStandardLibrary
+
 /// A dense matrix in memory of its own, row-major and aligned to cache lines: the parameters, gradients and buffers of
 /// layers.
 ///
@@ -11,6 +13,9 @@ package final class Tensor<Scalar: LayerScalar>: @unchecked Sendable {
   /// The entries, row by row.
   package let elements: UnsafeMutablePointer<Scalar>
 
+  /// What was allocated; the entries begin at the first cache line in it.
+  private let memory: UnsafeMutableRawPointer
+
   private static var alignment: Int { 64 }
 
   /// A tensor of zeros.
@@ -19,10 +24,13 @@ package final class Tensor<Scalar: LayerScalar>: @unchecked Sendable {
     self.rows = rows
     self.columns = columns
     let bytes = max(rows * columns, 1) * MemoryLayout<Scalar>.stride
-    let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: Self.alignment)
-    // All bits of 0 are 0; number by number it takes a call for each where nothing is specialised.
-    memory.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
-    elements = memory.bindMemory(to: Scalar.self, capacity: max(rows * columns, 1))
+    // All bits of 0 are 0. Of much memory the system gives zeros that nobody has to write; it is first touched by who fills it.
+    guard let memory = calloc(bytes + Self.alignment, 1) else {
+      preconditionFailure("no memory for \(rows)×\(columns)")
+    }
+    self.memory = memory
+    elements = memory.alignedUp(toMultipleOf: Self.alignment).bindMemory(
+      to: Scalar.self, capacity: max(rows * columns, 1))
   }
 
   /// A tensor of the entries given, row by row.
@@ -32,7 +40,7 @@ package final class Tensor<Scalar: LayerScalar>: @unchecked Sendable {
     _ = UnsafeMutableBufferPointer(start: elements, count: count).update(fromContentsOf: values)
   }
 
-  deinit { UnsafeMutableRawPointer(elements).deallocate() }
+  deinit { free(memory) }
 
   /// The number of entries.
   package var count: Int { rows * columns }

@@ -46,8 +46,37 @@ package struct CompensatedSum: Sendable {
 @inlinable
 package func dot(_ a: some Collection<Double>, _ b: some Collection<Double>) -> Double {
   precondition(a.count == b.count, "dot needs vectors of one length, got \(a.count) and \(b.count)")
+  let long = a.withContiguousStorageIfAvailable { a in
+    b.withContiguousStorageIfAvailable { b in a.count < 32 ? nil : longDot(a, b) }
+  }
+  if case .some(.some(.some(let sum))) = long { return sum }
   var sum = CompensatedSum()
   for (x, y) in zip(a, b) { sum += x * y }
+  return sum.value
+}
+
+/// The same of long vectors, eight compensated sums side by side: in each `total − next` and `term` find the rounding error without
+/// asking which is larger (Knuth's TwoSum).
+@usableFromInline
+func longDot(_ a: UnsafeBufferPointer<Double>, _ b: UnsafeBufferPointer<Double>) -> Double {
+  var (totals, corrections) = (SIMD8<Double>.zero, SIMD8<Double>.zero)
+  let whole = a.count / 8 * 8
+  for j in stride(from: 0, to: whole, by: 8) {
+    let x = UnsafeRawPointer(a.baseAddress! + j).loadUnaligned(as: SIMD8<Double>.self)
+    let y = UnsafeRawPointer(b.baseAddress! + j).loadUnaligned(as: SIMD8<Double>.self)
+    let term = x * y
+    let next = totals + term
+    let part = next - totals
+    corrections += (totals - (next - part)) + (term - part)
+    totals = next
+  }
+  var sum = CompensatedSum()
+  for lane in 0..<8 {
+    sum += totals[lane]
+    // Of a total that is infinite, or NaN, there is no correction.
+    if totals[lane].isFinite { sum += corrections[lane] }
+  }
+  for j in whole..<a.count { sum += a[j] * b[j] }
   return sum.value
 }
 

@@ -1,5 +1,6 @@
 """Audits of JAX networks against brute force by jax.grad in float64; where jax is installed."""
 
+import importlib.util
 import json
 
 import numpy as np
@@ -287,3 +288,96 @@ def test_a_scan_over_layers_is_refused_where_their_experts_differ():
 
     with pytest.raises(routegrad.RouteGradError, match="that of its specification and its experts"):
         routegrad.jax.audit(lambda p, x: ((jax.lax.scan(step, x, p)[0] - goal) ** 2).sum(), stacked, x, layer)
+
+
+def forced(kind, p, given, at, token, choice, gates):
+    """The loss with a token's experts and gates at one layer, written out."""
+    x, goal = given
+    for depth, one in enumerate(p):
+        _, own, weights = KINDS[kind][0](one, x)
+        if depth == at:
+            own, weights = own.at[token].set(jnp.array(choice, own.dtype)), weights.at[token].set(jnp.array(gates))
+        f = jnp.stack([expert(one, i, x) for i in range(N)], 1)
+        x = x + (weights[:, :, None] * jnp.take_along_axis(f, own[:, :, None], 1)).sum(1) + x @ one["shared"]
+    return float(((x - goal) ** 2).mean())
+
+
+@pytest.mark.parametrize(("together", "compiled"), [(1, True), (4, False), (100, False)])
+def test_counterfactuals_of_top_1_are_exact_problems(together, compiled):
+    """Of the first of two layers, the second of which routes anew: against differences of the network's loss."""
+    kind, p, given, step = "softmax, top-1", params(2), batch(), 1e-5
+    loss, layers = network(kind, 2)
+    lines = []
+    found = routegrad.jax.counterfactuals(
+        jax.jit(loss) if compiled else loss, p, given, layers[0], [4, 9], nodes=[1.0, 0.5], together=together, progress=lines.append)
+    assert found.kind == "mixture" and lines[0] == "layer 0: 2 tokens, 26 forward and backward passes"
+    for token, losses, problem, table in zip(found.tokens, found.losses, found.problems, found.tables):
+        theta = np.asarray(given[0][token] @ p[0]["router"].T)
+        assert table["logits"] == pytest.approx(theta, rel=1e-12)
+        pi = np.asarray(jax.nn.softmax(theta))
+        at = lambda i, gate: forced(kind, p, given, 0, token, [i], [gate])  # noqa: B023, E731
+        assert losses == pytest.approx([at(i, pi[i]) for i in range(N)], rel=1e-12)
+        assert table["loss"]["valueAtZero"] == pytest.approx(at(0, 0.0), rel=1e-12)
+        for i, row in enumerate(table["loss"]["slopes"]):
+            for node, slope in zip((1.0, 0.5), row):
+                # Where the layer above routes as it did on both sides.
+                assert slope == pytest.approx((at(i, node * pi[i] + step) - at(i, node * pi[i] - step)) / (2 * step), rel=1e-6, abs=1e-9)
+        wanted = []
+        for i in range(N):
+            sides = [np.asarray(jax.nn.softmax(theta + s * np.eye(N)[i])) for s in (step, -step)]
+            values = [sum(q[j] * at(j, q[j]) for j in range(N)) for q in sides]
+            wanted.append((values[0] - values[1]) / (2 * step))
+        assert np.allclose(routegrad.target(problem), wanted, rtol=1e-6, atol=1e-9)
+        assert all(0 < routegrad.assess(problem, name).relative_bias for name in ("midpoint", "conventional"))
+    assert len(found.to_dataframe() if importlib.util.find_spec("pandas") else found.losses[0] + found.losses[1]) == 2 * N
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "softmax, top-1"])
+def test_counterfactuals_swap_the_last_of_several(kind):
+    p, given = params(2), batch()
+    loss, layers = network(kind, 2)
+    found = routegrad.jax.counterfactuals(loss, p, given, layers[0], [5], together=3)
+    one = routegrad.jax.counterfactuals(loss, p, given, layers[0], [5])
+    kept, (among,), (losses,) = found.chosen[0][:-1], found.experts, found.losses
+    assert found.kind == "categorical" and not set(kept) & set(among) and found.chosen[0][-1] in among
+    assert losses == pytest.approx(one.losses[0], rel=1e-12)
+    assert losses[among.index(found.chosen[0][-1])] == pytest.approx(float(loss(p, given)), rel=1e-12)
+    # The gates of the new choice, as the specification says.
+    theta = np.asarray(given[0][5] @ p[0]["router"].T)
+    for i, value, row in zip(among, losses, found.tables[0]["objective"]["gradients"]):
+        choice = [*kept, i]
+        if kind == "sigmoid with bias":
+            scores = 1 / (1 + np.exp(-theta[choice]))
+            gates = 2.5 * scores / (scores.sum() + 1e-20)
+        else:
+            gates = np.asarray(jax.nn.softmax(theta[choice]))
+        assert value == pytest.approx(forced(kind, p, given, 0, 5, choice, gates), rel=1e-12)
+        # Along its own row: the slope by the last gate, times the gate.
+        moved = [forced(kind, p, given, 0, 5, choice, [*gates[:-1], gates[-1] + s]) for s in (1e-5, -1e-5)]
+        assert row[among.index(i)] == pytest.approx(gates[-1] * (moved[0] - moved[1]) / 2e-5, rel=1e-6, abs=1e-9)
+
+
+def test_counterfactuals_that_cannot_be_had_are_said():
+    p, given = params(2), batch()
+    loss, layers = network("softmax, top-1", 2)
+
+    def refused(match, layer=layers[0], tokens=(1,), of=loss, with_params=p, **options):
+        with pytest.raises(routegrad.RouteGradError, match=match):
+            routegrad.jax.counterfactuals(of, with_params, given, layer, list(tokens), **options)
+        assert routegrad.jax.combined("layer 0", 4) == 4  # nobody listens any more
+
+    refused("tokens: expected numbers below 13, got 13", tokens=[13])
+    refused("tokens, nodes: expected at least one", tokens=[])
+    refused("nodes: expected 1 among them", nodes=[0.5])
+    refused("together: expected at least 1", together=0)
+    refused("layers: expected a Layer", layer=3)
+    twice = lambda p, b: loss(p, b) + loss(p, b)  # noqa: E731
+    refused("layer 0: expected a layer that is called once, it is called 2 times", of=twice)
+    refused("layer 0: expected a layer that is called once, it is called 0 times", of=lambda p, b: layers[1](p, b[0]).sum())
+    refused("gates: expected those of its specification", layer=routegrad.jax.Layer(
+        "layer 0", N, layers[0].expert, specification("softmax, normalised")))
+    broken = [{**p[0], "w2": p[0]["w2"].at[5].set(jnp.nan)}, p[1]]
+    unseen = lambda p, b: sum(layer(q, b[0]).sum() for layer, q in zip(layers, (jax.tree.map(jnp.nan_to_num, p), p)))  # noqa: E731
+    refused("layer 0: expert 5: expected finite numbers", of=unseen, with_params=broken)
+    with pytest.raises(routegrad.RouteGradError, match="expected arrays, got a tracer"):
+        jax.jit(lambda p: routegrad.jax.counterfactuals(loss, p, given, layers[0], [1]).losses[0][0])(p)

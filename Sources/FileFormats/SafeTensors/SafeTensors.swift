@@ -139,19 +139,27 @@ package struct SafeTensors: Sendable {
     return values
   }
 
-  /// Reads a tensor's numbers as Float64 into memory that has room for them, as ``numbers(_:)`` does.
-  package func read(_ name: String, into memory: UnsafeMutablePointer<Double>) throws(InvalidInput) {
+  /// Reads a tensor's numbers as Float64 into memory that has room for them, as ``numbers(_:)`` does, on some threads.
+  package func read(
+    _ name: String, into memory: UnsafeMutablePointer<Double>, threads: Int = 1
+  ) throws(InvalidInput) {
     let entry = try entry(name)
+    nonisolated(unsafe) let memory = memory
     let fault = bytes.withUnsafeBytes { raw -> Int?? in
-      func load<T: FixedWidthInteger>(_ type: T.Type, _ convert: (T) -> Double) -> Int? {
-        var fault: Int?
-        for k in 0..<entry.count {
-          let place = entry.range.lowerBound + k * entry.type.size
-          let value = convert(T(littleEndian: raw.loadUnaligned(fromByteOffset: place, as: T.self)))
-          memory[k] = value
-          if !value.isFinite, fault == nil { fault = k }
-        }
-        return fault
+      nonisolated(unsafe) let raw = raw
+      /// The place of the first number that is not finite.
+      func load<T: FixedWidthInteger>(_ type: T.Type, _ convert: @Sendable (T) -> Double) -> Int? {
+        let part = 1 << 20
+        return parallelMap(0..<(entry.count + part - 1) / part, threads: threads) { index in
+          var fault: Int?
+          for k in index * part..<min((index + 1) * part, entry.count) {
+            let place = entry.range.lowerBound + k * entry.type.size
+            let value = convert(T(littleEndian: raw.loadUnaligned(fromByteOffset: place, as: T.self)))
+            memory[k] = value
+            if !value.isFinite, fault == nil { fault = k }
+          }
+          return fault
+        }.lazy.compactMap(\.self).first
       }
       return switch entry.type {
       case .f64: .some(load(UInt64.self) { Double(bitPattern: $0) })

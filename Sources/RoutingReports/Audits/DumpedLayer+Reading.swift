@@ -6,9 +6,12 @@ import RoutingCore
 extension DumpedLayer {
   /// Reads a layer: a `.safetensors` file of the format `routegrad.layer/2` or `routegrad.layer/1`.
   ///
+  /// - Parameters:
+  ///   - bytes: the file's.
+  ///   - threads: how many threads convert its numbers; it does not change the result.
   /// - Throws: `InvalidInput` for the first thing that is wrong.
-  public init(_ bytes: [UInt8]) throws(InvalidInput) {
-    try self.init(bytes, specification: Self.specification)
+  public init(_ bytes: [UInt8], threads: Int = 1) throws(InvalidInput) {
+    try self.init(bytes, threads: threads, specification: Self.specification)
   }
 
   /// What the metadata's entry `router` stands for: a specification in the form `routegrad.router-spec/1`, or the name of an entry

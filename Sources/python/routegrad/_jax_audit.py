@@ -65,10 +65,11 @@ class _Said:
 
 
 class _Recording(threading.local):
-    """What a thread's audit listens to, and adds to gates and outputs."""
+    """What a thread's audit listens to, adds to gates and outputs, and puts in the place of one token's output."""
 
     said: list[_Said] | None = None
     offsets: list[tuple[Any, Any]] | None = None
+    replaced: tuple[str, int, Any] | None = None
 
 
 _recording = _Recording()
@@ -101,6 +102,8 @@ def combined(name: str, output: Any) -> Any:
     at = next((i for i in reversed(range(len(_recording.said))) if _recording.said[i].name == name), None)
     if at is None or _recording.said[at].output is not None:
         raise RouteGradError(f"{shown(name)}: expected routed before combined, once each")
+    if _recording.replaced is not None and _recording.replaced[0] == name:
+        output = output.at[_recording.replaced[1]].set(_recording.replaced[2].astype(output.dtype))
     _recording.said[at].output = output
     if _recording.offsets is None:
         return output
@@ -131,7 +134,7 @@ def audit(
     if count < 1:
         raise RouteGradError(f"tokens: expected at least 1, got {shown(tokens)}")
     check_seed(seed)
-    known = _layers(layers)
+    known = checked_layers(layers)
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree_util.tree_leaves((params, batch))):
         raise RouteGradError("params, batch: expected arrays, got a tracer; call the audit outside of jit, grad and vmap")
     say = progress or (lambda _: None)
@@ -153,7 +156,7 @@ def audit(
     return NetworkAudit(tuple(found), value, evaluations, count, seed)
 
 
-def _layers(layers: Any) -> list[Layer]:
+def checked_layers(layers: Any) -> list[Layer]:
     known = [layers] if isinstance(layers, Layer) else layers
     if not isinstance(known, (list, tuple)) or not known or not all(isinstance(layer, Layer) for layer in known):
         raise RouteGradError(f"layers: expected a Layer or a list of them, got {shown(layers)}")
@@ -171,56 +174,69 @@ def _layers(layers: Any) -> list[Layer]:
     return list(known)
 
 
-def _run(loss: Callable[[Any, Any], Any], params: Any, batch: Any, offsets: Any) -> tuple[Any, list[_Said]]:
-    """The loss and what the layers said meanwhile."""
+def run(
+    loss: Callable[[Any, Any], Any], params: Any, batch: Any, offsets: Any = None, replaced: tuple[str, int, Any] | None = None,
+) -> tuple[Any, list[_Said]]:
+    """The loss and what the layers said meanwhile.
+
+    Args:
+        offsets: by call, what is added to gates and to outputs.
+        replaced: a layer, a token, and what its experts give there instead.
+    """
     if _recording.said is not None:
         raise RouteGradError("loss: expected no audit within an audit")
     said: list[_Said] = []
-    _recording.said, _recording.offsets = said, offsets
+    _recording.said, _recording.offsets, _recording.replaced = said, offsets, replaced
     try:
         value = loss(params, batch)
     finally:
-        _recording.said = _recording.offsets = None
+        _recording.said = _recording.offsets = _recording.replaced = None
     return value, said
+
+
+def as_it_is(loss: Any, params: Any, batch: Any) -> tuple[list[_Said], float]:
+    """What each call says, and the loss; without jit, as its caller sees to."""
+    if not callable(loss):
+        raise RouteGradError(f"loss: expected a callable, got {shown(loss)}")
+    value, said = run(loss, params, batch)
+    if not said:
+        raise RouteGradError("loss: expected it to call routegrad.jax.routed and combined in its layers, it did not")
+    for one in said:
+        if one.output is None:
+            raise RouteGradError(f"{one.name}: expected combined after routed, once each")
+        for what in ("x", "logits", "choice", "gates", "output"):
+            if isinstance(getattr(one, what), jax.core.Tracer):
+                raise RouteGradError(f"{one.name}: {what}: {_OUTSIDE}")
+    if isinstance(value, jax.core.Tracer) or np.shape(value) not in ((), (1,)):
+        raise RouteGradError(f"loss: expected a number, got shape {list(np.shape(value))}")
+    number = float(np.asarray(value, np.float64).reshape(()))
+    if not np.isfinite(number):
+        raise RouteGradError(f"loss: expected a finite number, got {number}")
+    return said, number
 
 
 def _passes(loss: Any, params: Any, batch: Any) -> tuple[list[_Said], float, list[tuple[Floats, Floats]]]:
     """What each call said, the loss, and ∂L/∂g and ∂L/∂y of each call."""
-    if not callable(loss):
-        raise RouteGradError(f"loss: expected a callable, got {shown(loss)}")
     with jax.disable_jit():
-        value, said = _run(loss, params, batch, None)
-        if not said:
-            raise RouteGradError("loss: expected it to call routegrad.jax.routed and combined in its layers, it did not")
-        for one in said:
-            if one.output is None:
-                raise RouteGradError(f"{one.name}: expected combined after routed, once each")
-            for what in ("x", "logits", "choice", "gates", "output"):
-                if isinstance(getattr(one, what), jax.core.Tracer):
-                    raise RouteGradError(f"{one.name}: {what}: {_OUTSIDE}")
-        if isinstance(value, jax.core.Tracer) or np.shape(value) not in ((), (1,)):
-            raise RouteGradError(f"loss: expected a number, got shape {list(np.shape(value))}")
-        number = float(np.asarray(value, np.float64).reshape(()))
-        if not np.isfinite(number):
-            raise RouteGradError(f"loss: expected a finite number, got {number}")
+        said, number = as_it_is(loss, params, batch)
 
         def moved(offsets: Any) -> Any:
-            again, once_more = _run(loss, params, batch, offsets)
+            again, once_more = run(loss, params, batch, offsets)
             if len(once_more) != len(said):
                 raise RouteGradError("loss: expected the same calls of its layers every time it is called")
             return jnp.reshape(again, ())
 
         pulled = jax.grad(moved)([(jnp.zeros_like(one.gates), jnp.zeros_like(one.output)) for one in said])
-    return said, number, [(_numbers(g), _numbers(u)) for g, u in pulled]
+    return said, number, [(numbers(g), numbers(u)) for g, u in pulled]
 
 
-def _numbers(array: Any) -> Floats:
+def numbers(array: Any) -> Floats:
     found: Floats = np.asarray(array).astype(np.float64)
     return found
 
 
-def _call(layer: Layer, said: _Said, pulled: tuple[Floats, Floats], params: Any, count: int, seed: int) -> Call:
-    """A call with its shapes checked and all experts evaluated."""
+def require_shapes(layer: Layer, said: _Said) -> None:
+    """Raises if what a call says does not fit together."""
     name, total = layer.name, len(said.logits)
     shapes = {
         "logits": (said.logits, (total, layer.experts)), "choice": (said.choice, (total, None)),
@@ -233,13 +249,35 @@ def _call(layer: Layer, said: _Said, pulled: tuple[Floats, Floats], params: Any,
     choices = np.asarray(said.choice)
     if choices.dtype.kind not in "iu" or choices.size and not (-1 <= choices.min() and choices.max() < layer.experts):
         raise RouteGradError(f"{name}: choice: expected whole numbers from -1 to {layer.experts - 1}")
-    choices = choices.astype(np.int64)
+
+
+def outputs(layer: Layer, params: Any, i: int, x: Any, width: int) -> Any:
+    """f_i of some tokens, [tokens, width]."""
+    f = layer.expert(params, i, x)
+    if isinstance(f, jax.core.Tracer):
+        raise RouteGradError(f"{layer.name}: expert {i}: {_OUTSIDE}")
+    if tuple(np.shape(f)) != (len(x), width):
+        raise RouteGradError(f"{layer.name}: expert {i}: expected an output of shape {[len(x), width]}, got {list(np.shape(f))}")
+    return f
+
+
+def rounding(said: _Said) -> float:
+    """The unit of rounding of what a call says."""
+    limits: Any = jnp.finfo
+    return max(float(limits(array.dtype).eps) for array in (said.logits, said.gates, said.output))
+
+
+def _call(layer: Layer, said: _Said, pulled: tuple[Floats, Floats], params: Any, count: int, seed: int) -> Call:
+    """A call with its shapes checked and all experts evaluated."""
+    require_shapes(layer, said)
+    name, total = layer.name, len(said.logits)
+    choices = np.asarray(said.choice).astype(np.int64)
     rows = taken(total, count, seed)
     at_gates, u = (part[rows] for part in pulled)
     x = jnp.asarray(said.x)[rows]
-    logits = _numbers(said.logits)[rows]
-    for what, numbers in (("input", _numbers(x)), ("gates", _numbers(said.gates)[rows]), ("gradient at its output", u)):
-        if not np.isfinite(numbers).all():
+    logits = numbers(said.logits)[rows]
+    for what, array in (("input", numbers(x)), ("gates", numbers(said.gates)[rows]), ("gradient at its output", u)):
+        if not np.isfinite(array).all():
             raise RouteGradError(f"{name}: {what}: expected finite numbers")
     require_logits(logits, name)
     if not u.any():
@@ -249,15 +287,7 @@ def _call(layer: Layer, said: _Said, pulled: tuple[Floats, Floats], params: Any,
     for start in range(0, len(x), _CHUNK):
         part = slice(start, start + _CHUNK)
         for i in range(layer.experts):
-            f = layer.expert(params, i, x[part])
-            if isinstance(f, jax.core.Tracer):
-                raise RouteGradError(f"{name}: expert {i}: {_OUTSIDE}")
-            if tuple(np.shape(f)) != u[part].shape:
-                raise RouteGradError(
-                    f"{name}: expert {i}: expected an output of shape {list(u[part].shape)}, got {list(np.shape(f))}")
-            wide = _numbers(f)
+            wide = numbers(outputs(layer, params, i, x[part], u.shape[1]))
             c[part, i] = np.einsum("td,td->t", wide, u[part])
             most = max(most, float((np.linalg.norm(wide, axis=1) * np.linalg.norm(u[part], axis=1)).max()))
-    limits: Any = jnp.finfo
-    precision = max(float(limits(array.dtype).eps) for array in (said.logits, said.gates, said.output))
-    return Call(rows, choices, logits, _numbers(said.gates)[rows], _numbers(x), c, most, precision, at_gates=at_gates)
+    return Call(rows, choices, logits, numbers(said.gates)[rows], numbers(x), c, most, rounding(said), at_gates=at_gates)

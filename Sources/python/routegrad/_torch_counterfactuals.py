@@ -2,98 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
-from ._arguments import number, shown, whole
+from ._arguments import shown
+from ._counterfactuals import Counterfactuals, Question, Variant
 from ._errors import RouteGradError
-from ._gates import Floats, Indices, gates
+from ._gates import Floats, Indices
 from ._network_audit import as_given
-from ._network_report import dataframe, new_axes, table, write_page
 from ._torch_audit import Hooks, first, flat, losses_of, numbers, precision, untouched
 from ._torch_blocks import Site, sites
-
-if TYPE_CHECKING:
-    from ._problems import Problem
-
-
-@dataclasses.dataclass(frozen=True, repr=False)
-class Counterfactuals:
-    """The loss with each expert in the place of a token's last-chosen one, as problems with tabulated losses."""
-
-    layer: str
-    kind: str
-    """``"mixture"`` where the gate is the softmax of all experts (k = 1), so that the table has its slope; else
-    ``"categorical"``: the last choice among the experts that the token has not chosen before."""
-    tokens: tuple[int, ...]
-    chosen: tuple[tuple[int, ...], ...]
-    """The experts that each token really has."""
-    experts: tuple[tuple[int, ...], ...]
-    """The experts that each problem's rows stand for."""
-    losses: tuple[tuple[float, ...], ...]
-    """The network's loss with each of them, in that order."""
-    tables: tuple[dict[str, Any], ...]
-    """The problems, in the format ``routegrad.problem/1``."""
-
-    @property
-    def problems(self) -> list[Problem]:
-        """For :func:`routegrad.assess` and the like."""
-        from ._problems import problem
-
-        return [problem(table) for table in self.tables]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The problems as a file of the format ``routegrad.problems/1``."""
-        return {"schema": "routegrad.problems/1", "problems": list(self.tables)}
-
-    def to_json(self) -> str:
-        return json.dumps(self.to_dict(), allow_nan=False)
-
-    def to_dataframe(self) -> Any:
-        """A row for each token and expert, as a pandas DataFrame."""
-        return dataframe(self._rows())
-
-    def plot(self, axes: Any = None) -> Any:
-        """The loss by expert, a line for each token; the matplotlib axes."""
-        axes = new_axes() if axes is None else axes
-        for token, experts, losses in zip(self.tokens, self.experts, self.losses):
-            axes.plot(experts, losses, marker="o", label=f"token {token}")
-        axes.set_xlabel("expert")
-        axes.set_ylabel("loss")
-        axes.set_title(self.layer)
-        axes.legend()
-        return axes
-
-    def _rows(self) -> list[dict[str, Any]]:
-        return [{"token": token, "expert": i, "chosen": i == chosen[-1], "logit": theta, "loss": loss}
-                for token, chosen, experts, losses, made in zip(self.tokens, self.chosen, self.experts, self.losses, self.tables)
-                for i, loss, theta in zip(experts, losses, made["logits"])]
-
-    def _cells(self) -> list[list[str]]:
-        return [[str(row["token"]), f"{row['expert']}{'*' if row['chosen'] else ''}", f"{row['logit']:.4f}", f"{row['loss']:.8g}"]
-                for row in self._rows()]
-
-    def __str__(self) -> str:
-        lines = [f"The loss with another expert, in {self.layer} (*: the one it has)"]
-        rows = [["token", "expert", "logit", "loss"], *self._cells()]
-        return "\n".join([*lines, *("".join(cell.rjust(14) for cell in row) for row in rows)])
-
-    def _repr_html_(self) -> str:
-        return table(f"The loss with another expert, in {self.layer}", ("token", "expert", "logit", "loss"), self._cells())
-
-    def to_html(self, path: str | os.PathLike[str]) -> None:
-        """Writes the table as a page of its own."""
-        write_page("Losses with other experts", self._repr_html_(), path)
-
-    def __repr__(self) -> str:
-        return f"<Counterfactuals of {len(self.tokens)} tokens in {self.layer}, {self.kind}>"
-
 
 def counterfactuals(
     model: torch.nn.Module, batch: Any, layer: Any, tokens: Sequence[int], *, nodes: Sequence[float] = (1.0,), together: int = 1,
@@ -123,16 +44,8 @@ def counterfactuals(
 
     It costs a forward and backward pass for each token, expert and node, one forward pass more, and memory of one of them.
     """
-    at = [whole(x, "tokens") for x in (tokens if isinstance(tokens, (list, tuple, range)) else [tokens])]
-    factors = [number(x, "nodes") for x in nodes]
-    if not at or not factors:
-        raise RouteGradError("tokens, nodes: expected at least one of each")
-    if 1.0 not in factors:
-        raise RouteGradError("nodes: expected 1 among them")
-    many = whole(together, "together")
-    if many < 1:
-        raise RouteGradError(f"together: expected at least 1, got {shown(together)}")
-    if many > 1 and any(module.training for module in model.modules()):
+    question = Question.of(tokens, nodes, together)
+    if question.together > 1 and any(module.training for module in model.modules()):
         raise RouteGradError("together: expected 1 for a model in training, which draws other numbers for other rows; or call model.eval()")
     site, = sites(model, [layer])
     if site.form not in ("index", "mask"):
@@ -141,75 +54,9 @@ def counterfactuals(
     with untouched(model):
         run = _Runs(model, batch, site, loss)
         logits, choice, spec = run.as_it_is()
-        if many > 1:
+        if question.together > 1:
             run.require_independent_rows()
-        total, n = logits.shape
-        for token in at:
-            if not 0 <= token < total:
-                raise RouteGradError(f"tokens: expected numbers below {total}, got {token}")
-            if (choice[token] < 0).any():
-                raise RouteGradError(f"tokens: token {token} was turned away by its expert")
-        gate = spec.get("gate") or {}
-        simple = spec.get("score", "softmax") in ("softmax", {"kind": "softmax"})
-        mixture = choice.shape[1] == 1 and simple and gate.get("of", "score") == "score" and not gate.get("normalized") and (
-            gate.get("scale", 1.0) == 1.0)
-        if not mixture:
-            factors = [1.0]
-        passes = sum((n - choice.shape[1] + 1) * len(factors) + mixture for _ in at)
-        say(f"{site.name}: {len(at)} tokens, {passes} forward and backward passes")
-        experts, losses, tables = [], [], []
-        for token in at:
-            say(f"token {token}")
-            kept = choice[token, :-1].tolist()
-            among = [i for i in range(n) if i not in kept]
-            values: list[list[float]] = []
-            slopes: list[list[float]] = []
-            rows = []
-            row = logits[token:token + 1]
-            variants = []
-            for i in among:
-                new = np.array([[*kept, i]])
-                made = gates(spec, row, new)[0]
-                variants += [Variant(token, new[0], made, factor) for factor in factors]
-            if mixture:
-                variants.append(Variant(token, choice[token], np.zeros(1), 1.0))
-            found = run.replaced(variants, many)
-            for i in range(len(among)):
-                part = found[i * len(factors):(i + 1) * len(factors)]
-                values.append([value for value, _, _ in part])
-                slopes.append([slope for _, slope, _ in part])
-                if not mixture:
-                    if i == 0:
-                        f = run.outputs(token, among)
-                        weights = [float(gates(spec, row, np.array([[*kept, j]]))[0, -1]) for j in among]
-                    u = part[0][2]
-                    rows.append([w * float(u @ f[j]) for j, w in enumerate(weights)])
-            theta = logits[token][among].tolist()
-            name = f"{site.name}, token {token}"
-            if mixture:
-                zero = found[-1][0]
-                made_of = {"name": name, "kind": "mixture", "logits": theta, "loss": {
-                    "type": "tabulated", "nodes": factors, "values": values, "slopes": slopes, "valueAtZero": zero,
-                    "mask": {"rule": "none", "threshold": None}}}
-            else:
-                made_of = {"name": name, "kind": "categorical", "logits": theta, "objective": {
-                    "type": "tabulated", "values": [row[0] for row in values], "gradients": rows}}
-            place = factors.index(1.0)
-            experts.append(tuple(among))
-            losses.append(tuple(each[place] for each in values))
-            tables.append({"schema": "routegrad.problem/1", **made_of})
-    return Counterfactuals(site.name, "mixture" if mixture else "categorical", tuple(at),
-                           tuple(tuple(choice[token].tolist()) for token in at), tuple(experts), tuple(losses), tuple(tables))
-
-
-@dataclasses.dataclass(frozen=True)
-class Variant:
-    """A token with other experts: which, their gates, and what the last gate is multiplied by."""
-
-    token: int
-    choice: Indices
-    gates: Floats
-    factor: float
+        return question.answered(site.name, logits, choice, spec, run, say)
 
 
 class _Runs:

@@ -10,11 +10,12 @@ docs/guides/network-audit.md has the definitions. Needs torch, and transformers 
 
 from __future__ import annotations
 
+from ._counterfactuals import Counterfactuals
 from ._errors import RouteGradError
 from ._network_report import Difference, LayerFindings, NetworkAudit
 from ._torch_audit import audit
 from ._torch_blocks import Block
-from ._torch_counterfactuals import Counterfactuals, counterfactuals
+from ._torch_counterfactuals import counterfactuals
 
 __all__ = [
     "Block", "Counterfactuals", "Difference", "LayerFindings", "NetworkAudit", "RouteGradError", "audit", "counterfactuals",

@@ -76,7 +76,7 @@ struct AuditLayerCommand: ParsableCommand {
   /// The layer; the file's bytes are not kept beside it.
   private func readLayer(_ name: String) throws(Refusal) -> DumpedLayer {
     let bytes = try Input.layer(of: file)
-    return try complain(of: name) { () throws(InvalidInput) in try DumpedLayer(bytes) }
+    return try complain(of: name) { () throws(InvalidInput) in try DumpedLayer(bytes, threads: runOptions.threadCount) }
   }
 
   /// What `body` gives; what it finds wrong is said of a file.
