@@ -86,14 +86,14 @@ let package = Package(
     .target(
       name: "MixtureOfExperts",
       dependencies: [
-        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "LayerTensors", "CKernels",
+        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RouterSpecifications", "LayerTensors", "CKernels",
         .target(name: "CGLPK", condition: .when(traits: ["BASE"])),
       ]),
     .target(
       name: "RouterTraining",
       dependencies: [
-        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "LayerTensors",
-        "MixtureOfExperts",
+        "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "RouterSpecifications",
+        "NoiseIntegrals", "LayerTensors", "MixtureOfExperts",
         "FileFormats", "GSLNumerics", "CKernels", .product(name: "SystemPackage", package: "swift-system"),
       ]),
     .target(
@@ -185,7 +185,8 @@ let package = Package(
     .testTarget(
       name: "MixtureOfExpertsTests",
       dependencies: [
-        "RoutingCore", "RoutingEstimators", "LayerTensors", "MixtureOfExperts", "GSLNumerics", "_TestSupport",
+        "RoutingCore", "RoutingEstimators", "RouterSpecifications", "LayerTensors", "MixtureOfExperts", "GSLNumerics",
+        "FileFormats", "LayerAudits", "RoutingReports", "_TestSupport",
       ]),
     .testTarget(
       name: "RouterTrainingTests",

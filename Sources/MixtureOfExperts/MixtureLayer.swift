@@ -32,7 +32,7 @@ package final class MixtureLayer<Scalar: LayerScalar>: @unchecked Sendable {
   /// The most slots that an expert takes of a batch, or nil.
   func capacity(tokens: Int) -> Int? {
     options.capacityFactor.map {
-      let slots = Double(tokens * min(router.slots(experts: shape.experts), 2))
+      let slots = Double(tokens * router.choices(experts: shape.experts))
       // No more than there are: a factor may be any number.
       return Int(min(slots, (slots / Double(shape.experts) * $0).rounded(.up)))
     }
@@ -43,7 +43,7 @@ package final class MixtureLayer<Scalar: LayerScalar>: @unchecked Sendable {
 package struct LayerOptions: Sendable, Equatable {
   /// Whether the input is added to the output.
   package var residual: Bool
-  /// An expert takes at most this many times an even share of the tokens (for top-2: of the choices), rounded up; the rest
+  /// An expert takes at most this many times an even share of the choices, one or more of each token, rounded up; the rest
   /// is dropped and passes through the residual only. Nil: no limit.
   package var capacityFactor: Double?
   /// α of the load-balancing loss `α N Σ_i F_i P_i`: F_i the share of tokens whose (first) choice is i before any is dropped,

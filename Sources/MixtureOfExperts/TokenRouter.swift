@@ -10,6 +10,8 @@ package protocol TokenRouter: Sendable {
   static var id: String { get }
   /// The number of expert evaluations of a token.
   func slots(experts: Int) -> Int
+  /// The number of experts of a token that a capacity counts.
+  func choices(experts: Int) -> Int
   /// The numbers kept for the way back.
   func memory(experts: Int) -> Int
   /// The number of outputs of a token: 1, or one for each expert if the loss is to be evaluated on every one.
@@ -36,6 +38,7 @@ package protocol TokenRouter: Sendable {
 
 extension TokenRouter {
   package func slots(experts: Int) -> Int { 1 }
+  package func choices(experts: Int) -> Int { min(slots(experts: experts), 2) }
   package func memory(experts: Int) -> Int { 0 }
   package func candidates(experts: Int) -> Int { 1 }
   package func lossCount(experts: Int) -> Int { candidates(experts: experts) }

@@ -1,4 +1,5 @@
 import MixtureOfExperts
+import RouterSpecifications
 import RoutingCore
 import RoutingEstimators
 
@@ -184,6 +185,20 @@ extension TrainingRouter {
         ParameterDeclaration("decay", .number(0..<1), standard: .number(0.999)),
       ]
     ) { Parts(tokenRouter: DefaultMoERouter(k: $0.integer("k"), decay: $0.number("decay"))) },
+    Kind(
+      id: "top-k",
+      parameters: [
+        ParameterDeclaration("k", .integer(1...4096), standard: .integer(2)),
+        ParameterDeclaration("score", .word(["softmax", "sigmoid"]), standard: .word("softmax")),
+        ParameterDeclaration("normalized", .flag, standard: .flag(true)),
+        ParameterDeclaration("factor", .number, standard: .number(1)),
+      ]
+    ) {
+      Parts(
+        tokenRouter: SpecificationRouter(
+          top: $0.integer("k"), score: $0.word("score") == "sigmoid" ? .sigmoid : .softmax,
+          gate: RouterSpecification.Gate(isNormalized: $0.flag("normalized"), scale: $0.number("factor"))))
+    },
     Kind(id: "gshard", parameters: []) { _ in Parts(tokenRouter: GShardRouter()) },
     Kind(id: "base", parameters: []) { _ in Parts(tokenRouter: BaseRouter()) },
   ]

@@ -29,10 +29,16 @@ import _TestSupport
   private static let tried = 12
 
   private func check(_ router: any TokenRouter, names: (String) -> Bool, _ title: String) throws {
+    try check({ _ in router }, names: names, title)
+  }
+
+  private func check(
+    _ router: (LayerShape) throws -> any TokenRouter, names: (String) -> Bool, _ title: String
+  ) throws {
     for (s, shape) in Self.shapes.enumerated() {
       for options in Self.options {
         let layer = try LayerCase<Double>.random(
-          shape, router: router, options: options, tokens: 7, name: "gradient \(title) \(s)")
+          shape, router: try router(shape), options: options, tokens: 7, name: "gradient \(title) \(s)")
         let randomness = LayerRandomness(seed: TestSeed.value, stream: 9)
         // Stand-ins are brought up to date at each pass: every pass starts from the same.
         func evaluate() throws -> Double {
@@ -76,4 +82,9 @@ import _TestSupport
 
   @Test("exact: the gradient of the expected loss, by every parameter and input")
   func exact() throws { try check(ExactRouter(), names: { _ in true }, "exact") }
+
+  @Test("routers of a specification are differentiated in full", arguments: SpecificationRouterTests.kinds)
+  func specified(_ kind: SpecificationRouterTests.Kind) throws {
+    try check({ try kind.router(experts: $0.experts) }, names: { _ in true }, kind.name)
+  }
 }

@@ -69,7 +69,7 @@ struct AuditedRunTests {
     return (tensors, try RunMetrics(bytes, manifest.plan), bytes)
   }
 
-  @Test(arguments: ["switch", "sparsemixer", "default-moe", "base", "gshard"])
+  @Test(arguments: ["switch", "sparsemixer", "default-moe", "base", "gshard", "top-k"])
   func auditsChangeNothing(router: String) throws {
     let tokens = ["switch", "sparsemixer"].contains(router) ? 2 : 0
     for capacity in [nil, 1.0] {
@@ -202,7 +202,7 @@ struct AuditedRunTests {
   @Test func requestsThatMakeNoSenseAreRefused() throws {
     try SmallRun.inFolder { folder in
       defer { Self.removeText(folder) }
-      for router in ["gshard", "base", "default-moe", "sparsemixer-v2-top2", "switch:jitter=input"] {
+      for router in ["top-k", "gshard", "base", "default-moe", "sparsemixer-v2-top2", "switch:jitter=input"] {
         let error = #expect(throws: InvalidInput.self) { try Self.language(folder, router).validate() }
         #expect(error?.path == "auditTokens" && error?.expectation.contains("one by one") == true, "\(router)")
         try Self.language(folder, router, auditTokens: 0).validate()

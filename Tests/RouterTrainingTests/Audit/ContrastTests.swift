@@ -160,7 +160,7 @@ struct ContrastTests {
   }
 
   @Test func whatIsAskedOfALaw() throws {
-    for text in ["gshard", "base", "default-moe", "sparsemixer-v2-top2", "switch:jitter=input", "exact"] {
+    for text in ["top-k", "gshard", "base", "default-moe", "sparsemixer-v2-top2", "switch:jitter=input", "exact"] {
       #expect(try TrainingRouter(text).law.contrast == nil, "\(text)")
     }
     let law = try #require(try TrainingRouter("sparsemixer").law.contrast)

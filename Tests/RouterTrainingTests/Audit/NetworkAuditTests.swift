@@ -14,7 +14,8 @@ struct NetworkAuditTests {
     "switch", "switch:jitter=none", "masked-switch:threshold=0.3,jitter=none", "sparsemixer:threshold=0.5",
     "sparsemixer-v2:mask=none",
     "argmax-midpoint", "reinforce:mask=none", "dense-backward", "default-moe:k=1", "default-moe:k=2", "gshard", "base",
-    "sparsemixer-v2-top2:mask=none", "switch:jitter=input",
+    "sparsemixer-v2-top2:mask=none", "switch:jitter=input", "top-k", "top-k:k=1,normalized=false",
+    "top-k:k=2,score=sigmoid,factor=2.5",
   ]
 
   /// `Σ_i c_i g_i`, g the gates that experts have or would have, as a function of the logits θ; whatever is held is read off `at`.
@@ -38,6 +39,18 @@ struct NetworkAuditTests {
       let (own, others) = (softmax(theta, over: Array(order[..<2])), softmax(theta, over: all))
       let held = softmax(at, over: all)
       return sum(all.map { order[..<2].contains($0) ? own[$0] : others[$0] / (held[order[0]] + held[order[1]]) })
+    case "top-k":
+      let (k, isNormalized) = (router.values.integer("k"), router.values.flag("normalized"))
+      func scores(_ x: [Double]) -> [Double] {
+        router.values.word("score") == "sigmoid" ? x.map { 1 / (1 + exp(-$0)) } : softmax(x, over: all)
+      }
+      func total(_ scores: [Double]) -> Double {
+        isNormalized ? all.sorted { at[$0] > at[$1] }[..<k].reduce(0) { $0 + scores[$1] } : 1
+      }
+      let chosen = all.sorted { at[$0] > at[$1] }[..<k]
+      let (own, held) = (scores(theta), total(scores(at)))
+      return router.values.number("factor")
+        * sum(all.map { chosen.contains($0) ? own[$0] / total(own) : own[$0] / held })
     case "sparsemixer-v2-top2":
       return sum(softmax(theta, over: all)) + sum(softmax(theta, over: all.filter { $0 != first }))
     default: return sum(softmax(zip(theta, jitter).map { $0 * $1 }, over: kept))

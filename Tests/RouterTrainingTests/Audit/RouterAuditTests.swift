@@ -121,7 +121,9 @@ struct RouterAuditTests {
     }
   }
 
-  @Test(arguments: ["gshard", "base", "default-moe", "switch:jitter=input", "sparsemixer-v2-top2:argmax-rule=false"])
+  @Test(arguments: [
+    "top-k", "gshard", "base", "default-moe", "switch:jitter=input", "sparsemixer-v2-top2:argmax-rule=false",
+  ])
   func routersWithoutALawHaveNoAudit(router: String) throws {
     #expect(try Self.model(router, .regression).auditRouter(threads: 1) == nil)
   }

@@ -122,7 +122,7 @@ struct TranslationModelTests {
     "switch", "switch:jitter=input,scale=false", "masked-switch", "sparsemixer",
     "sparsemixer:rule=midpoint,mask=paper", "sparsemixer:rule=first-order,mask=none", "sparsemixer-v2",
     "sparsemixer-v2:argmax-rule=false", "sparsemixer-v2-top2", "argmax-midpoint", "reinforce", "dense-backward",
-    "default-moe", "gshard", "base",
+    "default-moe", "gshard", "base", "top-k", "top-k:k=3,score=sigmoid",
   ])
   func everyRouterThatWorksAtDepthTrains(router: String) throws {
     let model = try Self.settings().model(router: TrainingRouter(router), seed: 2)
