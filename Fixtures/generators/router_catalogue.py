@@ -110,6 +110,9 @@ PAPERS = [
     ("top-p", "arXiv 2403.07652, section 3", {"experts": 16, "selection": {"kind": "top-p", "mass": 0.4, "count": 16}},
      "Its loss on the gates' entropy cannot be said."),
     ("hash-layers", "arXiv 2106.04426, section 3", {"experts": 64, "selection": {"kind": "forced", "count": 1}, "gate": {"of": "one"}}, ""),
+    ("r3", "arXiv 2510.11370, section 3", {
+        "experts": 128, "selection": {"kind": "forced", "count": 8}, "gate": {"of": "softmax-over-chosen"}},
+     "Replayed choices: the experts recorded at rollout, gates and gradients of the present logits. Any router that says replays takes them, too."),
     ("vitpose-plus", "arXiv 2212.04246; transformers vitpose_backbone", {
         "experts": 6, "selection": {"kind": "forced", "count": 1}, "gate": {"of": "one"}},
      "The expert is that of the data set which the caller names; it makes a part of the features. Models: vitpose_backbone."),

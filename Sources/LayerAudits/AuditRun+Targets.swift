@@ -14,7 +14,9 @@ extension AuditRun {
   /// The norms of all targets, and what estimators are held against, by the number of their draws.
   func targets() -> (norms: [(target: GradientTarget, norms: [ParameterGroup: Double])], references: [Int: Reference]) {
     var passes = GradientTarget.allCases.map { pass($0, draws: 1) }
-    if options.estimators.contains(where: { $0.claims.draws == 2 }) { passes.append(pass(options.target, draws: 2)) }
+    if options.estimators.contains(where: { $0.claims.draws == 2 && $0.claims.subsets == nil }) {
+      passes.append(pass(options.target, draws: 2))
+    }
     let found = LawPass.run(passes, context, onChunk: progress.advance)
     let count = GradientTarget.allCases.count
     let experts = ExpertPass.run(

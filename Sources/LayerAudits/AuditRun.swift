@@ -44,7 +44,7 @@ struct AuditRun {
   private static func laws(of estimators: [any GradientEstimator], _ context: AuditContext) -> [SharedLaw] {
     var laws: [SharedLaw] = []
     for (k, estimator) in estimators.enumerated() {
-      guard case .finite(let finite) = estimator.randomness else { continue }
+      guard case .finite(let finite) = estimator.randomness, finite.claims.subsets == nil else { continue }
       var law = finite.forwardLaw
       // Pairs whose gradients follow from no rule are listed.
       if case .pair = law, !(finite is any PairRuleEstimator) { law = .outcomes(of: finite.specification) }
@@ -70,8 +70,8 @@ struct AuditRun {
     var found: [Int: Result<[ParameterGroup: GroupFigures], Unavailable>] = [:]
     for batch in batches { found.merge(audit(batch, against: references)) { $1 } }
     return options.estimators.enumerated().map { k, estimator in
-      LayerAudit.Entry(
-        estimator: estimator, result: found[k] ?? .failure(Unavailable("has no finite list of outcomes")))
+      let reason = estimator.isEnumerable ? "draws subsets, which are not audited" : "has no finite list of outcomes"
+      return LayerAudit.Entry(estimator: estimator, result: found[k] ?? .failure(Unavailable(reason)))
     }
   }
 

@@ -49,6 +49,9 @@ enum ChosenSubject: Sendable {
       }
     }
     if rule != .sparse { try Self.requireDenseForm(specification) }
+    if rule == .fullSoftmax, !specification.hasSoftmaxGates {
+      throw Unavailable("needs gates made of a softmax over all experts")
+    }
     self = .rule(rule)
   }
 
@@ -102,6 +105,7 @@ enum ChosenSubject: Sendable {
     switch self {
     case .rule(.sparse): return gates.sparseGradient(slopes)
     case .rule(.dense): return sum(gates.sparseGradient(slopes), gates.unseenGradient(slopes))
+    case .rule(.fullSoftmax): return gates.softmaxGradient(slopes) ?? slopes.map { _ in 0 }
     case .rule(.throughScores(let temperature)):
       let weights = gates.dense.map { zip($0, slopes).map { $0 * $1 } }
       return sum(

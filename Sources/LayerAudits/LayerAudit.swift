@@ -82,7 +82,7 @@ public struct LayerAudit: Sendable {
     ) {
       self.estimators =
         estimators
-        ?? EstimatorRegistry.standard.filter { $0.isEnumerable && $0.claims.kinds.contains(.mixture) }
+        ?? EstimatorRegistry.standard.filter { $0.isReportedByDefault && $0.claims.kinds.contains(.mixture) }
       self.target = target
       self.mask = mask
       self.threads = threads

@@ -22,6 +22,15 @@ extension RouterSpecification {
     }
   }
 
+  /// Whether gates are made of a softmax over all experts, divided by their sum or not.
+  package var hasSoftmaxGates: Bool {
+    switch gate?.source {
+    case .score: score.function == .softmax
+    case .softmaxOverChosen: true
+    case .sigmoidOfLogit, .one, .sequential, .subsetMarginal, nil: false
+    }
+  }
+
   /// Whether a constant that is added to all logits leaves the choice alone.
   package var hasShiftInvariantChoice: Bool {
     guard mask == .none else { return false }

@@ -11,6 +11,8 @@ public struct OutcomeDistribution: Sendable {
   /// sample is the average of the pairs' gradients h(i, j) over the ordered pairs of distinct draws (a
   /// U-statistic).
   public let samples: Int
+  /// Whether choices are sets: listed in increasing order, which says nothing about when they were drawn.
+  package var areSets = false
 
   /// A list of outcomes whose probabilities sum to one.
   public init(

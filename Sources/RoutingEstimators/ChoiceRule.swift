@@ -7,6 +7,9 @@ package enum ChoiceRule: Sendable, Hashable {
   case sparse
   /// `Σ_i c_i ∂g̃_i`, every expert's slope; the gates' share goes back to A alone, or as g̃ to every expert.
   case dense(toEveryExpert: Bool)
+  /// `Σ_i r_i c_i ∂p_i`, p the softmax over all experts, which the gates are made of and may be divided by more; the gates' share goes back
+  /// to A alone.
+  case fullSoftmax
   /// `Σ_{i∈A} c_i ∂g_i + Σ_i g̃_i c_i ∂s_i`: the indicator of A passes gradients on to the scores s, at `temperature` times the
   /// router's own, as they are.
   case throughScores(temperature: Double)

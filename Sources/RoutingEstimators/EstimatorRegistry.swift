@@ -3,6 +3,7 @@ public enum EstimatorRegistry {
   /// The estimators, in the order in which they are reported. One line each.
   package static let types: [any GradientEstimator.Type] = [
     Reinforce.self,
+    UnorderedSet.self,
     StraightThrough.self,
     ReinMax.self,
     DARN.self,
@@ -18,6 +19,9 @@ public enum EstimatorRegistry {
     SparseMixer.self,
     SparseMixerV2.self,
     SparseMixerV2Top2.self,
+    SIMPLE.self,
+    ProbMoE.self,
+    SubsetReinforce.self,
     Quadrature.self,
     DenseBackward.self,
     DefaultMoE.self,

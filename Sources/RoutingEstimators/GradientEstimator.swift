@@ -48,6 +48,10 @@ extension GradientEstimator {
   /// Whether its outcomes can be listed.
   package var isEnumerable: Bool { if case .finite = randomness { true } else { false } }
 
+  /// Whether it is reported on where nobody says which: its outcomes can be listed, and it does not draw subsets, which have a loss of
+  /// their own and may be many.
+  package var isReportedByDefault: Bool { isEnumerable && claims.subsets == nil }
+
   /// The outcomes on a problem.
   ///
   /// - Throws: `Unavailable` if there are not finitely many, or the estimator is not defined there.
@@ -77,10 +81,14 @@ public protocol FiniteOutcomeEstimator: GradientEstimator {
   /// A claim that a test holds every registered estimator to: audits of layers read it, and share the work of one law
   /// between all estimators that claim it.
   var forwardLaw: ForwardLaw { get }
+  /// Mean and variance, on request the covariance, where they are known without the outcomes, which may be too many to list; nil
+  /// elsewhere, and unless stated.
+  func momentsInClosedForm(on problem: RoutedProblem, covariance: Bool) throws(Unavailable) -> Moments?
 }
 
 extension FiniteOutcomeEstimator {
   public var randomness: Randomness { .finite(self) }
+  public func momentsInClosedForm(on problem: RoutedProblem, covariance: Bool) throws(Unavailable) -> Moments? { nil }
 }
 
 extension FiniteOutcomeEstimator where Self: SamplingEstimator {
@@ -98,8 +106,10 @@ public struct Claims: Sendable, Equatable {
   public var exactness: Exactness
   /// p, where the bias falls as h^{p+1} when the problem is scaled by h; nil if it has no order.
   public var order: Int?
-  /// How many experts it draws without replacement: 1, or 2, whose expected loss is that of the pairs.
+  /// How many experts it draws without replacement: 1, or 2, whose expected loss is that of the pairs; of subsets, at most.
   public var draws: Int
+  /// How several experts are drawn at once, in no order, with a loss of their own; nil where they are drawn one by one.
+  public var subsets: SubsetLaw?
   /// K: over how many independent draws, pair by pair, a sample is an average; experts and scale then get the average of K
   /// single draws' gradients, a K-th of their variance. 1 unless it is such an average.
   public var averagedDraws: Int
@@ -111,13 +121,14 @@ public struct Claims: Sendable, Equatable {
   /// States claims. What is left out is not claimed: an order, or more than one draw.
   public init(
     kinds: [RoutingProblem.Kind], target: GradientTarget, exactness: Exactness, order: Int? = nil, draws: Int = 1,
-    averagedDraws: Int = 1, expertEvaluations: ExpertEvaluations, source: String
+    subsets: SubsetLaw? = nil, averagedDraws: Int = 1, expertEvaluations: ExpertEvaluations, source: String
   ) {
     self.kinds = kinds
     self.target = target
     self.exactness = exactness
     self.order = order
-    self.draws = draws
+    self.draws = subsets?.sizes.upperBound ?? draws
+    self.subsets = subsets
     self.averagedDraws = averagedDraws
     self.expertEvaluations = expertEvaluations
     self.source = source

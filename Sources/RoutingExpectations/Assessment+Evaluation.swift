@@ -18,7 +18,7 @@ extension Assessment {
     options: AssessmentOptions = AssessmentOptions(),
     continuing: (_ samples: Int) -> Bool = { _ in true }
   ) throws(AssessmentError) {
-    var target = try? options.target.gradient(of: problem, draws: estimator.claims.draws)
+    var target = try? options.target.gradient(of: problem, as: estimator.claims)
     var integrals: Integrals?
     if let integrated = estimator.integrated, options.sampling == nil || integrated.hasOwnLoss {
       // Beside samples the target need be no better than their noise allows to see.
@@ -47,11 +47,9 @@ extension Assessment {
       } else if let integrals {
         estimate = integrals.estimate
       } else {
-        let outcomes = try estimator.finiteOutcomes(on: problem)
-        estimate = EstimatedMoments(
-          moments: outcomes.moments(covariance: options.covariance), method: .enumeration,
-          outcomes: outcomes.count, meanError: 0, varianceError: 0)
-        descent = target.flatMap { outcomes.descentProbability(along: $0) }
+        let found = try EstimatedMoments.enumerated(estimator, on: problem, covariance: options.covariance)
+        estimate = found.estimate
+        descent = target.flatMap { found.outcomes?.descentProbability(along: $0) }
       }
     } catch {
       throw .unavailable(error)

@@ -35,10 +35,7 @@ extension EstimatedMoments {
               of: estimator, on: problem, sampling: sampling, covariance: options.covariance, continuing: continuing
             ).estimate
         } else {
-          let outcomes = try estimator.finiteOutcomes(on: problem)
-          self.init(
-            moments: outcomes.moments(covariance: options.covariance), method: .enumeration,
-            outcomes: outcomes.count, meanError: 0, varianceError: 0)
+          self = try Self.enumerated(estimator, on: problem, covariance: options.covariance).estimate
         }
       } catch {
         throw .unavailable(error)
@@ -52,6 +49,28 @@ extension EstimatedMoments {
     }
     guard meanError.isFinite, varianceError.isFinite else {
       throw .overflow(Overflow(quantity: "an error of \(estimator.specification)"))
+    }
+  }
+}
+
+extension EstimatedMoments {
+  /// The moments of a list of outcomes, or without one where they are known and the list would be too long.
+  ///
+  /// - Throws: `Unavailable` if there is neither.
+  static func enumerated(
+    _ estimator: any GradientEstimator, on problem: RoutedProblem, covariance: Bool
+  ) throws(Unavailable) -> (estimate: EstimatedMoments, outcomes: OutcomeDistribution?) {
+    func estimate(_ moments: Moments, outcomes: Int?) -> EstimatedMoments {
+      EstimatedMoments(moments: moments, method: .enumeration, outcomes: outcomes, meanError: 0, varianceError: 0)
+    }
+    do throws(Unavailable) {
+      let outcomes = try estimator.finiteOutcomes(on: problem)
+      return (estimate(outcomes.moments(covariance: covariance), outcomes: outcomes.count), outcomes)
+    } catch {
+      guard case .finite(let finite) = estimator.randomness, finite.claims.kinds.contains(problem.kind),
+        let moments = try? finite.momentsInClosedForm(on: problem, covariance: covariance)
+      else { throw error }
+      return (estimate(moments, outcomes: nil), nil)
     }
   }
 }

@@ -25,7 +25,14 @@ extension MonteCarlo {
     try estimator.requireDefined(on: problem)
     switch estimator.randomness {
     case .finite(let estimator):
-      let sampler = OutcomeSampler(try estimator.outcomes(of: problem))
+      let outcomes: OutcomeDistribution
+      do throws(Unavailable) {
+        outcomes = try estimator.outcomes(of: problem)
+      } catch {
+        guard let estimator = estimator as? any SamplingEstimator else { throw error }
+        return try run(estimator, on: problem, sampling: sampling, into: gradients, continuing: continuing)
+      }
+      let sampler = OutcomeSampler(outcomes)
       write(sampling, blockSize: blockSize, experts: problem.experts, into: gradients, continuing: continuing) {
         var places: [Int] = []
         return { (sample: inout [Double], generator: inout Philox) in

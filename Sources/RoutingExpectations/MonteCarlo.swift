@@ -53,9 +53,18 @@ package enum MonteCarlo {
     try estimator.requireDefined(on: problem)
     switch estimator.randomness {
     case .finite(let estimator):
+      let outcomes: OutcomeDistribution
+      do throws(Unavailable) {
+        outcomes = try estimator.outcomes(of: problem)
+      } catch {
+        // What is too long to list may still be run.
+        guard let estimator = estimator as? any SamplingEstimator else { throw error }
+        return try sampled(
+          estimator, on: problem, sampling: sampling, covariance: covariance, direction: direction,
+          continuing: continuing)
+      }
       return moments(
-        of: try estimator.outcomes(of: problem), sampling: sampling, covariance: covariance,
-        descentAlong: direction, continuing: continuing)
+        of: outcomes, sampling: sampling, covariance: covariance, descentAlong: direction, continuing: continuing)
     case .continuous(let estimator):
       return try sampled(
         estimator, on: problem, sampling: sampling, covariance: covariance, direction: direction,

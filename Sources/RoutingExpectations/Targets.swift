@@ -11,14 +11,18 @@ extension GradientTarget {
   /// - Parameters:
   ///   - problem: the problem and its mask, which is held constant.
   ///   - draws: 1, or 2 for the pairs of `PairDistribution`.
+  ///   - subsets: how several experts are drawn at once; then `draws` is not looked at.
   /// - Throws: `Unavailable` where the target is not defined: only the expected loss on categorical problems, no dense
-  ///   target for pairs, and what a tabulated loss does not hold.
+  ///   target for pairs and subsets, what a tabulated loss does not hold, and more subsets than are listed.
   ///
   /// *Source*: arXiv 2310.00811 for `∇₀ + ∇₁`, arXiv 2504.12463 for the dense backward.
-  public func gradient(of problem: RoutedProblem, draws: Int = 1) throws(Unavailable) -> [Double] {
+  public func gradient(
+    of problem: RoutedProblem, draws: Int = 1, subsets: SubsetLaw? = nil
+  ) throws(Unavailable) -> [Double] {
     if problem.kind == .categorical, self != .expectedLoss {
       throw Unavailable("is defined on mixture problems only")
     }
+    if let subsets { return try subsetGradient(of: problem, subsets) }
     if draws == 2 { return try pairGradient(of: problem) }
     let distribution = problem.distribution
     switch self {
@@ -84,6 +88,49 @@ extension GradientTarget {
       for (k, value) in second.jacobianProduct(inner).enumerated() { total[k] += pairs.first.share(i, of: value) }
     }
     for (k, value) in pairs.first.jacobianProduct(outer).enumerated() { total[k] += value }
+    return total.map(\.value)
+  }
+}
+
+extension GradientTarget {
+  /// The gradient that an estimator is held against: its own draws'.
+  package func gradient(of problem: RoutedProblem, as claims: Claims) throws(Unavailable) -> [Double] {
+    try gradient(of: problem, draws: claims.draws, subsets: claims.subsets)
+  }
+
+  /// The targets of subsets, `∇₀ = Σ_S P(S) F(S) ∇log P(S)` and `∇₁ = J(π) Σ_S P(S) (s_S ⊙ 1_S)`. F is taken relative to the most probable
+  /// subset, which changes nothing, the scores having no mean.
+  ///
+  /// Of linear objectives and the conditional Bernoulli law without a list: `∇₀ = Cov z · ∂F/∂z` and `∇₁ = J(π) (s ⊙ μ)`.
+  private func subsetGradient(of problem: RoutedProblem, _ law: SubsetLaw) throws(Unavailable) -> [Double] {
+    let routing = self == .expectedLoss || self == .routingTerm
+    let gating = problem.kind == .mixture && (self == .expectedLoss || self == .gatingTerm)
+    guard routing || gating else { throw Unavailable("is not defined for subsets") }
+    let all = try SubsetDistribution(law, of: problem)
+    var total = [CompensatedSum](repeating: CompensatedSum(), count: problem.experts)
+    var slopes = total
+    if problem.isLinear, let moments = all.moments {
+      let evaluation = try problem.evaluations(at: [problem.distribution.support])[0]
+      for (k, value) in moments.covarianceProduct(evaluation.gradient).enumerated() where routing {
+        total[k] += value
+      }
+      for (k, mu) in moments.marginals.enumerated() { slopes[k] += mu * evaluation.slopes[k] }
+    } else {
+      let subsets = try all.subsets()
+      let shares = subsets.map { all.probability(of: $0) }
+      let evaluations = try problem.evaluations(at: subsets)
+      let top = shares.indices.max { shares[$0].value < shares[$1].value } ?? 0
+      for (place, (value, root)) in shares.enumerated() {
+        func share(_ x: Double) -> Double { root.map { ($0 * x) * $0 } ?? value * x }
+        let difference = evaluations[place].value - evaluations[top].value
+        if routing, difference != 0 {
+          for (k, score) in all.score(of: subsets[place]).enumerated() { total[k] += share(difference * score) }
+        }
+        for k in subsets[place] { slopes[k] += share(evaluations[place].slopes[k]) }
+      }
+    }
+    guard gating else { return total.map(\.value) }
+    for (k, value) in problem.distribution.jacobianProduct(slopes.map(\.value)).enumerated() { total[k] += value }
     return total.map(\.value)
   }
 }

@@ -38,18 +38,22 @@ import _TestSupport
       name: "capacity", experts: 4, selection: .topK(2), gate: .init(isNormalized: true), capacity: .init(1)),
   ]
 
-  private static func estimators(_ k: Int) -> [(any GradientEstimator, ChosenBruteForce.Subject)] {
-    [
+  private static func estimators(
+    _ specification: RouterSpecification
+  ) -> [(any GradientEstimator, ChosenBruteForce.Subject)] {
+    let ofSoftmax: [(any GradientEstimator, ChosenBruteForce.Subject)] =
+      specification.hasSoftmaxGates ? [(DenseMixer(branch: .softmax), .denseMixerOfSoftmax)] : []
+    return [
       (Conventional(), .conventional), (StraightThrough(), .straightThrough), (DenseMixer(), .denseMixer),
-      (DenseBackward(), .denseBackward), (DefaultMoE(k: k), .standIns),
-    ]
+      (DenseBackward(), .denseBackward), (DefaultMoE(k: specification.mostChosen), .standIns),
+    ] + ofSoftmax
   }
 
   private func check(_ small: SmallLayer, _ name: String, target: GradientTarget, threads: Int) throws {
     let layer = small.make(name)
     guard let specification = layer.router?.specification else { return }
     let brute = ChosenBruteForce(layer)
-    let pairs = Self.estimators(specification.mostChosen)
+    let pairs = Self.estimators(specification)
     let means = Mutex<[String: [Double]]>([:])
     for (name, shape) in LayerAudit.meanTensors(of: layer, pairs.map(\.0)) {
       means.withLock { $0[name] = [Double](repeating: .nan, count: shape.reduce(1, *)) }
@@ -156,6 +160,33 @@ import _TestSupport
       let found = try #require(try entry.result.get()[.routerWeight])
       expectClose(found.meanNorm, expected, within: 1e-12 * expected)
     }
+  }
+
+  /// The three variants of DenseMixer for k > 1: gates as they are and divided by their sum, and a dense branch of the full softmax.
+  @Test("DenseMixer's branches are one where gates are not divided, and two where they are")
+  func branches() throws {
+    for isNormalized in [false, true] {
+      let specification = Specification(
+        name: "branches", experts: 5, selection: .topK(2), gate: .init(isNormalized: isNormalized, scale: 1.5))
+      let layer = SmallLayer(router: specification, experts: 5).make("branches")
+      let audit = try LayerAudit(
+        layer,
+        options: LayerAudit.Options(for: layer, estimators: [DenseMixer(), DenseMixer(branch: .softmax)]))
+      let found = try audit.entries.map { try $0.result.get() }
+      #expect(found[0][.experts] == found[1][.experts], "experts see the sparse output alone")
+      let (gates, softmax) = (try #require(found[0][.routerWeight]), try #require(found[1][.routerWeight]))
+      let difference = (gates.meanNorm - softmax.meanNorm).magnitude
+      #expect(isNormalized ? difference > 1e-3 * gates.meanNorm : difference <= 1e-12 * gates.meanNorm)
+    }
+    let sigmoid = Specification(name: "sigmoid", experts: 4, score: .init(.sigmoid), selection: .topK(2))
+    let layer = SmallLayer(router: sigmoid, experts: 4).make("branches")
+    let audit = try LayerAudit(
+      layer, options: LayerAudit.Options(for: layer, estimators: [DenseMixer(branch: .softmax)]))
+    #expect(throws: Unavailable("needs gates made of a softmax over all experts")) {
+      try audit.entries[0].result.get()
+    }
+    #expect(DenseMixer().specification == "dense-mixer")
+    #expect(try EstimatorRegistry.estimator("dense-mixer:branch=softmax").specification == "dense-mixer:branch=softmax")
   }
 
   @Test("what does not exist where experts are chosen says so")

@@ -40,7 +40,9 @@ struct ChosenBruteForce {
   }
 
   /// Whose gradient is asked for.
-  enum Subject: Hashable { case conventional, straightThrough, denseMixer, denseBackward, standIns, denseMixture }
+  enum Subject: Hashable {
+    case conventional, straightThrough, denseMixer, denseMixerOfSoftmax, denseBackward, standIns, denseMixture
+  }
 
   /// The mean gradients by name in files, and the mean loss of the forward pass.
   func gradient(_ subject: Subject) -> (gradient: [String: [Double]], loss: Double) {
@@ -271,9 +273,11 @@ struct ChosenBruteForce {
       case .denseBackward:
         let all = sum(dense.indices.map { i in output(i).map { dense[i] * $0 } })
         return (times(slopes(y), zip(bypass(), scaled(all)).map { $0 + $1 }), value)
-      case .denseMixer:
+      case .denseMixer, .denseMixerOfSoftmax:
+        let softmax = parts(wanted).h.enumerated().map { factor($0) * $1 }
+        let branch = subject == .denseMixer ? dense : softmax
         let own = sum(zip(chosen, gates(chosen)).map { i, g in output(i).map { g.detached * $0 } })
-        let routing = sum(dense.indices.map { i in detached(scaled(output(i))).map { dense[i] * $0 } })
+        let routing = sum(branch.indices.map { i in detached(scaled(output(i))).map { branch[i] * $0 } })
         return (times(slopes(y), zip(zip(bypass(), scaled(own)).map { $0 + $1 }, routing).map { $0 + $1 }), value)
       case .straightThrough:
         let routing = sum(

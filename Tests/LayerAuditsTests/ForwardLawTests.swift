@@ -66,7 +66,8 @@ import _TestSupport
           })
       }
     }
-    #expect(checked >= 9)
+    // Some problems have fewer experts than a subset takes.
+    #expect(checked >= (estimator.claims.subsets == nil ? 9 : 2))
   }
 
   @Test(

@@ -17,7 +17,7 @@ import _TestSupport
       for target in targets {
         let place = "\(specification), \(target.rawValue), \(problem.name)"
         let a = try Assessment(of: estimator, on: problem.problem, options: AssessmentOptions(target: target))
-        let t = try target.gradient(of: problem.problem, draws: estimator.claims.draws)
+        let t = try target.gradient(of: problem.problem, as: estimator.claims)
         let moments = outcomes.moments()
         #expect(a.targetGradient == t && a.target == target)
         #expect(a.estimate.moments.mean == moments.mean && a.estimate.moments.variance == moments.variance)

@@ -40,6 +40,22 @@ struct ClaimTests {
     }
   }
 
+  /// Experts of a subset may be told in any order, their multipliers with them; those of ordered draws may not.
+  @Test(arguments: [("probmoe:k=2", Verdict.proved), ("sparsemixer-v2-top2", .refuted)])
+  func subsetsHaveNoOrder(_ specification: String, _ verdict: Verdict) throws {
+    let problem = try #require(TestProblems.standard.first { $0.name == "mixture log-cosh" }).problem
+    let estimator = try EstimatorSpecifications.finite(specification)
+    let list = try estimator.outcomes(of: problem)
+    let outcomes = list.outcomes.map {
+      ForeignOutcome(
+        draw: ForeignDraw(choice: $0.choice.reversed(), coins: $0.coins), probability: $0.probability,
+        multiplier: $0.multiplier?.reversed(), gradient: list.gradient(of: $0))
+    }
+    let claim = try Claim(estimator, on: problem)
+    let evidence = OutcomeVerifier.verdict(on: outcomes, claim: claim, criteria: Criteria())
+    #expect(evidence.verdict == verdict, "\(String(describing: evidence.counterExample))")
+  }
+
   /// What is no claim at all: a target outside of the bounds, an estimator for another kind of problem.
   @Test func refusals() throws {
     let problem = try Self.problem(.categorical)

@@ -126,14 +126,18 @@ struct AssessCommandTests {
     }
   }
 
-  /// Two experts drawn have an expected loss of their own.
-  @Test func pairs() throws {
+  /// Several experts drawn have an expected loss of their own.
+  @Test(arguments: [
+    ("sparsemixer-v2-top2", ["--draws", "2"]), ("sparsemixer-v2-top2", ["--draws-of", "sparsemixer-v2-top2"]),
+    ("simple:k=2", ["--draws-of", "probmoe:k=2"]), ("probmoe:k=1,k-max=2", ["--draws-of", "simple:k=1,k-max=2"]),
+    ("subset-reinforce:k=2", ["--draws-of", "subset-reinforce:law=plackett-luce,k=2"]),
+  ])
+  func severalDraws(_ estimator: String, _ arguments: [String]) throws {
     try withProblem { folder in
-      let outcomes = try Tool.run(["outcomes", "p.json", "--estimator", "sparsemixer-v2-top2"], in: folder).output
+      let outcomes = try Tool.run(["outcomes", "p.json", "--estimator", estimator], in: folder).output
       let known = try DecodedJSON(
-        try Tool.run(["report", "p.json", "--estimators", "sparsemixer-v2-top2", "--format", "json"], in: folder).output
-      )
-      let run = try assess(["--draws", "2", "--format", "json"], outcomes, in: folder)
+        try Tool.run(["report", "p.json", "--estimators", estimator, "--format", "json"], in: folder).output)
+      let run = try assess(arguments + ["--format", "json"], outcomes, in: folder)
       let (found, expected) = (
         try DecodedJSON(run.output)["samples"]["relativeBias"].number,
         known["problems"][0]["estimators"][0]["relativeBias"].number
@@ -153,7 +157,9 @@ struct AssessCommandTests {
       expectRefusal(try assess([], "1e200,0,0\n-1e200,0,0\n", in: folder), status: 65, "overflows Float64")
       for (arguments, part) in [
         (["--confidence", "1"], "'--confidence': expected a number from 0.5 to 0.999"),
-        (["--draws", "3"], "'--draws'"),
+        (["--draws", "3"], "'--draws'"), (["--draws-of", "simpel"], "did you mean 'simple'?"),
+        (["--draws", "2", "--draws-of", "simple"], "'--draws' and '--draws-of' say the same"),
+        (["--draws-of", "simple:k=9"], "needs 9 experts that may be drawn"),
         (["--max-samples", "1"], "'--max-samples': expected at least 2"), (["--estimators", "reinmx"], "did you mean"),
         (["--target", "nonsense"], "nonsense"),
       ] {

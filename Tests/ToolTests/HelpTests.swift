@@ -39,7 +39,8 @@ struct HelpTests {
     (
       "assess",
       [
-        "--problem", "--problem-name", "--target", "--draws", "--estimators", "--mask", "--threshold", "--confidence",
+        "--problem", "--problem-name", "--target", "--draws", "--draws-of", "--estimators", "--mask", "--threshold",
+        "--confidence",
         "--seed", "--max-samples", "--format", "--output", "--threads", "--quiet",
       ]
     ),

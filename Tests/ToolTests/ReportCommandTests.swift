@@ -49,7 +49,7 @@ struct ReportCommandTests {
         #expect((problem["targets"][target].numbers?.count == 3) == (isMixture || target == "expected-loss"))
       }
       #expect(problem["target"].string == "expected-loss")
-      #expect(problem["estimators"].items.count == (isMixture ? 15 : 6))
+      #expect(problem["estimators"].items.count == (isMixture ? 15 : 7))
       for entry in problem["estimators"].items {
         #expect(entry.keys == Self.entryFields)
         #expect(entry["method"].string == "enumeration")

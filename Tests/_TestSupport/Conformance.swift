@@ -133,10 +133,16 @@ extension OutcomeDistribution {
   }
 }
 
+extension Claims {
+  /// Whether logits may be shifted by a constant: not where the number of experts drawn depends on them.
+  fileprivate var isShiftInvariant: Bool { subsets.map { $0.sizes.count == 1 } ?? true }
+}
+
 // MARK: - Outcomes
 
 extension Conformance {
   private func zeroSum(_ problem: TestProblem, _ outcomes: OutcomeDistribution) throws -> String? {
+    guard estimator.claims.isShiftInvariant else { return nil }
     let scale = try outcomes.largestCoordinate()
     for outcome in try outcomes.writtenOut() {
       let sum = outcome.gradient.reduce(0, +)
@@ -160,6 +166,9 @@ extension Conformance {
   private func choiceProbabilities(_ problem: TestProblem, _ outcomes: OutcomeDistribution) throws -> String? {
     let all = try outcomes.writtenOut()
     guard all.count > 1 else { return nil }  // nothing is drawn
+    if let subsets = estimator.claims.subsets { return subsetProbabilities(subsets, problem, all) }
+    // Its sets stand for a single draw.
+    if let sets = estimator as? UnorderedSet { return subsetProbabilities(.plackettLuce(sets.k), problem, all) }
     let support = Set(problem.problem.distribution.support)
     let logits = problem.problem.problem.logits
     func softmax(_ kept: Set<Int>) -> [Double] {
@@ -187,6 +196,47 @@ extension Conformance {
       }
     }
     return nil
+  }
+
+  /// The probability of every subset from its definition.
+  private func subsetProbabilities(
+    _ law: SubsetLaw, _ problem: TestProblem, _ all: [(key: OutcomeKey, probability: Double, gradient: [Double])]
+  ) -> String? {
+    let (logits, support) = (problem.problem.problem.logits, problem.problem.distribution.support)
+    let top = support.map { logits[$0] }.max() ?? 0
+    let subsets = (0..<(1 << support.count)).map { bits in
+      support.indices.filter { bits >> $0 & 1 == 1 }.map { support[$0] }
+    }.filter { law.sizes.contains($0.count) }
+    var shares: [[Int]: Double] = [:]
+    for subset in subsets {
+      switch law {
+      case .conditionalBernoulli:
+        // Sizes differ in how much a shift of the logits matters: none is made where there are several.
+        let shift = law.sizes.count == 1 ? top : 0
+        shares[subset] = exponential(subset.reduce(0) { $0 + logits[$1] - shift })
+      case .plackettLuce:
+        shares[subset] = ordersProbability(subset, weights: support.map { ($0, exponential(logits[$0] - top)) })
+      }
+    }
+    let total = shares.values.reduce(0, +)
+    for outcome in all {
+      let expected = (shares[outcome.key.choice] ?? 0) / total
+      if (outcome.probability - expected).magnitude > 1e-13 {
+        return "the subset \(outcome.key.choice) is drawn with \(outcome.probability), not \(expected)"
+      }
+    }
+    return all.count == subsets.count ? nil : "\(all.count) outcomes, not \(subsets.count)"
+  }
+
+  /// The probability that these experts are drawn without replacement, summed over the orders.
+  private func ordersProbability(_ subset: [Int], weights: [(expert: Int, weight: Double)]) -> Double {
+    guard !subset.isEmpty else { return 1 }
+    let total = weights.reduce(0) { $0 + $1.weight }
+    return weights.filter { subset.contains($0.expert) }.reduce(0) { sum, drawn in
+      sum + drawn.weight / total
+        * ordersProbability(
+          subset.filter { $0 != drawn.expert }, weights: weights.filter { $0.expert != drawn.expert })
+    }
   }
 
   private func samplingFrequencies(_ problem: TestProblem, _ outcomes: OutcomeDistribution) throws -> String? {
@@ -226,7 +276,7 @@ extension Conformance {
       let moved = try estimator.outcomes(of: problem.problem.permuted(order))
       let difference = try compare(outcomes, moved) { key, gradient in
         (
-          OutcomeKey(choice: key.choice.map { i in order.firstIndex(of: i) ?? -1 }, coins: key.coins),
+          OutcomeKey(choice: ordered(key.choice.map { i in order.firstIndex(of: i) ?? -1 }), coins: key.coins),
           order.map { gradient[$0] }
         )
       }
@@ -235,8 +285,13 @@ extension Conformance {
     return nil
   }
 
+  /// Experts that are drawn in no order, in increasing order.
+  private func ordered(_ choice: [Int]) -> [Int] {
+    estimator.claims.subsets == nil && !(estimator is UnorderedSet) ? choice : choice.sorted()
+  }
+
   private func shiftInvariance(_ problem: TestProblem, _ outcomes: OutcomeDistribution) throws -> String? {
-    guard problem.problem.mask == .none else { return nil }
+    guard problem.problem.mask == .none, estimator.claims.isShiftInvariant else { return nil }
     let shifted = try problem.problem.with(logits: problem.problem.problem.logits.map { $0 + 8.5 })
     return try compare(outcomes, try estimator.outcomes(of: shifted)) { ($0, $1) }
   }
@@ -334,7 +389,7 @@ extension Conformance {
     for k in 0..<n {
       if (rest[k, k] - moments.variance[k]).magnitude > allowed { return "diagonal \(rest[k, k]) at \(k)" }
       let sum = rest.row(k).reduce(0, +)
-      if sum.magnitude > allowed { return "row \(k) sums to \(sum)" }
+      if estimator.claims.isShiftInvariant, sum.magnitude > allowed { return "row \(k) sums to \(sum)" }
       for l in 0..<k where (rest[k, l] - rest[l, k]).magnitude > allowed {
         return "not symmetric at \(k), \(l)"
       }
@@ -422,7 +477,7 @@ extension Conformance {
   /// unavailable.
   private func biasOnTarget(_ problem: TestProblem) throws -> Double? {
     guard let outcomes = try? estimator.outcomes(of: problem.problem),
-      let target = try? estimator.claims.target.gradient(of: problem.problem, draws: estimator.claims.draws)
+      let target = try? estimator.claims.target.gradient(of: problem.problem, as: estimator.claims)
     else { return nil }
     return relativeError(of: outcomes.moments().mean, from: target, scale: try outcomes.largestCoordinate())
   }

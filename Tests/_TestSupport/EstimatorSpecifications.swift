@@ -13,7 +13,10 @@ public enum EstimatorSpecifications {
       "straight-through:tau=1,draw-tau=0.5", "straight-through:tau=0.7,draw-tau=2",
       "reinmax:tau=1.3", "sparsemixer-v2:reference-constants=true",
       "sparsemixer-v2-top2:reference-constants=true",
-      "default-moe:k=2",
+      "default-moe:k=2", "simple:k=1", "simple:k=3", "simple:k=1,k-max=3", "probmoe:k=1", "probmoe:k=2,k-max=3",
+      "subset-reinforce:law=plackett-luce,k=3,baseline=0.7",
+      "subset-reinforce:law=conditional-bernoulli,k=2,baseline=0",
+      "subset-reinforce:law=conditional-bernoulli,k=1,k-max=2,baseline=0.3", "unordered-set:k=1", "unordered-set:k=3",
     ]
     + QuadratureRule.fixed.flatMap { rule in
       ["all-nodes", "one-node"].map { "quadrature:rule=\(rule.name),evaluation=\($0)" }

@@ -16,6 +16,8 @@ extension PlantedFault {
     case "mask without renormalisation", "mask ignored", "threshold doubled", "the other mask rule":
       "two published masks"
     case "DARN with π not detached": "a detach() forgotten"
+    case "log(1 − p) detached": "warned of in HengHugoZhao/ProbMoE, simple_v2.py"
+    case "Plackett–Luce drawn for conditional Bernoulli", "score of the wrong law": "two laws of k-subsets"
     case "π detached", "mean not subtracted", "gating sample missing", "credit of the second draw dropped":
       "a term without gradient"
     case "a gradient for a single expert": "vllm#35499, one expert left"

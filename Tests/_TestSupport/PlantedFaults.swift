@@ -132,7 +132,8 @@ private func jacobianProduct(_ p: [Double], _ w: [Double]) -> [Double] {
 
 extension PlantedFault {
   /// All of them.
-  public static let all: [PlantedFault] = factors + detachments + nodesAndCoins + relaxations + scores + routing
+  public static let all: [PlantedFault] =
+    factors + detachments + nodesAndCoins + relaxations + scores + routing + subsets
 
   private static let factors: [PlantedFault] = [
     PlantedFault("factor 2 dropped", in: "first-order", caughtBy: [.exactness, .referenceMoments]) {
@@ -271,6 +272,21 @@ extension PlantedFault {
           0.5 * ($0.element + ($0.offset == i ? 1 : 0))
         }
         return jacobianProduct(halved, slope).map { 2 * $0 }
+      }
+    },
+    // Of the rule f(x + h) ≈ f(x) + h [(1 − 1/2α) f'(x) + (1/2α) f'(x + αh)] one weight twice: for affine f its mean is 2 − 1/α times the target.
+    PlantedFault(
+      "ReinMax of node α = 0.9 with the weight 1 − 1/(2α) twice", in: "reinmax:tau=1",
+      caughtBy: [.exactness, .referenceMoments]
+    ) {
+      (_, problem) throws(Unavailable) in
+      let weight = 1 - 1 / (2 * 0.9)
+      return try problem.relaxed { i, slope in
+        let p = problem.distribution.probabilities
+        let factor = slope[i] - dot(p, slope)
+        return zip(problem.distribution.jacobianProduct(slope), p.indices).map {
+          weight * ($0 + factor * (($1 == i ? 1 : 0) - p[$1]))
+        }
       }
     },
     PlantedFault(
@@ -452,6 +468,58 @@ extension PlantedFault {
             choice: [], probability: 1,
             gradient: .dense(problem.distribution.jacobianProduct(rows.map { dot(gradient, $0) })))
         ])
+    },
+  ]
+  private static let subsets: [PlantedFault] = [
+    PlantedFault("Plackett–Luce drawn for conditional Bernoulli", in: "simple:k=2", caughtBy: [.choiceProbabilities]) {
+      (sound, problem) throws(Unavailable) in
+      let drawn = try SubsetDistribution(.plackettLuce(2), of: problem)
+      return try sound.outcomes(of: problem).changingOutcomes { outcome in
+        var changed = outcome
+        changed.probability = drawn.probability(of: outcome.choice).value
+        return changed
+      }
+    },
+    // ∂μ/∂θ with log(1 − σ(θ)) held: column j of the covariance times 1 − σ(θ_j). On mixtures the gates' own part stays as it is.
+    PlantedFault("log(1 − p) detached", in: "simple:k=2", caughtBy: [.zeroSum, .exactness]) {
+      (sound, problem) throws(Unavailable) in
+      let list = try sound.outcomes(of: problem)
+      let parts = try problem.evaluations(at: list.outcomes.map(\.choice)).map {
+        problem.distribution.jacobianProduct($0.slopes)
+      }
+      var wrong: [Outcome] = []
+      for (outcome, gates) in zip(list.outcomes, parts) {
+        var changed = outcome
+        changed.gradient = .dense(
+          zip(list.gradient(of: outcome), gates).enumerated().map { j, pair in
+            (pair.0 - pair.1) / (1 + exponential(problem.problem.logits[j])) + pair.1
+          })
+        wrong.append(changed)
+      }
+      return OutcomeDistribution(distribution: list.distribution, outcomes: wrong)
+    },
+    PlantedFault("score of the wrong law", in: "subset-reinforce:law=plackett-luce,k=2", caughtBy: [.exactness]) {
+      (_, problem) throws(Unavailable) in
+      let drawn = try SubsetDistribution(.plackettLuce(2), of: problem)
+      return try SubsetReinforce(law: .conditionalBernoulli(sizes: 2...2)).outcomes(of: problem).changingOutcomes {
+        var changed = $0
+        changed.probability = drawn.probability(of: $0.choice).value
+        return changed
+      }
+    },
+    PlantedFault("a baseline of its own sample", in: "unordered-set:k=2", caughtBy: [.exactness]) {
+      (sound, problem) throws(Unavailable) in
+      // 1 − π_s left out: the baseline is the mean of the other experts alone.
+      try sound.outcomes(of: problem).changingOutcomes { outcome in
+        var changed = outcome
+        if case .scores(let terms) = outcome.gradient {
+          changed.gradient = .scores(
+            terms.map {
+              ScoreTerm(choice: $0.choice, weight: $0.weight / problem.distribution.complements[$0.choice])
+            })
+        }
+        return changed
+      }
     },
   ]
 }

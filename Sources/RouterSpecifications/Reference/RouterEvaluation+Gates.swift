@@ -132,13 +132,18 @@ extension RouterEvaluation {
     let x = open.map { token.gateLogits[$0] / tau }
     let isSoftmax = score.function == .softmax
     // log p − log(1 − p), where log(1 − p) is that of the sum of the others.
-    let odds = isSoftmax ? SubsetMarginals.logOdds(x) : x
-    let marginals = SubsetMarginals(logits: odds, count: min(count, open.count)).marginals
+    let odds = isSoftmax ? logOdds(x) : x
+    // The odds of a single expert that is open are infinite.
+    let bounded = odds.map { $0.isNaN ? -.infinity : min($0, 1e300) }
+    guard
+      let subsets = try? ConditionalBernoulli(
+        logits: bounded, size: min(count, bounded.count { $0 > -.infinity }))
+    else { preconditionFailure("\(bounded) are no odds") }
     var values = [Double](repeating: 0, count: n)
-    for (place, i) in open.enumerated() { values[i] = marginals.values[place] }
+    for (place, i) in open.enumerated() { values[i] = subsets.marginals[place] }
     let isDetached = mistake == .complementDetached
     return Differentiated(values: values) { v in
-      let u = marginals.pullback(open.map { v[$0] })
+      let u = subsets.covarianceProduct(subsets.covariance, open.map { v[$0] })
       var gradient = [Double](repeating: 0, count: n)
       let p = softmax(x, over: Array(x.indices)).values
       for (place, i) in open.enumerated() {

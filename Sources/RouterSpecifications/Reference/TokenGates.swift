@@ -89,6 +89,16 @@ package struct TokenGates: Sendable {
     return atLogits(form.raw.pullback(weights))
   }
 
+  /// `Σ_i c_i r_i ∂p_i/∂θ`, `[experts]`, p the softmax that gates are made of, over all experts and with no divisor; nil where they are made of
+  /// something else.
+  package func softmaxGradient(_ slopes: [Double]) -> [Double]? {
+    guard let gate = evaluation.specification.gate, evaluation.specification.hasSoftmaxGates,
+      let form = Self.form(evaluation, token, wanted, kept)
+    else { return nil }
+    let factors = evaluation.factors(gate, Array(slopes.indices))
+    return atLogits(form.raw.pullback(zip(slopes, factors).map { $0 * $1 }))
+  }
+
   /// `Σ_i w_i ∂s_i/∂θ`, `[experts]`, s the scores at `temperature` times the specification's.
   ///
   /// It is what reaches θ through the indicator of A where that passes gradients on to the scores as they are (arXiv 1308.3432).

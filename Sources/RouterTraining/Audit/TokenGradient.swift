@@ -35,7 +35,8 @@ struct TokenGradient: Sendable {
         rule.outcomes(on: routed.distribution, rays: try routed.rays(nodes: rule.nodes)), try Self.target(routed))
     case .estimator(let estimator, let mask):
       let routed = try problem.routed(mask)
-      self.init(try estimator.outcomes(of: routed), try Self.target(routed, draws: estimator.claims.draws))
+      self.init(
+        try estimator.outcomes(of: routed), try GradientTarget.expectedLoss.gradient(of: routed, as: estimator.claims))
     case .reinforce(let baseline, let mask):
       let routed = try problem.routed(mask)
       let estimator = Reinforce(baseline: .constant(baseline * Double(batch)))
@@ -54,8 +55,8 @@ struct TokenGradient: Sendable {
     self.target = target
   }
 
-  private static func target(_ problem: RoutedProblem, draws: Int = 1) throws(Unavailable) -> [Double] {
-    try GradientTarget.expectedLoss.gradient(of: problem, draws: draws)
+  private static func target(_ problem: RoutedProblem) throws(Unavailable) -> [Double] {
+    try GradientTarget.expectedLoss.gradient(of: problem)
   }
 
   /// Of a gate at c = 1 and c = ½ with probability ½ each, doubled: the mean is the conventional one of `G(y) + 2 G(y/2)`, the second

@@ -190,9 +190,7 @@ extension Report.Selection {
   func estimators(on kind: RoutingProblem.Kind) -> [any GradientEstimator] {
     switch self {
     case .enumerable:
-      EstimatorRegistry.standard.filter {
-        $0.isEnumerable && $0.claims.kinds.contains(kind)
-      }
+      EstimatorRegistry.standard.filter { $0.isReportedByDefault && $0.claims.kinds.contains(kind) }
     case .all: EstimatorRegistry.standard.filter { $0.claims.kinds.contains(kind) }
     case .listed(let estimators): estimators
     }

@@ -39,7 +39,7 @@ public struct Report: Sendable {
 
   /// Which estimators to report.
   public enum Selection: Sendable {
-    /// Those of the registry with finitely many outcomes that are defined on the problem's kind.
+    /// Those of the registry with finitely many outcomes that are defined on the problem's kind, and do not draw subsets.
     case enumerable
     /// Those of the registry that are defined on the problem's kind.
     case all

@@ -47,14 +47,14 @@ extension SampleAssessment {
     }
   }
 
-  /// The gradient to hold samples against that draw so many experts.
+  /// The gradient to hold samples against that draw so many experts, or subsets of them.
   ///
   /// - Throws: ``Refusal`` of code `wrongUsage` if the target is not defined on the problem.
   package static func gradient(
-    of target: GradientTarget, draws: Int, on problem: RoutedProblem, location: String
+    of target: GradientTarget, draws: Int, subsets: SubsetLaw? = nil, on problem: RoutedProblem, location: String
   ) throws(Refusal) -> [Double] {
     do throws(Unavailable) {
-      return try target.gradient(of: problem, draws: draws)
+      return try target.gradient(of: problem, draws: draws, subsets: subsets)
     } catch {
       throw Refusal(.wrongUsage, "\(location): \(target.rawValue): \(error)")
     }

@@ -73,7 +73,8 @@ public struct ConditionalConformance: Sendable {
 
   /// The group of a draw, if the claim has one of positive probability.
   func group(of draw: ForeignDraw) -> Int? {
-    groups[Self.key(draw.choice, tellsCoins ? draw.coins ?? [] : nil)].flatMap {
+    let choice = distribution.areSets ? draw.choice.sorted() : draw.choice
+    return groups[Self.key(choice, tellsCoins ? draw.coins ?? [] : nil)].flatMap {
       groupProbabilities[$0] > 0 ? $0 : nil
     }
   }
@@ -123,6 +124,12 @@ public struct ConditionalConformance: Sendable {
     /// What was found.
     public let counterExample: ForeignCounterExample
     init(_ counterExample: ForeignCounterExample) { self.counterExample = counterExample }
+  }
+
+  /// What belongs to the experts of a draw, one number for each, in the order in which claimed choices list them.
+  func arranged(_ numbers: [Double], of draw: ForeignDraw) -> [Double] {
+    guard distribution.areSets, numbers.count == draw.choice.count else { return numbers }
+    return zip(draw.choice, numbers).sorted { $0.0 < $1.0 }.map(\.1)
   }
 
   /// The claimed outcomes with a draw's choice and coins.

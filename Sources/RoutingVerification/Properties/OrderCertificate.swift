@@ -81,7 +81,7 @@ public struct OrderCertificate: Sendable, CustomStringConvertible {
   private static func relativeBias(
     of estimator: any FiniteOutcomeEstimator, on problem: RoutedProblem
   ) throws(Unavailable) -> Double {
-    let target = try estimator.claims.target.gradient(of: problem, draws: estimator.claims.draws)
+    let target = try estimator.claims.target.gradient(of: problem, as: estimator.claims)
     let outcomes = try estimator.outcomes(of: problem)
     let mean = outcomes.moments().mean
     var scale = target.reduce(Double.leastNormalMagnitude) { max($0, $1.magnitude) }

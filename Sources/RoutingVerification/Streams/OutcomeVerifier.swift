@@ -52,7 +52,7 @@ public enum OutcomeVerifier {
         return mismatch.counterExample
       case .success(let group):
         totals[group] += outcome.probability
-        if let found = outcome.multiplier,
+        if let found = outcome.multiplier.map({ conformance.arranged($0, of: draw) }),
           !conformance.members(of: group).contains(where: { agrees($0.multiplier, with: found, tolerance) })
         {
           return ForeignCounterExample(

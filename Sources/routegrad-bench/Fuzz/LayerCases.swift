@@ -25,7 +25,7 @@ enum LayerCases {
     if dice.percent(40) {
       let estimators = [
         "switch", "sparsemixer", "reinmax", "exact", "conventional", "gumbel-softmax-st", "dense-backward",
-        "dense-mixer",
+        "dense-mixer", "dense-mixer:branch=softmax",
         "default-moe", "default-moe:k=2", "straight-through:tau=0.5", "all",
       ]
       fuzzCase += ["--estimators", dice.one(of: estimators)]

@@ -26,6 +26,14 @@ struct AssessCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       """
+      Hold samples against the expected loss of what this estimator draws, such as the subsets of simple:k=2, in place of \
+      --draws.
+      """, valueName: "e"), completion: .list(Completion.estimators))
+  var drawsOf: String?
+
+  @Option(
+    help: ArgumentHelp(
+      """
       Estimators to stand beside the samples, such as reinmax,reinforce:baseline=optimal, or 'all'; see 'routegrad \
       estimators'. (default: none)
       """, valueName: "a,b"), completion: .list(["all"] + Completion.estimators))
@@ -56,11 +64,13 @@ struct AssessCommand: ParsableCommand {
     try plot.validate(against: (output.output, "--output"), (page.html, "--html"))
     try SampleAssessment.Options.confidenceLimit.validate("--confidence", confidence)
     try SampleAssessment.Options.drawsLimit.validate("--draws", draws)
+    if drawsOf != nil, draws != 1 { throw ValidationError("'--draws' and '--draws-of' say the same") }
     try Limit("at least 2") { $0 >= 2 }.validate("--max-samples", maxSamples)
   }
 
   func run() throws {
     let selection = try Report.Selection(list: estimators) ?? .listed([])
+    let drawing = try drawsOf.map { try EstimatorRegistry.estimator($0).claims }
     let filed = try input.filed()
     let progress = ProgressLine(isShown: !runOptions.quiet)
     // What can be refused is, before samples are waited for.
@@ -70,12 +80,14 @@ struct AssessCommand: ParsableCommand {
         estimators: selection, mask: maskOptions.mask, assessment: AssessmentOptions(target: target),
         threads: runOptions.threadCount))
     let beside = report.problems[0]
-    let gradient = try SampleAssessment.gradient(of: target, draws: draws, on: beside.routed, location: filed.location)
+    let gradient = try SampleAssessment.gradient(
+      of: target, draws: drawing?.draws ?? draws, subsets: drawing?.subsets, on: beside.routed, location: filed.location
+    )
     let name = input.name
     let stream = try input.stream(coordinates: beside.routed.experts)
     let destination = try Output(path: output.output)
     let pageFile = try page.begin()
-    let drawing = try plot.begin()
+    let picture = try plot.begin()
     let assessment: SampleAssessment
     do {
       defer { progress.clear() }
@@ -87,6 +99,6 @@ struct AssessCommand: ParsableCommand {
     let words = AssessmentReport(assessment, beside: beside, source: name, format: stream.format.rawValue)
     try pageFile?.finish(words.page.text)
     try destination.finish(words.rendered(as: output.format, style: output.style))
-    try drawing?.finish(words.page)
+    try picture?.finish(words.page)
   }
 }

@@ -69,6 +69,34 @@ struct PromisedTests {
     #expect(throws: InvalidEstimator.self) { try EstimatorRegistry.estimators(list: "reinmax,sparsemixr") }
   }
 
+  /// Several experts at once: the law that draws them says what estimators of theirs are held against.
+  @Test func subsets() throws {
+    let routed = try RoutedProblem(.mixture(token()))
+    let pairs = SubsetLaw.conditionalBernoulli(sizes: 2...2)
+    let unbiased = SubsetReinforce(law: pairs, baseline: 0.1)
+    #expect(unbiased.law == pairs && unbiased.baseline == 0.1 && unbiased.claims.subsets?.sizes == 2...2)
+    let exact = try GradientTarget.expectedLoss.gradient(of: routed, subsets: pairs)
+    let mean = try unbiased.outcomes(of: routed).moments().mean
+    #expect(zip(mean, exact).allSatisfy { abs($0 - $1) < 1e-14 })
+    #expect(try #require(try Assessment(of: SIMPLE(sizes: 2...2), on: routed).relativeBias) < 0.5)
+    #expect(ProbMoE().sizes == 2...2 && SIMPLE().sizes == 2...2)
+    #expect(SubsetLaw.plackettLuce(3).sizes == 3...3)
+    var random = Philox(seed: 1)
+    let sampler = try ProbMoE(sizes: 1...2).sampler(on: routed)
+    #expect(sampler.sample(using: &random).count == 3)
+    // k draws without replacement for the loss of one; of all experts there is but one set.
+    let choices = try RoutedProblem(
+      .categorical(CategoricalProblem(logits: [0.1, -0.4, 0.3], objective: Linear(coefficients: [1, 2, -1]))))
+    let sets = UnorderedSet(k: 3)
+    #expect(sets.k == 3)
+    let found = try sets.outcomes(of: choices)
+    #expect(found.count == 1 && found.outcomes[0].choice == [0, 1, 2])
+    #expect(try UnorderedSet().sampler(on: choices).sample(using: &random).count == 3)
+    // Nothing is known of it but its outcomes.
+    #expect(try sets.momentsInClosedForm(on: choices, covariance: false) == nil)
+    #expect(DenseMixer(branch: .softmax).branch == .softmax && DenseMixer().branch == .gates)
+  }
+
   /// Every estimator of the library says what it is worth on a problem, or why it is not defined there.
   @Test func everyEstimator() throws {
     let routed = try RoutedProblem(.mixture(token()))
