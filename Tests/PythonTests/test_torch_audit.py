@@ -644,6 +644,82 @@ def test_counterfactuals_of_a_switch_and_what_they_refuse():
         routegrad.torch.counterfactuals(model, batch, 0, [14])
     with pytest.raises(routegrad.RouteGradError, match="nodes: expected 1 among them"):
         routegrad.torch.counterfactuals(model, batch, 0, [2], nodes=[0.5])
-    llama, batch = made("llama4")
-    with pytest.raises(routegrad.RouteGradError, match="expected experts that are told which"):
-        routegrad.torch.counterfactuals(llama, batch, 0, [2])
+
+
+@pytest.mark.parametrize("k", [1, 2])
+@pytest.mark.parametrize("together", [1, 3])
+def test_counterfactuals_of_gates_on_the_input(k, together):
+    """Llama 4: y = Σ f_i(g_i x), written out from the weights. Of the last layer, above which all is in double precision."""
+    model, batch = made("llama4", num_experts_per_tok=k)
+    in_double(model).eval()
+    block, token = model.model.layers[1].feed_forward, 5
+    found = routegrad.torch.counterfactuals(
+        model, batch, 1, [token], loss=losses_of_rows if together > 1 else exact_loss, together=together)
+    (own,), (among,), (losses,), (table,) = found.chosen, found.experts, found.losses, found.tables
+    assert found.kind == "categorical" and len(own) == k and own[-1] in among
+
+    def forced(choice, more=None, times=0.0):
+        """The loss with these experts, and with so many times what another one adds."""
+        def after(_module, given, result):
+            x = given[0].reshape(-1, given[0].shape[-1])[token:token + 1]
+            theta = block.router(x)[1].reshape(-1)
+
+            def added(i):
+                return expert("llama4", block.experts, i, torch.sigmoid(theta[i]) * x)[0]
+
+            y = result[0].clone()
+            y.view(-1, y.shape[-1])[token] += sum(map(added, choice)) - sum(map(added, own)) + (times * added(more) if more is not None else 0)
+            return (y, *result[1:])
+
+        handle = block.register_forward_hook(after)
+        try:
+            with torch.no_grad():
+                return exact_loss(model, batch).item()
+        finally:
+            handle.remove()
+
+    for i, value, row in zip(among, losses, table["objective"]["gradients"]):
+        assert value == pytest.approx(forced([*own[:-1], i]), rel=1e-9)
+        for j, slope in zip(among, row):
+            sides = [forced([*own[:-1], i], j, times) for times in (1e-5, -1e-5)]
+            assert slope == pytest.approx((sides[0] - sides[1]) / 2e-5, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("together", [1, 4])
+def test_counterfactuals_of_a_block_of_your_own(together):
+    torch.manual_seed(1)
+    module, x, goal, token, step = Own().double().eval(), torch.randn(6, 4).double(), torch.randn(6, 4).double(), 2, 1e-5
+
+    def loss(model, batch):
+        rows = ((torch.tanh(model(batch)) - goal.repeat(len(batch) // 6, 1)) ** 2).sum(1)
+        return rows if together > 1 else rows.mean()
+
+    found = routegrad.torch.counterfactuals(
+        module, x, block(module), [token], nodes=[1.0, 0.5], loss=loss, together=together)
+    theta = (x[token] @ module.gate.weight.T).detach()
+
+    def forced(i, gate):
+        with torch.no_grad():
+            y = module(x)
+            y[token] = x[token] + gate * module.parts[i](x[token])
+            return ((torch.tanh(y) - goal) ** 2).sum(1).mean().item()
+
+    p = torch.softmax(theta, 0).tolist()
+    (losses,), (table,), (problem,) = found.losses, found.tables, found.problems
+    assert found.kind == "mixture" and found.layer == "mine" and table["logits"] == pytest.approx(theta.tolist(), rel=1e-12)
+    assert losses == pytest.approx([forced(i, p[i]) for i in range(3)], rel=1e-12)
+    assert table["loss"]["valueAtZero"] == pytest.approx(forced(0, 0.0), rel=1e-12)
+    for i, row in enumerate(table["loss"]["slopes"]):
+        for node, slope in zip((1.0, 0.5), row):
+            assert slope == pytest.approx((forced(i, node * p[i] + step) - forced(i, node * p[i] - step)) / (2 * step), rel=1e-7)
+    wanted = []
+    for i in range(3):
+        sides = [torch.softmax(theta + s * torch.eye(3).double()[i], 0).tolist() for s in (step, -step)]
+        wanted.append(sum(q[j] * forced(j, q[j]) * sign for sign, q in zip((1, -1), sides) for j in range(3)) / (2 * step))
+    assert np.allclose(routegrad.target(problem), wanted, rtol=1e-7, atol=1e-10)
+    assert not module._forward_hooks and not module.gate._forward_hooks
+    tuple_of = Own().double()
+    plain = tuple_of.forward
+    tuple_of.forward = lambda x: (plain(x), None)
+    again = routegrad.torch.counterfactuals(tuple_of, x, block(tuple_of), [token], loss=lambda m, b: m(b)[0].square().mean())
+    assert len(set(again.losses[0])) == 3

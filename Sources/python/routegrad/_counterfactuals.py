@@ -115,8 +115,8 @@ class Runs(Protocol):
     def replaced(self, variants: Sequence[Variant], together: int) -> list[tuple[float, float, Floats]]:
         """Of each variant: the loss, its slope by the last gate, and its gradient at the token's output; so many at once."""
 
-    def outputs(self, token: int, among: list[int]) -> Floats:
-        """f_i of a token, [experts, d]."""
+    def shares(self, token: int, among: list[int], weights: list[float]) -> Floats:
+        """What experts add to a token's output with these gates, [experts, d]."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,8 +185,8 @@ class Question:
                     "slopes": [[slope for _, slope, _ in part] for part in parts], "valueAtZero": found[-1][0],
                     "mask": {"rule": "none", "threshold": None}}}
             else:
-                f = runs.outputs(token, among)
-                rows = [[float(made[-1]) * float(part[0][2] @ f[j]) for j, made in enumerate(last)] for part in parts]
+                shares = runs.shares(token, among, [float(made[-1]) for made in last])
+                rows = [(shares @ part[0][2]).tolist() for part in parts]
                 made_of = {"name": name, "kind": "categorical", "logits": theta, "objective": {
                     "type": "tabulated", "values": [each[0] for each in values], "gradients": rows}}
             place = factors.index(1.0)

@@ -72,9 +72,9 @@ class _Runs:
             self.known[i, token] = found
         return self.known[i, token]
 
-    def outputs(self, token: int, among: list[int]) -> Floats:
-        """f_i of a token, [experts, d]."""
-        return np.stack([numbers(self._output(i, token)) for i in among])
+    def shares(self, token: int, among: list[int], weights: list[float]) -> Floats:
+        """What experts add to a token's output with these gates, [experts, d]."""
+        return np.stack([weight * numbers(self._output(i, token)) for i, weight in zip(among, weights)])
 
     def replaced(self, variants: Sequence[Variant], together: int) -> list[tuple[float, float, Floats]]:
         """Of each variant: the loss, its slope by the last gate, and its gradient at the token's output."""
