@@ -29,6 +29,13 @@ package final class Tensor<Scalar: LayerScalar>: @unchecked Sendable {
       preconditionFailure("no memory for \(rows)×\(columns)")
     }
     self.memory = memory
+    #if os(Linux)
+      // Weights of gigabytes are first touched, and looked up, by pages of 2 MB where the system has them.
+      if bytes >= 1 << 25 {
+        let start = memory.alignedUp(toMultipleOf: Int(getpagesize()))
+        _ = madvise(start, bytes - (start - memory), MADV_HUGEPAGE)
+      }
+    #endif
     elements = memory.alignedUp(toMultipleOf: Self.alignment).bindMemory(
       to: Scalar.self, capacity: max(rows * columns, 1))
   }

@@ -86,4 +86,39 @@ struct ExpectedLoss {
       return sum
     }
   }
+
+  /// The expected loss of a subset, every one written down: `p(S) ∝ exp(Σ θ_i)`, or the sum over the orders in which it can be drawn.
+  func subsetFunction(_ law: SubsetLaw) throws -> ([Double]) -> Double {
+    let subsets = (0..<1 << support.count).map { bits in
+      support.indices.filter { bits >> $0 & 1 == 1 }.map { support[$0] }
+    }.filter { law.sizes.contains($0.count) }
+    let value: (_ subset: [Int], _ p: [Double]) -> Double
+    if case .categorical(let categorical) = problem.problem {
+      guard case .objective(let f) = categorical.source else { throw Unavailable("needs an objective") }
+      value = { subset, p in f.value(at: p.indices.map { subset.contains($0) ? 1 : 0 }) }
+    } else {
+      let (_, loss, directions) = try problem.computableMixture()
+      let rows = directions.asRows
+      value = { subset, p in
+        loss.value(at: rows[0].indices.map { j in subset.reduce(0) { $0 + p[$1] * rows[$1][j] } })
+      }
+    }
+    /// `P(next | before)` along every order of what is left.
+    func drawn(_ left: [Int], _ p: [Double], rest: Double) -> Double {
+      left.isEmpty
+        ? 1
+        : left.reduce(0) { sum, i in sum + p[i] / rest * drawn(left.filter { $0 != i }, p, rest: rest - p[i]) }
+    }
+    return { logits in
+      let p = softmax(logits, support)
+      let weights = subsets.map { subset in
+        switch law {
+        case .conditionalBernoulli: exp(subset.reduce(0) { $0 + logits[$1] })
+        case .plackettLuce: drawn(subset, p, rest: 1)
+        }
+      }
+      let total = weights.reduce(0, +)
+      return zip(subsets, weights).reduce(0) { $0 + $1.1 / total * value($1.0, p) }
+    }
+  }
 }
