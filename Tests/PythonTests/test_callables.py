@@ -15,7 +15,7 @@ def test_is_the_same_as_a_built_in_loss(callable_mixture):
     own = callable_mixture(half_square)
     built_in = callable_mixture({"type": "quadratic", "matrix": np.eye(2), "linear": [0, 0]})
     for entry in routegrad.estimators():
-        if entry["id"] in ("default-moe", "gumbel-softmax"):
+        if entry["id"] in ("default-moe", "gumbel-softmax") or "mixture" not in entry["claims"]["kinds"]:
             continue
         a, b = (routegrad.moments(problem, entry["id"]) for problem in (own, built_in))
         assert np.allclose(a.mean, b.mean, rtol=0, atol=1e-9), entry["id"]
