@@ -44,7 +44,7 @@ struct ChosenRun {
     mixtures.insert(.chosen)
     var forwards: [ChosenMixture: ChosenForward] = [:]
     for mixture in mixtures { forwards[mixture] = ChosenForward(mixture, context) }
-    let isLinear = if case .upstream = context.layer.loss { true } else { false }
+    let isLinear = context.layer.loss.slope == 0
     var everySlope = Set(everyone.filter(\.needsEveryExpert).map(\.law.mixture))
     if isLinear { everySlope.insert(.chosen) }
     let labels = laws.map { law in
@@ -137,7 +137,7 @@ struct ChosenRun {
 
   /// What the loss would be with other experts.
   var swaps: SwapContrasts {
-    let isLinear = if case .upstream = context.layer.loss { true } else { false }
+    let isLinear = context.layer.loss.slope == 0
     return SwapContrasts(
       isLinear ? SwapContrasts.changes(context, slopes: found.slopes[.chosen] ?? []) : found.swaps,
       experts: context.shape.experts)

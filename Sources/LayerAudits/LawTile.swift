@@ -42,8 +42,6 @@ struct LawTile {
     let list: ForwardEvents
     /// The places of each expert's slots.
     let slots: [[Int]]
-    /// Whether what experts are sent is put together from a span.
-    let isSpanned: Bool
     /// The place of the first event among those of the tile.
     let first: Int
     /// The first row of the inputs' gradients: one for each event, or one for the mean over them.
@@ -133,8 +131,7 @@ struct LawTile {
         : ForwardEvents()
       lists.append(
         Events(
-          token: token, list: list, slots: list.slotsByExpert(shape.experts), isSpanned: pass.isSpanned, first: first,
-          path: path))
+          token: token, list: list, slots: list.slotsByExpert(shape.experts), first: first, path: path))
       first += list.count
       path += pass.isAveraged ? 1 : list.count
     }
@@ -242,8 +239,7 @@ struct LawTile {
         let first = pass.isAveraged ? k * shape.experts : own.first
         rows.add(
           law: law, token: k, events: own,
-          gradients: comesBack ? nil : gradients.baseAddress.map { $0 + first * shape.outputs },
-          meanOnly: pass.isAveraged, context)
+          gradients: comesBack ? nil : gradients.baseAddress.map { $0 + first * shape.outputs }, pass)
       }
     }
   }

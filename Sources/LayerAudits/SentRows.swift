@@ -67,17 +67,18 @@ struct SentRows {
   ///   - law: its place among those of the tile.
   ///   - token: its place in the tile.
   ///   - events: what can happen.
-  ///   - gradients: `G'` of each event, `[events, outputs]`; not needed where v are combinations of a span.
-  ///   - meanOnly: whether nothing but means is asked for; these come instead of gradients, `[experts, outputs]`.
-  ///   - context: the layer.
+  ///   - gradients: `G'` of each event, `[events, outputs]`; not needed where v are combinations of a span. Where nothing but means is
+  ///     asked for, these, `[experts, outputs]`.
+  ///   - pass: the law's.
   mutating func add(
-    law: Int, token: Int, events: LawTile.Events, gradients: UnsafePointer<Double>?, meanOnly: Bool,
-    _ context: AuditContext
+    law: Int, token: Int, events: LawTile.Events, gradients: UnsafePointer<Double>?, _ pass: LawPass
   ) {
     guard !events.slots[expert].isEmpty else { return }
-    let slots = events.slots[expert].map { events.list.slots[$0] }
+    let (context, slots) = (pass.context, events.slots[expert].map { events.list.slots[$0] })
     let basis: Basis =
-      if meanOnly { .mean } else if events.isSpanned { .span } else if slots.count <= width { .events } else { .units }
+      if pass.isAveraged { .mean } else if pass.isSpanned { .span } else if slots.count <= width { .events } else {
+        .units
+      }
     let first = count
     var group = Group(
       law: law, token: token, basis: basis, rows: first..<first, slots: slots,

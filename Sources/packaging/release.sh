@@ -75,22 +75,9 @@ END
   chmod -R u=rwX,go=rX "$package"
   dpkg-deb --root-owner-group -Zxz -b "$package" "$out/routegrad_$version-1_$architecture.deb" >&2
 
-  # The C library, which says where it lies by where its .pc file lies.
+  # The C library.
   tree=$scratch/libroutegrad-$version
-  install -D -m 755 "$library" "$tree/lib/libCRouteGrad.so"
-  install -D -m 644 "$root/Sources/CRouteGrad/include/routegrad.h" "$tree/include/routegrad.h"
-  mkdir -p "$tree/lib/pkgconfig"
-  cat > "$tree/lib/pkgconfig/routegrad.pc" <<END
-prefix=\${pcfiledir}/../..
-libdir=\${prefix}/lib
-includedir=\${prefix}/include
-
-Name: routegrad
-Description: Exact bias and variance of the gradient estimators of Mixture-of-Experts routers
-Version: $version
-Cflags: -I\${includedir}
-Libs: -L\${libdir} -Wl,-rpath,\${libdir} -lCRouteGrad
-END
+  ROUTEGRAD_LIBRARY=$library sh "$root/Sources/CRouteGrad/install.sh" "$tree" >&2
   terms "$tree/share/doc/libroutegrad" "$root/Sources/python/licenses/NOTICE.md"
   archive "$scratch" "libroutegrad-$version" "$out/libroutegrad-$version-linux-$machine.tar.gz"
 
@@ -169,7 +156,7 @@ END
   # Programs are told their arguments by /proc.
   mountpoint -q "$tree/proc" || mount -t proc proc "$tree/proc"
   status=0
-  chroot "$tree" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 /bin/sh /release/check.sh || status=$?
+  chroot "$tree" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/ LANG=C.UTF-8 /bin/sh /release/check.sh || status=$?
   umount "$tree/proc"
   rm -rf "$tree/release"
   return $status
