@@ -68,3 +68,53 @@ extension Switch: IntegratedEstimator {
     return Integrals(estimate: solution.estimate, target: own?.gradient, targetError: own?.error)
   }
 }
+
+extension REBAR: IntegratedEstimator {
+  public func integrals(
+    on problem: RoutedProblem, target: GradientTarget, covariance: Bool, options: IntegrationOptions,
+    continuing: (_ evaluations: Int) -> Bool
+  ) throws(IntegrationError) -> Integrals {
+    try .controlled(
+      self, on: problem, target: target, covariance: covariance, options: options, continuing: continuing)
+  }
+}
+
+extension RELAX: IntegratedEstimator {
+  public func integrals(
+    on problem: RoutedProblem, target: GradientTarget, covariance: Bool, options: IntegrationOptions,
+    continuing: (_ evaluations: Int) -> Bool
+  ) throws(IntegrationError) -> Integrals {
+    try .controlled(
+      self, on: problem, target: target, covariance: covariance, options: options, continuing: continuing)
+  }
+}
+
+extension Integrals {
+  /// Integrals where at most three experts may be drawn and the tolerance is met, samples elsewhere.
+  fileprivate static func controlled(
+    _ estimator: some ControlledRelaxation, on problem: RoutedProblem, target: GradientTarget, covariance: Bool,
+    options: IntegrationOptions, continuing: (_ evaluations: Int) -> Bool
+  ) throws(IntegrationError) -> Integrals {
+    let sampler: ControlledSampler
+    do throws(Unavailable) { sampler = try estimator.sampler(on: problem) } catch { throw .unavailable(error) }
+    var estimate: EstimatedMoments?
+    if problem.distribution.support.count <= ControlledIntegral.largestSupport {
+      estimate = try ControlledIntegral(sampler, covariance: covariance).moments(
+        tolerance: options.tolerance, threads: options.threads, continuing: continuing)
+    }
+    if estimate == nil {
+      do throws(Unavailable) {
+        estimate =
+          try MonteCarlo.moments(
+            of: estimator, on: problem,
+            sampling: .init(samples: max(options.samples, 2), seed: options.seed, threads: options.threads),
+            covariance: covariance, continuing: continuing
+          ).estimate
+      } catch {
+        throw .unavailable(error)
+      }
+    }
+    guard let estimate else { preconditionFailure("neither an integral nor samples") }
+    return Integrals(estimate: estimate, target: try? target.gradient(of: problem))
+  }
+}

@@ -73,19 +73,29 @@ public func rg_assessor_create(
     let problem: ProblemHandle = try object(problem, "problem")
     let result = try required(assessor, "assessor")
     let target = try RouteGradABI.target(target)
-    var (asked, draws) = (SampleAssessment.Options(), 1)
+    var (asked, draws, subsets) = (SampleAssessment.Options(), 1, SubsetLaw?.none)
     if let options = options?.pointee {
       try requireSize(options.size, of: rg_assessor_options.self, "options")
       try SampleAssessment.Options.confidenceLimit.check("options.confidence", options.confidence)
       try SampleAssessment.Options.drawsLimit.check("options.draws", Int(clamping: options.draws))
       draws = Int(options.draws)
+      if options.draws_of != nil {
+        guard draws == 1 else { throw .argument("options.draws_of: says the same as options.draws") }
+        let name = try text(options.draws_of, "options.draws_of")
+        do throws(InvalidEstimator) {
+          let claims = try EstimatorRegistry.estimator(name).claims
+          (draws, subsets) = (claims.draws, claims.subsets)
+        } catch {
+          throw .argument("options.draws_of: \(error)")
+        }
+      }
       asked = SampleAssessment.Options(
         confidence: options.confidence, seed: options.seed,
         threads: try checkedThreads(options.threads, "options.threads"))
     }
     let gradient = try problem.computing { () throws(Failure) in
       do throws(Unavailable) {
-        return try target.gradient(of: problem.routed, draws: draws)
+        return try target.gradient(of: problem.routed, draws: draws, subsets: subsets)
       } catch {
         throw Failure(error, "the target \(target.rawValue)")
       }

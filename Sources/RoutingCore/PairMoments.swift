@@ -182,11 +182,11 @@ extension PairOutcomes {
     var later = within
     var crossings = Matrix(rows: covariance ? n : 0, columns: n)
     var products = crossings
-    for (i, range) in draws {
+    forEachDraw { i, events in
       let second = follow(i)
       let given = PairMoments(
         after: i, of: first, then: second,
-        events[range].lazy.map { event in
+        events.lazy.map { event in
           let (one, two) = sides(event, after: i, second)
           return (Int(event.second), one.probability * two.probability, event.weights.first, event.weights.second)
         })
@@ -197,7 +197,7 @@ extension PairOutcomes {
         within[k] += p[i] * given.variance[k]
         later[k] += p[i] * given.later[k]
       }
-      guard covariance else { continue }
+      guard covariance else { return }
       for k in 0..<n { crossings[i, k] = given.crossing[k] }
       second.addScoreProducts(weights: given.means, spread: given.spreads, times: p[i], to: &products)
     }

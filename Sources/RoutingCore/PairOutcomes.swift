@@ -1,7 +1,10 @@
+import Synchronization
+
 /// What two draws can give, i ~ π and then j ~ π'(i), each with a coin, where gradients are `s (I_i − π) + t (I_j − π')`:
 /// two numbers for each outcome, and the expert and the sides that they belong to.
 ///
-/// Outcomes are in the order `[first][second][first coin][second coin]`.
+/// Outcomes are in the order `[first][second][first coin][second coin]`. Those after one first draw are made together, and no more of them at
+/// once is held unless there are few (``heldEvents``), or they are asked for by their places.
 package struct PairOutcomes: Sendable {
   /// One side of a coin.
   package struct Side: Sendable {
@@ -35,11 +38,23 @@ package struct PairOutcomes: Sendable {
   package let followUps: [Int: RoutingDistribution]
   private let coins: (argmax: [Side], others: [Side])
   private let hasMultiplier: Bool
-  package private(set) var events: [Event] = []
+  /// Sets s and t of all events after a first draw.
+  package typealias Weigh = @Sendable (_ first: Int, _ second: RoutingDistribution, _ events: inout [Event]) -> Void
+  private let weigh: Weigh
+  private let mostHeld: Int
   /// Where the events after each first draw begin, by its place in the support, and where the last end.
   private var starts = [0]
+  private let list = EventList()
 
-  /// Lists outcomes.
+  /// All events, once they were asked for.
+  private final class EventList: Sendable {
+    let events = Mutex<[Event]?>(nil)
+  }
+
+  /// Up to so many events are held from the first time that any are asked for.
+  package static let heldEvents = 1 << 18
+
+  /// Says what can happen.
   ///
   /// - Parameters:
   ///   - first: π.
@@ -47,40 +62,67 @@ package struct PairOutcomes: Sendable {
   ///   - argmax: the coin of an expert that is the most probable one of its draw.
   ///   - others: the coin of any other.
   ///   - hasMultiplier: whether outputs are multiplied, by probability and side, in a forward pass.
-  ///   - weigh: sets s and t of all events after a first draw, with its distribution of the second.
-  package init<Failure>(
+  ///   - mostHeld: up to how many events are held.
+  ///   - weigh: sets s and t of all events after a first draw, with its distribution of the second; the same whenever it is asked.
+  package init(
     first: RoutingDistribution, followUps: [Int: RoutingDistribution] = [:], argmax: [Side] = [Side()],
-    others: [Side] = [Side()], hasMultiplier: Bool,
-    weigh: (_ first: Int, _ second: RoutingDistribution, _ events: inout [Event]) throws(Failure) -> Void
-  ) throws(Failure) {
+    others: [Side] = [Side()], hasMultiplier: Bool, holding mostHeld: Int = Self.heldEvents, weigh: @escaping Weigh
+  ) {
     self.first = first
     self.followUps = followUps
     coins = (argmax, others)
     self.hasMultiplier = hasMultiplier
-    var part: [Event] = []
+    self.mostHeld = mostHeld
+    self.weigh = weigh
     for i in first.support {
       let second = follow(i)
-      part.removeAll(keepingCapacity: true)
-      for j in second.support {
-        for one in coin(i, of: first).indices {
-          for two in coin(j, of: second).indices {
-            part.append(Event(second: Int32(j), sides: (UInt16(one), UInt16(two))))
-          }
+      let seconds = second.support.reduce(0) { $0 + coin($1, of: second).count }
+      starts.append(starts[starts.count - 1] + coin(i, of: first).count * seconds)
+    }
+  }
+
+  /// The number of events.
+  package var count: Int { starts[starts.count - 1] }
+
+  /// The events after the first draw at a place of the support, made anew.
+  private func made(_ place: Int) -> [Event] {
+    let i = first.support[place]
+    let second = follow(i)
+    var events: [Event] = []
+    events.reserveCapacity(starts[place + 1] - starts[place])
+    for j in second.support {
+      for one in coin(i, of: first).indices {
+        for two in coin(j, of: second).indices {
+          events.append(Event(second: Int32(j), sides: (UInt16(one), UInt16(two))))
         }
       }
-      try weigh(i, second, &part)
-      events += part
-      starts.append(events.count)
+    }
+    weigh(i, second, &events)
+    return events
+  }
+
+  /// All events, which are held from then on.
+  private var events: [Event] {
+    list.events.withLock { events in
+      if let events { return events }
+      var all: [Event] = []
+      all.reserveCapacity(count)
+      for place in first.support.indices { all += made(place) }
+      events = all
+      return all
+    }
+  }
+
+  /// Each first draw in turn with the events after it.
+  package func forEachDraw(_ body: (_ first: Int, _ events: ArraySlice<Event>) -> Void) {
+    let held: [Event]? = count <= mostHeld ? events : list.events.withLock { $0 }
+    for (place, i) in first.support.enumerated() {
+      body(i, held?[starts[place]..<starts[place + 1]] ?? made(place)[...])
     }
   }
 
   /// π' after a first draw.
   package func follow(_ i: Int) -> RoutingDistribution { followUps[i] ?? first }
-
-  /// The events after each first draw, as places of ``events``.
-  package var draws: [(first: Int, events: Range<Int>)] {
-    first.support.enumerated().map { ($1, starts[$0]..<starts[$0 + 1]) }
-  }
 
   /// The coin of an expert drawn from a distribution.
   private func coin(_ expert: Int, of distribution: RoutingDistribution) -> [Side] {
@@ -173,7 +215,7 @@ public struct OutcomeList: RandomAccessCollection, Sendable, Equatable {
   public var endIndex: Int {
     switch storage {
     case .listed(let outcomes): outcomes.count
-    case .pairs(let pairs): pairs.events.count
+    case .pairs(let pairs): pairs.count
     }
   }
 

@@ -4,6 +4,8 @@ public enum EstimatorRegistry {
   package static let types: [any GradientEstimator.Type] = [
     Reinforce.self,
     UnorderedSet.self,
+    REBAR.self,
+    RELAX.self,
     StraightThrough.self,
     ReinMax.self,
     DARN.self,

@@ -153,13 +153,16 @@ public enum ExpertEvaluations: Sendable, Equatable {
   case everyExpert
   /// One gradient of f on a categorical problem; on a mixture every expert, because `∂F/∂D` holds all their outputs.
   case gradientAtChoice
+  /// So many evaluations of f, most of them at relaxed draws, on a categorical problem; on a mixture every expert.
+  case relaxed(Int)
 
   /// The number of evaluations on a problem.
   package func count(on problem: RoutedProblem) -> Double {
     switch self {
     case .constant(let count): count
     case .gradientAtChoice where problem.kind == .categorical: 1
-    case .everyExpert, .gradientAtChoice: Double(problem.distribution.support.count)
+    case .relaxed(let count) where problem.kind == .categorical: Double(count)
+    case .everyExpert, .gradientAtChoice, .relaxed: Double(problem.distribution.support.count)
     }
   }
 }

@@ -36,14 +36,13 @@ public struct PairRule: Sendable, Equatable {
   /// The coin of an expert.
   public func coin(isArgmax: Bool) -> [Side] { isArgmax ? argmax : others }
 
-  /// Every outcome on a problem, `[first][second][first coin][second coin]`: some 4 N² of them.
+  /// Every outcome on a problem, `[first][second][first coin][second coin]`: some 4 N² of them; those after one first draw are made at a time.
   ///
   /// - Throws: ``Unavailable`` with fewer than two experts and where the loss is a table.
   public func outcomes(of problem: RoutedProblem) throws(Unavailable) -> OutcomeDistribution {
     let (_, loss, directions) = try problem.computableMixture()
     let pairs = try PairDistribution(problem)
     let d = loss.dimension
-    var points: [Double] = []
     func sides(_ sides: [Side]) -> [PairOutcomes.Side] {
       sides.map { PairOutcomes.Side(label: $0.label, probability: $0.probability, output: $0.output) }
     }
@@ -52,7 +51,8 @@ public struct PairRule: Sendable, Equatable {
         first: pairs.first, followUps: pairs.second, argmax: sides(argmax), others: sides(others), hasMultiplier: true
       ) { i, second, events in
         // All of the first choice's outcomes, then the loss at all of them together.
-        points.removeAll(keepingCapacity: true)
+        var points: [Double] = []
+        points.reserveCapacity(events.count * d)
         let isPlain = pairs.first.roots == nil && second.roots == nil
         for event in events {
           let j = Int(event.second)

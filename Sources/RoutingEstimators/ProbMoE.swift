@@ -8,9 +8,8 @@ import RoutingCore
 ///
 /// *Source*: arXiv 2606.01509; HengHugoZhao/ProbMoE at 3f0e538, `probmoe_routing` (softmax gates without renormalisation, the gates of the
 /// chosen gathered; its optional mixing of μ with σ(θ) is not included).
-public struct ProbMoE: SubsetEstimator {
+public struct ProbMoE: MarginalEstimator {
   public static let id = "probmoe"
-  public static let parameters = SubsetSizes.parameters
 
   /// k, or what it lies between.
   public let sizes: ClosedRange<Int>
@@ -21,19 +20,12 @@ public struct ProbMoE: SubsetEstimator {
     self.sizes = sizes
   }
 
-  public init(_ values: ParameterValues) throws(InvalidEstimator) {
-    self.init(sizes: try SubsetSizes.sizes(values, of: Self.id))
-  }
-
-  public var values: ParameterValues { SubsetSizes.values(sizes) }
-
   public var claims: Claims {
     Claims(
       kinds: [.mixture], target: .expectedLoss, exactness: .none, order: 0,
-      subsets: .conditionalBernoulli(sizes: sizes), expertEvaluations: .constant(Double(sizes.upperBound)),
+      subsets: law, expertEvaluations: .constant(Double(sizes.upperBound)),
       source: "arXiv 2606.01509")
   }
 
-  package var law: SubsetLaw { .conditionalBernoulli(sizes: sizes) }
-  package var rule: SubsetRule { .marginals(isSparse: true) }
+  package static let isSparse = true
 }

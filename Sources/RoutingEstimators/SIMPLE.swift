@@ -12,9 +12,8 @@ import RoutingCore
 ///
 /// *Source*: arXiv 2210.01941 (Ahmed, Zeng, Niepert, Van den Broeck), section 3; UCLA-StarAI/SIMPLE, whose odds are those of `σ(θ_i)`, that is
 /// `e^{θ_i}`. Dynamic k: arXiv 2606.01509.
-public struct SIMPLE: SubsetEstimator {
+public struct SIMPLE: MarginalEstimator {
   public static let id = "simple"
-  public static let parameters = SubsetSizes.parameters
 
   /// k, or what it lies between.
   public let sizes: ClosedRange<Int>
@@ -25,40 +24,11 @@ public struct SIMPLE: SubsetEstimator {
     self.sizes = sizes
   }
 
-  public init(_ values: ParameterValues) throws(InvalidEstimator) {
-    self.init(sizes: try SubsetSizes.sizes(values, of: Self.id))
-  }
-
-  public var values: ParameterValues { SubsetSizes.values(sizes) }
-
   public var claims: Claims {
     Claims(
       kinds: [.categorical, .mixture], target: .expectedLoss, exactness: .degree(1), order: 1,
-      subsets: .conditionalBernoulli(sizes: sizes), expertEvaluations: .gradientAtChoice, source: "arXiv 2210.01941")
+      subsets: law, expertEvaluations: .gradientAtChoice, source: "arXiv 2210.01941")
   }
 
-  package var law: SubsetLaw { .conditionalBernoulli(sizes: sizes) }
-  package var rule: SubsetRule { .marginals(isSparse: false) }
-}
-
-/// The parameters that say how many experts are drawn.
-enum SubsetSizes {
-  static let parameters = [
-    ParameterDeclaration("k", .integer(1...4096), standard: .integer(2)),
-    ParameterDeclaration("k-max", .integer(1...4096), standard: nil),
-  ]
-
-  static func sizes(_ values: ParameterValues, of id: String) throws(InvalidEstimator) -> ClosedRange<Int> {
-    let least = values.integer("k")
-    let most = values["k-max"] == nil ? least : values.integer("k-max")
-    guard most >= least else {
-      throw InvalidEstimator("estimator '\(id)': expected a k-max of at least k = \(least), got \(most)")
-    }
-    return least...most
-  }
-
-  static func values(_ sizes: ClosedRange<Int>) -> ParameterValues {
-    sizes.count == 1
-      ? ["k": .integer(sizes.lowerBound)] : ["k": .integer(sizes.lowerBound), "k-max": .integer(sizes.upperBound)]
-  }
+  package static let isSparse = false
 }

@@ -123,10 +123,10 @@ extension OutcomeDistribution {
     var sum = CompensatedSum()
     if samples <= 2, let pairs = outcomes.pairs {
       let slopes = direction.map { ($0 - top) - drift }
-      for (i, range) in pairs.draws {
+      pairs.forEachDraw { i, events in
         let second = pairs.follow(i)
         let (origin, shift) = (direction[second.argmax], second.driftFromArgmax(direction))
-        for event in pairs.events[range] {
+        for event in events {
           let (s, t) = event.weights
           let largest = max(s.magnitude, t.magnitude)
           guard largest > 0 else { continue }

@@ -80,7 +80,15 @@ def test_pairs_have_a_target_of_their_own(mixture):
     assert found.relative_bias == pytest.approx(known.relative_bias, rel=1e-12)
 
 
+def test_subsets_have_a_target_of_their_own(mixture):
+    known = routegrad.assess(mixture, "simple:k=2")
+    found = routegrad.assess(routegrad.outcomes(mixture, "simple:k=2"), mixture, draws_of="simple:k=2")
+    assert found.relative_bias == pytest.approx(known.relative_bias, rel=1e-12)
+
+
 @pytest.mark.parametrize(("own", "options", "message"), [
+    (np.zeros((5, 3)), {"draws_of": "simpel"}, "did you mean"), (np.zeros((5, 3)), {"draws_of": 3}, "draws_of: expected a string"),
+    (np.zeros((5, 3)), {"draws_of": "simple:k=2", "draws": 2}, "says the same"),
     (np.zeros((5, 2)), {}, r"expected shape \[5, 3\]"), (np.zeros((1, 3)), {}, "at least 2 samples, got 1"),
     (np.full((5, 3), np.nan), {}, "finite"), ([(0.5, [1, 2, 3])], {}, "sum to 1, got 0.5"), (iter([]), {}, "at least 2 samples"),
     (np.zeros((5, 3)), {"confidence": 1.0}, "confidence"), (np.zeros((5, 3)), {"draws": 3}, "draws"),

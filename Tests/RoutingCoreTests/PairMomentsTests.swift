@@ -10,7 +10,8 @@ import _TestSupport
 
   /// Pairs of random weights, without replacement or independent, with a coin of two sides or none; all on a support.
   static func pairs(
-    _ experts: Int, _ steps: [Double], isIndependent: Bool, hasCoin: Bool, mask: Mask = .none, size: Double = 1
+    _ experts: Int, _ steps: [Double], isIndependent: Bool, hasCoin: Bool, mask: Mask = .none, size: Double = 1,
+    holding held: Int = PairOutcomes.heldEvents
   ) throws -> PairOutcomes {
     var random = TestSeed.generator("pairs \(experts) \(steps) \(isIndependent) \(hasCoin)")
     var logits = random.normals(experts)
@@ -25,8 +26,9 @@ import _TestSupport
       ? [.init(label: 0, probability: 0.75, output: 0.5), .init(label: 1, probability: 0.25)] : [.init()]
     return PairOutcomes(
       first: first, followUps: followUps, argmax: [hasCoin ? .init(label: 1) : .init()], others: coin,
-      hasMultiplier: true
-    ) { _, _, events in
+      hasMultiplier: true, holding: held
+    ) { i, _, events in
+      var random = TestSeed.generator("pairs \(experts) \(steps) \(isIndependent) \(hasCoin) after \(i)")
       for k in events.indices {
         let weights = random.normals(2)
         events[k].weights = (size * (1 + weights[0]), size * (0.5 * weights[0] + weights[1] - 0.3))
@@ -77,6 +79,25 @@ import _TestSupport
     }
   }
 
+  /// Events that are made draw by draw, and never held, give the same to the bit; so do those that were asked for by their places before.
+  @Test func withoutAList() throws {
+    for mask in [Mask.none, .paper(threshold: 0.4)] {
+      let held = try Self.pairs(9, [30, 1], isIndependent: false, hasCoin: true, mask: mask)
+      let made = try Self.pairs(9, [30, 1], isIndependent: false, hasCoin: true, mask: mask, holding: 0)
+      func check() throws {
+        let (a, b) = (try #require(held.moments(covariance: true)), try #require(made.moments(covariance: true)))
+        #expect(a.pair == b.pair && a.first == b.first)
+        var draws: [Int] = []
+        made.forEachDraw { i, events in draws += [Int](repeating: i, count: events.count) }
+        #expect(draws.count == made.count && made.count == held.count)
+        #expect(draws == draws.indices.map(made.firstDraw(at:)))
+      }
+      try check()
+      #expect(OutcomeDistribution(made).outcomes == OutcomeDistribution(held).outcomes)
+      try check()
+    }
+  }
+
   /// The average over the pairs of K independent draws, whose kernel is symmetric.
   @Test("pairs of independent draws", arguments: [1, 2, 3, 5, 16], spreads)
   func independent(_ experts: Int, _ steps: [Double]) throws {
@@ -85,7 +106,7 @@ import _TestSupport
     let gating = random.normals(experts)
     let logits = Array(zip(random.normals(experts), steps + [Double](repeating: 0, count: experts))).map(+)
     let distribution = RoutingDistribution(logits: logits)
-    func weights(_ i: Int, _ j: Int) -> (first: Double, second: Double) {
+    @Sendable func weights(_ i: Int, _ j: Int) -> (first: Double, second: Double) {
       (0.5 * (values[i] - values[j]) + gating[i], 0.5 * (values[j] - values[i]) + gating[j])
     }
     let pairs = PairOutcomes(first: distribution, hasMultiplier: false) { i, _, events in

@@ -29,6 +29,8 @@ public struct PlantedRouter: Sendable {
   public enum Fault: Sendable, Hashable {
     case flaw(Flaw)
     case mistake(RouterMistake)
+    /// Experts drawn one after the other where a subset is declared.
+    case drawsOneByOne
   }
 
   init(_ name: String, from thread: String? = nil, _ flaw: Flaw, in profile: RouterProfile, caughtBy: LintCheck) {
@@ -48,6 +50,7 @@ public struct PlantedRouter: Sendable {
     switch fault {
     case .flaw(let flaw): ReferenceRouter(profile, flaws: [flaw])
     case .mistake(let mistake): SpecifiedRouter(profile, mistake: mistake)
+    case .drawsOneByOne: OneByOneRouter(profile: profile)
     }
   }
   /// The router without it.
@@ -165,6 +168,7 @@ extension PlantedRouter {
       "replay weights gathered from zeroed scores", .mistake(.replayOfOwnScores), in: deepSeek, caughtBy: .replay),
     PlantedRouter(
       "log(1 − p) of subset marginals detached", .mistake(.complementDetached), in: subsets, caughtBy: .gateGradient),
+    PlantedRouter("Plackett–Luce drawn for conditional Bernoulli", .drawsOneByOne, in: subsets, caughtBy: .selection),
     PlantedRouter(
       "capacity by scattered logits", .mistake(.capacityByScatteredLogits), in: gshard, caughtBy: .capacityPriority),
     PlantedRouter(
@@ -225,4 +229,24 @@ extension PlantedRouter {
   static let llama4 = RouterProfile(
     RouterSpecification(
       name: "llama-4", experts: 6, key: .logits, selection: .topK(1), gate: .init(.sigmoidOfLogit), applied: .input))
+}
+
+/// A router of a specification that draws its experts one after the other, in proportion to the score.
+struct OneByOneRouter: ForeignRouter {
+  let profile: RouterProfile
+
+  func route(_ call: RouterCall) throws(RouterFailure) -> RouterAnswer {
+    var drawing = profile.specification
+    drawing.gate = .init(.score)
+    guard call.mode == .train else { return try SpecifiedRouter(profile).route(call) }
+    let choice = try SpecifiedRouter(
+      RouterProfile(drawing, uniforms: profile.uniforms, normals: profile.normals, precision: profile.precision)
+    ).route(call).choice
+    guard var answer = RouterReference(profile.specification).answer(to: call, given: choice) else {
+      throw RouterFailure("its specification does not say what follows from a choice")
+    }
+    answer.logitsAfter = call.logits
+    answer.dispatch = answer.choice.map { row in (0..<profile.experts).map { row.contains($0) ? 1 : 0 } }
+    return answer
+  }
 }

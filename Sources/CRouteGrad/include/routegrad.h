@@ -396,9 +396,12 @@ typedef struct rg_assessor_options {
   double confidence; /* of each interval, 0.5 to 0.999 */
   uint64_t seed;     /* of the bootstrap */
   size_t threads;    /* 1 to 1024; results do not depend on it */
+  /* A sample draws what this registered estimator does, such as "simple:k=4", which has an expected loss of its own; NULL: `draws`
+   * says what, which is 1 otherwise. */
+  const char *draws_of;
 } rg_assessor_options;
 
-#define RG_ASSESSOR_INIT {sizeof(rg_assessor_options), 1, 0.95, 0, 1}
+#define RG_ASSESSOR_INIT {sizeof(rg_assessor_options), 1, 0.95, 0, 1, NULL}
 
 /* Samples or outcomes of an estimator that is not ours, whose bias and variance are asked for: what `routegrad assess` says of them.
  * Like a test it changes; memory does not grow with the number of samples. */

@@ -1,7 +1,7 @@
 import CStandardLibrary
 
 /// `log p_i − log(1 − p_i)` of `p = softmax(x)`: `x_i − log Σ_{l ≠ i} e^{x_l}`.
-func logOdds(_ x: [Double]) -> [Double] {
+package func logOdds(_ x: [Double]) -> [Double] {
   var before = [-Double.infinity]
   for value in x { before.append(logSum(before[before.count - 1], value)) }
   var after = -Double.infinity

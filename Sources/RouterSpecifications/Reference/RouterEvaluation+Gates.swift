@@ -124,6 +124,20 @@ extension RouterEvaluation {
     }
   }
 
+  /// The law of random subsets of the open experts with odds `s/(1 − s)`: of so many, or of all that can be drawn.
+  func subsets(_ token: Token, _ count: Int) -> ConditionalBernoulli {
+    let x = token.open.map { token.gateLogits[$0] / score.temperature }
+    // log p − log(1 − p), where log(1 − p) is that of the sum of the others; of a single expert that is open, infinite.
+    let bounded = odds(x).map { $0.isNaN ? -.infinity : min($0, 1e300) }
+    guard
+      let subsets = try? ConditionalBernoulli(
+        logits: bounded, size: min(count, bounded.count { $0 > -.infinity }))
+    else { preconditionFailure("\(bounded) are no odds") }
+    return subsets
+  }
+
+  private func odds(_ x: [Double]) -> [Double] { score.function == .softmax ? logOdds(x) : x }
+
   /// The probabilities of being in a random subset of odds `s/(1 − s)`.
   private func marginals(_ token: Token, _ count: Int) -> Differentiated {
     let tau = score.temperature
@@ -131,14 +145,8 @@ extension RouterEvaluation {
     let open = token.open
     let x = open.map { token.gateLogits[$0] / tau }
     let isSoftmax = score.function == .softmax
-    // log p − log(1 − p), where log(1 − p) is that of the sum of the others.
-    let odds = isSoftmax ? logOdds(x) : x
-    // The odds of a single expert that is open are infinite.
-    let bounded = odds.map { $0.isNaN ? -.infinity : min($0, 1e300) }
-    guard
-      let subsets = try? ConditionalBernoulli(
-        logits: bounded, size: min(count, bounded.count { $0 > -.infinity }))
-    else { preconditionFailure("\(bounded) are no odds") }
+    let odds = odds(x)
+    let subsets = subsets(token, count)
     var values = [Double](repeating: 0, count: n)
     for (place, i) in open.enumerated() { values[i] = subsets.marginals[place] }
     let isDetached = mistake == .complementDetached

@@ -3,7 +3,8 @@ import RoutingCore
 
 /// A router of a specification as one that can be driven: sound, or with a mistake.
 ///
-/// Where experts are drawn it takes a Gumbel draw for each of them from the uniforms that follow those of its noise.
+/// Where experts are drawn it takes a draw for each of them from the uniforms that follow those of its noise: a Gumbel draw where they are drawn one
+/// after the other, a coin where they are the subset whose marginals are its gates.
 public struct SpecifiedRouter: ForeignRouter {
   public let profile: RouterProfile
   private let reference: RouterReference
@@ -36,14 +37,24 @@ public struct SpecifiedRouter: ForeignRouter {
     return answer
   }
 
-  /// The largest of `log s + Γ`.
+  /// The largest of `log s + Γ`, or a subset of the law that the gates are marginals of.
   private func drawn(_ call: RouterCall) -> [[Int]] {
     let evaluation = RouterEvaluation(reference, call)
     let first = profile.specification.noise?.kind.takesUniforms == true ? profile.experts : 0
+    func draw(_ t: Int, _ i: Int) -> Double {
+      first + i < call.uniforms[t].count ? max(call.uniforms[t][first + i], 0x1p-64) : 0.5
+    }
     return evaluation.tokens.enumerated().map { t, token in
+      if profile.specification.gate?.source == .subsetMarginal {
+        var next = 0
+        let places = evaluation.subsets(token, profile.topK).sample {
+          defer { next += 1 }
+          return draw(t, token.open[next])
+        }
+        return places.map { token.open[$0] }
+      }
       let noisy = token.scores.values.enumerated().map { i, score in
-        let draw = first + i < call.uniforms[t].count ? call.uniforms[t][first + i] : 0.5
-        return score > 0 ? log(score) - log(-log(max(draw, 0x1p-64))) : -.infinity
+        score > 0 ? log(score) - log(-log(draw(t, i))) : -.infinity
       }
       return RouterEvaluation.largest(noisy, profile.topK)
     }

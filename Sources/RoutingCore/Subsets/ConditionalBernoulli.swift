@@ -196,9 +196,14 @@ extension ConditionalBernoulli {
   ///
   /// - Complexity: O(N), one random number for each item and, where there are several sizes, one for the size.
   package func sample(using generator: inout some RandomNumberGenerator) -> [Int] {
+    sample { generator.nextOpenUnit() }
+  }
+
+  /// The same from numbers of the open unit interval, which are asked for one after the other.
+  package func sample(_ nextUnit: () -> Double) -> [Int] {
     var left = sizes.lowerBound
     if !isExact {
-      var rest = generator.nextOpenUnit()
+      var rest = nextUnit()
       for (t, m) in sizes.enumerated() {
         left = m
         rest -= (suffixes[0][m] * sizeFactors[t] / total).value
@@ -207,7 +212,7 @@ extension ConditionalBernoulli {
     }
     var subset: [Int] = []
     for i in logits.indices where left > 0 {
-      let unit = generator.nextOpenUnit()
+      let unit = nextUnit()
       let without = suffixes[i + 1][left]
       // What is left may all be needed.
       if without == .zero || unit < (weights[i] * suffixes[i + 1][left - 1] / suffixes[i][left]).value {

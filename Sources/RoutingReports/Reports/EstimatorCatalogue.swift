@@ -1,6 +1,7 @@
 import FileFormats
 import RoutingCore
 import RoutingEstimators
+import RoutingExpectations
 
 /// The estimators with their parameters and claims: what `routegrad estimators` prints.
 package enum EstimatorCatalogue {
@@ -15,6 +16,44 @@ package enum EstimatorCatalogue {
   /// The catalogue for people.
   package static func text(style: TextStyle) -> String {
     sections.map { $0.text(style: style) }.joined(separator: "\n")
+  }
+
+  /// What is claimed of each estimator, as the table of docs/estimators.md.
+  ///
+  /// Where an estimator stands for a family of rules (``GradientEstimator/family``), what lies between the least and the most of them.
+  package static var markdown: String {
+    var table = TextTable(
+      columns: ["id", "target", "exact for", "order", "expert evaluations", "source"].map {
+        .init(title: $0, isText: true)
+      })
+    for estimator in EstimatorRegistry.standard {
+      let (claims, type) = (estimator.claims, type(of: estimator))
+      let names = type.parameters.map(\.name).joined(separator: ",")
+      let family = estimator.family.map(\.claims)
+      let own =
+        claims.subsets != nil
+        ? " of subsets"
+        : claims.draws == 2 ? " of pairs" : estimator.integrated?.hasOwnLoss == true ? " of its own draws" : ""
+      table.rows.append(
+        .init(cells: [
+          type.id + (names.isEmpty ? "" : ":" + names), claims.target.rawValue + own,
+          range(family.map(\.exactness), { $0.degree }) { "degree \($0)" } ?? claims.exactness.sentence,
+          range(family.map(\.order), { $0 }) { $0 } ?? claims.order.map { "\($0)" } ?? Figures.undefined,
+          range(family.map(\.expertEvaluations), { $0.constant }) { $0 } ?? claims.expertEvaluations.sentence,
+          claims.source,
+        ]))
+    }
+    return TextSection(table: table).markdown
+  }
+
+  /// The least and the most of a family's numbers, where all have one and they differ.
+  private static func range<Claim>(_ family: [Claim], _ number: (Claim) -> Int?, _ words: (String) -> String) -> String?
+  {
+    let numbers = family.compactMap(number)
+    guard numbers.count == family.count, let low = numbers.min(), let high = numbers.max(), low < high else {
+      return nil
+    }
+    return words("\(low) to \(high)")
   }
 
   private static var sections: [TextSection] {
@@ -91,6 +130,12 @@ extension Exactness {
     }
   }
 
+  /// As a table for reading has it.
+  fileprivate var sentence: String { self == .all ? "every function" : words }
+
+  /// The degree, if it is one.
+  fileprivate var degree: Int? { if case .degree(let degree) = self { degree } else { nil } }
+
   /// `"none"`, `"all"`, or the degree.
   fileprivate var json: JSONValue {
     switch self {
@@ -107,15 +152,30 @@ extension ExpertEvaluations {
     case .constant(let count): Figures.significant(count)
     case .everyExpert: "all"
     case .gradientAtChoice: "1 or all"
+    case .relaxed(let count): "\(count) or all"
     }
   }
 
-  /// The count, `"every-expert"`, or `"gradient-at-choice"` (1 on categorical problems, else every expert).
+  /// As a table for reading has it.
+  fileprivate var sentence: String {
+    switch self {
+    case .constant, .everyExpert: words
+    case .gradientAtChoice: "1; on mixtures all"
+    case .relaxed(let count): "\(count); on mixtures all"
+    }
+  }
+
+  /// The number, if it is the same everywhere.
+  fileprivate var constant: Int? { if case .constant(let count) = self { Int(exactly: count) } else { nil } }
+
+  /// The count, `"every-expert"`, `"gradient-at-choice"` (1 on categorical problems, else every expert), or with another count in place of
+  /// that 1 `"3-or-every-expert"`.
   fileprivate var json: JSONValue {
     switch self {
     case .constant(let count): .number(count)
     case .everyExpert: "every-expert"
     case .gradientAtChoice: "gradient-at-choice"
+    case .relaxed(let count): .string("\(count)-or-every-expert")
     }
   }
 }

@@ -29,7 +29,7 @@ extension LintSession {
       }
     }
     guard compared > 0 else { throw .undecided("no call was clear enough for rounding to leave it alone") }
-    return "the choice is that of the keys in \(compared) calls"
+    return "the choice is that of the keys in \(compared) calls" + (try drawnSubsets().map { "; \($0)" } ?? "")
   }
 
   /// A token's logits, and what else its choice depends on.

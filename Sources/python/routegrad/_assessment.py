@@ -89,22 +89,23 @@ def assess(
 @overload
 def assess(
     problem: Batch | Iterator[Batch] | Outcomes | OwnEstimator, estimator: Problem, target: str = ..., *, mask: Mask = ...,
-    samples: int | None = ..., seed: int = ..., threads: int = ..., draws: int = ..., confidence: float = ...,
-    beside: str | None = ...,
+    samples: int | None = ..., seed: int = ..., threads: int = ..., draws: int = ..., draws_of: str | None = ...,
+    confidence: float = ..., beside: str | None = ...,
 ) -> SampleAssessment: ...
 
 
 @overload
 def assess(
     problem: Problem, estimator: OwnEstimator, target: str = ..., *, mask: Mask = ..., samples: int | None = ...,
-    seed: int = ..., threads: int = ..., draws: int = ..., confidence: float = ..., beside: str | None = ...,
+    seed: int = ..., threads: int = ..., draws: int = ..., draws_of: str | None = ..., confidence: float = ...,
+    beside: str | None = ...,
 ) -> SampleAssessment: ...
 
 
 def assess(
     problem: Any, estimator: Any, target: str = "expected-loss", *, mask: Mask = None, covariance: bool = False,
     method: str = "auto", samples: int | None = None, seed: int = 0, tolerance: float = 1e-10, threads: int = 1,
-    draws: int = 1, confidence: float = 0.95, beside: str | None = None,
+    draws: int = 1, draws_of: str | None = None, confidence: float = 0.95, beside: str | None = None,
 ) -> Assessment | SampleAssessment:
     """Bias E ĝ − ∇, ‖bias‖/‖∇‖, cosine, √(tr Cov)/‖∇‖, …: of an estimator of the library, or of your own.
 
@@ -125,6 +126,7 @@ def assess(
         seed: of the bootstrap, and of a callable's random numbers.
         threads: how many threads may work on the bootstrap; results do not depend on it.
         draws: how many experts a sample draws without replacement, 1 or 2; two have an expected loss of their own.
+        draws_of: a registered estimator, such as ``"simple:k=4"``: a sample draws what that does, in place of ``draws``.
         confidence: of each interval, 0.5 to 0.999.
         beside: registered estimators to stand beside it in the report, such as ``"reinmax,sparsemixer"``.
 
@@ -133,7 +135,8 @@ def assess(
     """
     own, about = (estimator, problem) if isinstance(problem, Problem) else (problem, estimator)
     if isinstance(own, str) or not isinstance(about, Problem) or (about is problem and not callable(own)):
-        for name, value, standard in (("draws", draws, 1), ("confidence", confidence, 0.95), ("beside", beside, None)):
+        for name, value, standard in (
+                ("draws", draws, 1), ("draws_of", draws_of, None), ("confidence", confidence, 0.95), ("beside", beside, None)):
             if value is not standard and value != standard:
                 raise RouteGradError(f"{name}: goes with samples, or an estimator of your own")
         return _assess_registered(
@@ -149,7 +152,7 @@ def assess(
         raise RouteGradError(f"samples: expected a whole number of at least 2, got {shown(samples)}")
     options = AssessorOptions(
         ctypes.sizeof(AssessorOptions), whole(draws, "draws", least=0), number(confidence, "confidence"), check_seed(seed),
-        whole(threads, "threads", least=0))
+        whole(threads, "threads", least=0), None if draws_of is None else text(draws_of, "draws_of"))
     assessor = AssessorHandle()
     status = lib.rg_assessor_create(about._handle, text(target, "target"), byref(options), byref(assessor))
     if status:

@@ -108,6 +108,7 @@ class AssessorOptions(ctypes.Structure):
 
     _fields_ = [
         ("size", c_size_t), ("draws", c_size_t), ("confidence", c_double), ("seed", c_uint64), ("threads", c_size_t),
+        ("draws_of", c_char_p),
     ]
 
 

@@ -171,6 +171,7 @@ enum ProblemCases {
     "gumbel-softmax-st:tau=0.5", "gumbel-softmax-st:tau=1e-300", "gumbel-rao", "gumbel-rao:K=1",
     "gumbel-rao:tau=0.1,K=100", "reinmax-rao", "reinmax-rao:tau=1e-300,K=1", "darn", "zgr",
     "straight-through:draw-tau=1e-300", "straight-through:tau=1e300,draw-tau=0.5",
+    "rebar", "rebar:tau=1e-300", "rebar:tau=0.1,eta=1e300,coupled=true", "relax", "relax:tau=1e300",
     "switch", "switch:r=0", "switch:r=1", "switch:r=1e-300", "switch:kind=input", "switch:r=0.9",
   ]
 

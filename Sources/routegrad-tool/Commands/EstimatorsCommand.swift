@@ -14,6 +14,7 @@ struct EstimatorsCommand: ParsableCommand {
   enum Format: String, CaseIterable, ExpressibleByArgument {
     case table
     case json
+    case markdown
   }
 
   func run() throws {
@@ -21,6 +22,7 @@ struct EstimatorsCommand: ParsableCommand {
     case .table:
       try Output.standard.write(EstimatorCatalogue.text(style: Terminal.style))
     case .json: try Output.standard.write(EstimatorCatalogue.json)
+    case .markdown: try Output.standard.write(EstimatorCatalogue.markdown)
     }
   }
 }

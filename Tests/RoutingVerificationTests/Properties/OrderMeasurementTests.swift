@@ -52,6 +52,13 @@ private let worst = WorstError("order of accuracy")
           at: place)
         expectClose(slope, Double(order + 1), within: tolerance, "\(place) ± \(standardError)")
       case .undetermined(let reason):
+        // Integrals of REBAR and RELAX end at three experts.
+        if reason == "has moments that are sampled, which show no order" {
+          #expect(
+            measurement.estimator.claims.exactness == .all && problem.problem.distribution.support.count > 3, "\(place)"
+          )
+          continue
+        }
         #expect(!Self.isSmooth(problem) || Self.isCoarse(measurement.estimator), "\(place): \(reason)")
       }
     }
