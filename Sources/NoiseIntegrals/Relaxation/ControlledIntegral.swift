@@ -153,9 +153,10 @@ package struct ControlledIntegral: Sendable {
     var given: [Sums] = []
     for place in 0..<n {
       let before = evaluations
-      // Means of the step before would do as well; differences from a node in the middle keep digits where X and Y hardly vary.
+      // Differences from a node in the middle keep digits where X and Y hardly vary.
       let pivots = values(place, at: [Double](repeating: 0, count: n - 1))
-      let parts = parallelMap(0..<blocks, threads: threads, continuing: { _ in continuing(before) }) { index in
+      func isWanted(_ done: Int) -> Bool { continuing(before) }
+      let parts = parallelMap(0..<blocks, threads: threads, continuing: isWanted) { index in
         var sums = Sums(n)
         for node in nodes[index * block..<min((index + 1) * block, nodes.count)] {
           add(place, h * Double(node), nodes.map { h * Double($0) }, depth, pivots, to: &sums)
