@@ -100,6 +100,7 @@ struct SentRows {
           append(context.outputs[index].row(other.expert), times: 2, token)
         }
         span.add(slot, of: events.list, to: &group.combinations)
+        group.combinations.end()
       }
       spans[token] = span
     case .units:

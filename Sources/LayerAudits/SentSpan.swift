@@ -31,14 +31,17 @@ struct SentSpan: Sendable {
   /// Gives an expert its row.
   mutating func place(_ expert: Int, row: Int) { rows[expert] = row }
 
-  /// Adds what a slot is sent to combinations.
-  func add(_ slot: ForwardEvents.Slot, of events: ForwardEvents, to combinations: inout Combinations) {
-    combinations.add(row: constantRow, factor: slot.backward)
+  /// Adds what a slot is sent to the combination that is being put together.
+  ///
+  /// - Parameter first: the place of the span's first row among those combined.
+  func add(
+    _ slot: ForwardEvents.Slot, of events: ForwardEvents, from first: Int = 0, to combinations: inout Combinations
+  ) {
+    combinations.add(row: first + constantRow, factor: slot.backward)
     if slope != 0 {
       for other in events.slots[events.events[slot.event].slots] where other.forward != 0 {
-        combinations.add(row: rows[other.expert], factor: slope * slot.backward * other.forward)
+        combinations.add(row: first + rows[other.expert], factor: slope * slot.backward * other.forward)
       }
     }
-    combinations.end()
   }
 }

@@ -41,14 +41,17 @@ struct TokenTile {
       var rows = SentRows(expert: i, tokens: places.count, context: context)
       for (k, law) in laws.enumerated() { law.collect(at: k, into: &rows) }
       guard rows.count > 0 else {
-        if areKept { kept.append(SpannedInputs(spans: rows.spans, rows: [])) }
+        if areKept {
+          kept.append(SpannedInputs(spans: rows.spans, rows: Tensor(rows: 0, columns: context.shape.inputs)))
+        }
         continue
       }
       let units = BackwardUnits(
         pulled: pulledBack(rows.vectors, weights, expert: i), chunk.hidden[i], hidden: context.shape.hidden
       ) { places.lowerBound + rows.tokens[$0] }
-      let inputs = units.inputs(weights, expert: i)
-      for group in rows.groups { laws[group.law].add(group, of: rows, units, inputs: inputs, expert: i) }
+      let inputs = Tensor<Double>(rows: rows.count, columns: context.shape.inputs)
+      units.setInputs(weights, expert: i, adding: false, to: inputs.elements)
+      for group in rows.groups { laws[group.law].add(group, of: rows, units, inputs: inputs.elements, expert: i) }
       if areKept { kept.append(SpannedInputs(spans: rows.spans, rows: inputs)) }
     }
     return kept
@@ -60,5 +63,5 @@ struct SpannedInputs {
   /// Of each token.
   let spans: [SentSpan?]
   /// `[rows, inputs]`.
-  let rows: [Double]
+  let rows: Tensor<Double>
 }

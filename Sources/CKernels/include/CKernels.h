@@ -136,13 +136,13 @@ double rg_dot_d(size_t count, const double *scale, const double *x, const double
 void rg_widen_d(size_t count, const double *from, double *to);
 void rg_narrow_d(size_t count, const double *from, double *to);
 
-/// `y += sum_r factors[r] matrix[rows[r]]`; the matrix has rows of `count` numbers.
+/// `y += sum_r factors[r] table[rows[r]]`; the table says where rows of `count` numbers are.
 void rg_add_combination(
-    size_t count, size_t terms, const size_t *rows, const double *factors, const double *matrix, double *y);
-/// `sum_s weights[s] |sum_r factors[s][r] matrix[rows[r]] - centre|^2`, a sum of squared differences; factors `[sums, terms]`.
+    size_t count, size_t terms, const size_t *rows, const double *factors, const double *const *table, double *y);
+/// `sum_s weights[s] |sum_r factors[s][r] table[rows[r]] - centre|^2`, a sum of squared differences; factors `[sums, terms]`.
 double rg_combination_distance(
     size_t count, size_t terms, const size_t *rows, size_t sums, const double *factors, const double *weights,
-    const double *matrix, const double *centre);
+    const double *const *table, const double *centre);
 
 /// `sum (output - target)^2` in Float64, and `gradient = factor (output - target)`.
 double rg_squared_error(
