@@ -155,7 +155,7 @@ CLONES void rg_add_combination(
 }
 
 // Sums of the same rows with other factors are taken together, so that the rows are loaded once for all of them.
-CLONES double rg_combination_distance(
+static ALWAYS_INLINE double combination_distance(
     size_t count, size_t terms, const size_t *rows, size_t sums, const double *factors, const double *weights,
     const double *const *table, const double *centre) {
   wide_d part = (wide_d)(0);
@@ -181,6 +181,18 @@ CLONES double rg_combination_distance(
       sum += weights[s] * deviation * deviation;
     }
   return sum;
+}
+
+// Of so few terms the loop over them is unrolled.
+CLONES double rg_combination_distance(
+    size_t count, size_t terms, const size_t *rows, size_t sums, const double *factors, const double *weights,
+    const double *const *table, const double *centre) {
+  switch (terms) {
+  case 1: return combination_distance(count, 1, rows, sums, factors, weights, table, centre);
+  case 2: return combination_distance(count, 2, rows, sums, factors, weights, table, centre);
+  case 3: return combination_distance(count, 3, rows, sums, factors, weights, table, centre);
+  default: return combination_distance(count, terms, rows, sums, factors, weights, table, centre);
+  }
 }
 
 CLONES double rg_squared_error(

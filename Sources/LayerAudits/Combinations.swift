@@ -27,11 +27,11 @@ struct Combinations: Sendable {
   /// Ends that sum.
   mutating func end() { ends.append(rows.count) }
 
-  /// Forgets all sums.
-  mutating func removeAll() {
-    rows.removeAll(keepingCapacity: true)
-    factors.removeAll(keepingCapacity: true)
-    ends.removeAll(keepingCapacity: true)
+  /// Makes room for sums, with terms in all.
+  mutating func reserve(_ sums: Int, terms: Int) {
+    rows.reserveCapacity(terms)
+    factors.reserveCapacity(terms)
+    ends.reserveCapacity(sums)
   }
 
   private func terms(of k: Int) -> Range<Int> { (k == 0 ? 0 : ends[k - 1])..<ends[k] }
@@ -69,10 +69,9 @@ struct Combinations: Sendable {
     for k in 0..<count {
       for term in terms(of: k) { shares[rows[term]] += weights[k] * factors[term] }
     }
-    for (row, share) in shares.enumerated() where share != 0 {
-      guard let row = table[row] else { continue }
-      Double.addScaled(row, factor: share, scale: nil, to: &mean, count: length)
-    }
+    let used = shares.indices.filter { shares[$0] != 0 }
+    Double.addCombination(
+      of: table, rows: used, factors: used.map { shares[$0] }, terms: used.count, to: &mean, count: length)
     weights.withUnsafeBufferPointer { weights in
       guard let weights = weights.baseAddress else { return }
       withTerms { rows, factors in

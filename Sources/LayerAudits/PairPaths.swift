@@ -102,21 +102,23 @@ struct PairPaths {
     var sums = Combinations()
     for draw in gradients.draws {
       guard let follow = pairs.second[draw.first] else { continue }
-      let later = UnsafeMutableBufferPointer(start: own.row(2 * experts + 1), count: experts * own.columns)
-      _ = later.update(fromContentsOf: TokenChunk.scores(follow, through: router))
-      for k in draw.places {
-        let slots = events.slots[events.events[range.lowerBound + k].slots]
-        if hasPast {
-          sums.add(row: 0, factor: 1)
-          for slot in slots where slot.forward != 0 { sums.add(row: 1 + slot.expert, factor: slot.forward) }
+      TokenChunk.setScores(follow, through: router, to: own.row(2 * experts + 1))
+      sums.reserve(draw.places.count, terms: draw.places.count * 11)
+      events.slots.withUnsafeBufferPointer { all in
+        for k in draw.places {
+          let slots = UnsafeBufferPointer(rebasing: all[events.events[range.lowerBound + k].slots])
+          if hasPast {
+            sums.add(row: 0, factor: 1)
+            for slot in slots where slot.forward != 0 { sums.add(row: 1 + slot.expert, factor: slot.forward) }
+          }
+          for slot in slots {
+            guard !spans.isEmpty, let (span, first) = spans[slot.expert] else { continue }
+            span.add(slot, with: slots, from: first, to: &sums)
+          }
+          sums.add(row: experts + 1 + draw.first, factor: gradients.first[k])
+          sums.add(row: 2 * experts + 1 + slots[1].expert, factor: gradients.second[k])
+          sums.end()
         }
-        for slot in slots {
-          guard !spans.isEmpty, let (span, first) = spans[slot.expert] else { continue }
-          span.add(slot, of: events, from: first, to: &sums)
-        }
-        sums.add(row: experts + 1 + draw.first, factor: gradients.first[k])
-        sums.add(row: 2 * experts + 1 + slots[slots.startIndex + 1].expert, factor: gradients.second[k])
-        sums.end()
       }
     }
     return sums.moments(

@@ -22,6 +22,9 @@ void rg_log_cosh_rays(
 /// rounding errors of differences and quotients are carried along, q is the sum of the others where it is small.
 size_t rg_softmax(size_t count, const double *logits, double temperature, double *p, double *q);
 
+/// `sum_j a_j b_j` as a rounded total and what rounding took from the sum: add the two, where the total is finite.
+void rg_compensated_dot(size_t count, const double *a, const double *b, double *total, double *correction);
+
 /// The moments of `s (I_D - p)`, D ~ p, for each row of means a and variances v of s given D; q = 1 - p. a, v, mean and
 /// variance are `[rows][experts]`, row-major; the total variances `[rows]`.
 void rg_score_moments(
