@@ -11,12 +11,17 @@ extension AuditRun {
     var sent: [SentVectors.Part]?
   }
 
-  /// The norms of all targets, and what estimators are held against, by the number of their draws.
-  func targets() -> (norms: [(target: GradientTarget, norms: [ParameterGroup: Double])], references: [Int: Reference]) {
-    var passes = GradientTarget.allCases.map { pass($0, draws: 1) }
-    if options.estimators.contains(where: { $0.claims.draws == 2 && $0.claims.subsets == nil }) {
-      passes.append(pass(options.target, draws: 2))
+  /// The norms of all targets, and what estimators are held against, by their draws.
+  func targets() -> (norms: [(target: GradientTarget, norms: [ParameterGroup: Double])], references: [Draws: Reference])
+  {
+    var passes = GradientTarget.allCases.map { pass($0, draws: Draws()) }
+    // Other draws than one, in the order of the estimators.
+    var others: [Draws] = []
+    for estimator in options.estimators where estimator.isEnumerable {
+      let draws = Draws(estimator.claims)
+      if draws != Draws(), !others.contains(draws) { others.append(draws) }
     }
+    passes += others.map { pass(options.target, draws: $0) }
     let found = LawPass.run(passes, context, onChunk: progress.advance)
     let count = GradientTarget.allCases.count
     let experts = ExpertPass.run(
@@ -25,11 +30,11 @@ extension AuditRun {
           context: context,
           sent: p < count && passes[p].goesThroughExperts && found[p].isAvailable ? found[p].sent : nil)
       }, context, onExpert: progress.advance)
-    var references: [Int: Reference] = [:]
+    var references: [Draws: Reference] = [:]
     for p in passes.indices where p >= count || GradientTarget.allCases[p] == options.target {
       guard found[p].isAvailable else { continue }
       let isWhole = passes[p].goesThroughExperts
-      references[p < count ? 1 : 2] = Reference(
+      references[p < count ? Draws() : others[p - count]] = Reference(
         mean: found[p].subjects[0].mean, scale: isWhole ? found[p].scaleMean : nil, sent: isWhole ? found[p].sent : nil)
     }
     let norms = GradientTarget.allCases.enumerated().map { p, target in
@@ -38,10 +43,11 @@ extension AuditRun {
     return (norms, references)
   }
 
-  private func pass(_ target: GradientTarget, draws: Int) -> LawPass {
+  private func pass(_ target: GradientTarget, draws: Draws) -> LawPass {
     let law: ForwardLaw =
       switch target {
-      case .expectedLoss, .routingTerm, .gatingTerm: .expectation(draws: draws)
+      case .expectedLoss, .routingTerm, .gatingTerm:
+        draws.subsets.map { .expectationOfSubsets($0) } ?? .expectation(draws: draws.count)
       case .denseMixture: .denseMixture
       case .denseBackward: .denseBackward
       }

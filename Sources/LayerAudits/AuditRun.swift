@@ -19,8 +19,8 @@ struct AuditRun {
   /// A law with the estimators that share it.
   private struct SharedLaw {
     let law: ForwardLaw
-    /// How many experts are drawn, on which it depends what estimators are held against.
-    let draws: Int
+    /// How experts are drawn, on which it depends what estimators are held against.
+    let draws: Draws
     /// Their places among the estimators.
     var members: [Int]
   }
@@ -44,11 +44,11 @@ struct AuditRun {
   private static func laws(of estimators: [any GradientEstimator], _ context: AuditContext) -> [SharedLaw] {
     var laws: [SharedLaw] = []
     for (k, estimator) in estimators.enumerated() {
-      guard case .finite(let finite) = estimator.randomness, finite.claims.subsets == nil else { continue }
+      guard case .finite(let finite) = estimator.randomness else { continue }
       var law = finite.forwardLaw
       // Pairs whose gradients follow from no rule are listed.
       if case .pair = law, !(finite is any PairRuleEstimator) { law = .outcomes(of: finite.specification) }
-      let draws = estimator.claims.draws
+      let draws = Draws(estimator.claims)
       if let place = laws.firstIndex(where: { $0.law == law && $0.draws == draws }) {
         laws[place].members.append(k)
       } else {
@@ -65,19 +65,19 @@ struct AuditRun {
   /// Whether the target is one of the router alone.
   static func isRouterOnly(_ target: GradientTarget) -> Bool { [.routingTerm, .gatingTerm].contains(target) }
 
-  /// What every estimator comes to, held against references by the number of draws.
-  func entries(against references: [Int: Reference]) -> [LayerAudit.Entry] {
+  /// What every estimator comes to, held against references by their draws.
+  func entries(against references: [Draws: Reference]) -> [LayerAudit.Entry] {
     var found: [Int: Result<[ParameterGroup: GroupFigures], Unavailable>] = [:]
     for batch in batches { found.merge(audit(batch, against: references)) { $1 } }
     return options.estimators.enumerated().map { k, estimator in
-      let reason = estimator.isEnumerable ? "draws subsets, which are not audited" : "has no finite list of outcomes"
-      return LayerAudit.Entry(estimator: estimator, result: found[k] ?? .failure(Unavailable(reason)))
+      LayerAudit.Entry(
+        estimator: estimator, result: found[k] ?? .failure(Unavailable("has no finite list of outcomes")))
     }
   }
 
   /// The figures of the estimators of some laws, by their places.
   private func audit(
-    _ laws: [SharedLaw], against references: [Int: Reference]
+    _ laws: [SharedLaw], against references: [Draws: Reference]
   ) -> [Int: Result<[ParameterGroup: GroupFigures], Unavailable>] {
     let isRouterOnly = Self.isRouterOnly(options.target)
     let estimators = laws.map { $0.members.map { options.estimators[$0] } }
@@ -92,7 +92,7 @@ struct AuditRun {
     let main = passes(goThroughExperts: true)
     let all = main + (isRouterOnly ? passes(goThroughExperts: false) : [])
     let found = LawPass.run(all, context, onChunk: progress.advance)
-    let held = references.keys.sorted()
+    let held = Array(references.keys)
     let experts = ExpertPass.run(
       main.indices.map { k in
         let place = held.firstIndex(of: laws[k].draws).flatMap { references[held[$0]]?.sent == nil ? nil : $0 }

@@ -64,6 +64,9 @@ struct ForwardEvents {
     events.append(Event(probability: probability, slots: first..<slots.count))
   }
 
+  /// The most subsets of a token's experts that are gone through.
+  static let mostSubsets = 4096
+
   /// No events.
   init() {}
 
@@ -107,6 +110,14 @@ struct ForwardEvents {
       addPairs(pairs, firsts, argmax: [ForwardLaw.Side()], others: [ForwardLaw.Side()])
     case .pair(let argmax, let others):
       addPairs(pairs, firsts, argmax: argmax, others: others)
+    case .subsets(let law), .expectationOfSubsets(let law):
+      let subsets = try SubsetDistribution(law, of: problem)
+      guard subsets.count <= Double(Self.mostSubsets) else {
+        throw Unavailable("has more than \(Self.mostSubsets) subsets of a token's experts, which are not audited")
+      }
+      for subset in try subsets.subsets() {
+        add(subsets.probability(of: subset).value, subset.map { ($0, p[$0], p[$0]) })
+      }
     case .outcomes:
       guard let outcomes, outcomes.samples == 1 else { throw Unavailable("has no audit of its own") }
       for outcome in outcomes.outcomes {
@@ -144,7 +155,7 @@ extension ForwardLaw {
   /// Whether it is an expectation itself, without variance.
   var isAveraged: Bool {
     switch self {
-    case .expectation, .denseMixture: true
+    case .expectation, .expectationOfSubsets, .denseMixture: true
     default: false
     }
   }
@@ -170,6 +181,15 @@ extension ForwardLaw {
     case .pair(let argmax, let others):
       let sides = max(argmax.count, others.count)
       return (n * sides * sides, n * sides * sides)
+    case .subsets(let law), .expectationOfSubsets(let law):
+      func ways(_ n: Int, _ k: Int) -> Int {
+        var ways = 1
+        for drawn in 0..<max(k, 0) where ways <= ForwardEvents.mostSubsets { ways = ways * (n - drawn) / (drawn + 1) }
+        return ways
+      }
+      let all = law.sizes.reduce(0) { min($0 + ways(n, $1), ForwardEvents.mostSubsets) }
+      let own = law.sizes.reduce(0) { min($0 + ways(n - 1, $1 - 1), ForwardEvents.mostSubsets) }
+      return (max(all, 1), max(own, 1))
     case .outcomes: return (4 * n, 8 * n)
     }
   }
@@ -189,7 +209,7 @@ extension ForwardLaw {
         guard let second = pairs.second[i] else { continue }
         for k in 0..<n where k != i { idle[k] += pairs.first.probabilities[i] * second.complements[k] }
       }
-    case .outcomes, .standIns:
+    case .outcomes, .standIns, .subsets, .expectationOfSubsets:
       for event in events.events {
         var takesPart = [Bool](repeating: false, count: n)
         for slot in events.slots[event.slots] where !slot.isStandIn { takesPart[slot.expert] = true }

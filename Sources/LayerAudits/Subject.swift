@@ -6,7 +6,7 @@ import RoutingExpectations
 /// Whose gradient a pass finds: an estimator's, or a target.
 enum Subject: Sendable {
   case estimator(any GradientEstimator)
-  case target(GradientTarget, draws: Int)
+  case target(GradientTarget, draws: Draws)
 
   var isTarget: Bool { if case .target = self { true } else { false } }
 
@@ -23,10 +23,23 @@ enum Subject: Sendable {
       OutcomeDistribution(
         distribution: problem.distribution,
         outcomes: [
-          Outcome(choice: [], probability: 1, gradient: .dense(try target.gradient(of: problem, draws: draws)))
+          Outcome(
+            choice: [], probability: 1,
+            gradient: .dense(try target.gradient(of: problem, draws: draws.count, subsets: draws.subsets)))
         ])
     }
   }
+}
+
+/// How experts are drawn, on which it depends what an expected loss is.
+struct Draws: Sendable, Hashable {
+  /// So many without replacement, in order.
+  var count = 1
+  /// Subsets by this law, if they are.
+  var subsets: SubsetLaw?
+
+  init(_ claims: Claims) { (count, subsets) = (claims.draws, claims.subsets) }
+  init() {}
 }
 
 /// A mean gradient that estimators are held against, or that is written out.

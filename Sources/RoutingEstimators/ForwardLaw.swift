@@ -18,6 +18,10 @@ public enum ForwardLaw: Sendable, Hashable {
   case standIns(chosen: Int)
   /// Experts i ~ π and j ~ π'(i), multiplied by `π_i c` and `π'_j c'`, a coin for each.
   case pair(argmax: [Side], others: [Side])
+  /// A subset of experts drawn by this law, each expert's output multiplied by its π.
+  case subsets(SubsetLaw)
+  /// The expectation over such draws.
+  case expectationOfSubsets(SubsetLaw)
   /// No law in closed form: what the outcomes of the estimator with this specification say.
   case outcomes(of: String)
 

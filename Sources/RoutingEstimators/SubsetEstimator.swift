@@ -17,6 +17,8 @@ package enum SubsetRule: Sendable, Equatable {
 }
 
 extension SubsetEstimator {
+  public var forwardLaw: ForwardLaw { .subsets(law) }
+
   public func outcomes(of problem: RoutedProblem) throws(Unavailable) -> OutcomeDistribution {
     let sampler = try sampler(on: problem)
     let subsets = try sampler.subsets.subsets()

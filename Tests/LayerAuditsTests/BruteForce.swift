@@ -322,11 +322,11 @@ struct BruteForce {
   }
 
   /// A target.
-  func target(_ target: GradientTarget, draws: Int, _ t: Int) throws -> Gradient {
+  func target(_ target: GradientTarget, draws: Int, subsets: SubsetLaw? = nil, _ t: Int) throws -> Gradient {
     let problem = try problem(t)
     let pi = problem.distribution.probabilities
     let support = problem.distribution.support
-    let router = try target.gradient(of: problem, draws: draws)
+    let router = try target.gradient(of: problem, draws: draws, subsets: subsets)
     switch target {
     case .routingTerm, .gatingTerm:
       return gradient(t, [], router: router).filter { $0.key != .experts && $0.key != .scale }
@@ -334,6 +334,12 @@ struct BruteForce {
     case .denseBackward:
       return mean(support.map { i in (pi[i], support.map { ($0, $0 == i ? pi[$0] : 0, pi[$0], false) }) }, t, router)
     case .expectedLoss:
+      if let subsets {
+        let all = try SubsetDistribution(subsets, of: problem)
+        return mean(
+          try all.subsets().map { set in (all.probability(of: set).value, set.map { ($0, pi[$0], pi[$0], false) }) }, t,
+          router)
+      }
       guard draws == 2 else { return mean(support.map { (pi[$0], [($0, pi[$0], pi[$0], false)]) }, t, router) }
       let pairs = try PairDistribution(problem)
       return mean(

@@ -42,7 +42,9 @@ import _TestSupport
       }
       let moments = try tokens.map { BruteForce.moments(try brute.outcomes(entry.estimator, $0)) }
       let mean = sum(moments.map { $0.mapValues(\.mean) })
-      let target = sum(try tokens.map { try brute.target(options.target, draws: entry.estimator.claims.draws, $0) })
+      let claims = entry.estimator.claims
+      let target = sum(
+        try tokens.map { try brute.target(options.target, draws: claims.draws, subsets: claims.subsets, $0) })
       let isRouterOnly = [.routingTerm, .gatingTerm].contains(options.target)
       for group in audit.groups where !(isRouterOnly && group == .input) {
         let found = try #require(figures[group])
@@ -102,6 +104,38 @@ import _TestSupport
     // Pairs have no dense targets; their figures then have no target at all.
     let single = Self.estimators.filter { $0.claims.draws == 1 || target != .denseMixture && target != .denseBackward }
     try compare(layer, LayerAudit.Options(estimators: single, target: target), target.rawValue)
+  }
+
+  /// The last two laws are told apart by what estimators are held against.
+  static let subsets: [any GradientEstimator] = [
+    SIMPLE(), ProbMoE(), SIMPLE(sizes: 1...2), SubsetReinforce(law: .conditionalBernoulli(sizes: 2...2)),
+    SubsetReinforce(law: .plackettLuce(2), baseline: 0.3), Conventional(), SparseMixerV2Top2(),
+  ]
+
+  @Test("estimators that draw subsets, beside others", arguments: 0..<6)
+  func drawnSubsets(_ index: Int) throws {
+    let small = SmallLayer(
+      hasRouterBias: index & 1 != 0, hasScale: index & 2 != 0, residual: index & 1 == 0, isCrossEntropy: index % 3 == 1,
+      isUpstream: index % 3 == 2, isGated: index & 2 != 0, shared: index & 1, tokens: 2, experts: 3 + index % 2)
+    for target in [GradientTarget.expectedLoss, .routingTerm, .gatingTerm] {
+      try compare(
+        small.make("subsets \(index)"),
+        LayerAudit.Options(estimators: Self.subsets, target: target, threads: 1 + index % 2),
+        "\(small) \(target.rawValue)")
+    }
+  }
+
+  @Test("more subsets than are gone through are refused, and masks that keep fewer experts than a subset takes")
+  func tooManySubsets() throws {
+    let wide = SmallLayer(tokens: 1, experts: 30).make("many subsets")
+    let audit = try LayerAudit(wide, options: LayerAudit.Options(estimators: [SIMPLE(sizes: 5...5), SIMPLE()]))
+    #expect(throws: Unavailable("has more than 4096 subsets of a token's experts, which are not audited")) {
+      try audit.entries[0].result.get()
+    }
+    #expect((try? audit.entries[1].result.get()) != nil)
+    let few = try LayerAudit(
+      SmallLayer(tokens: 1, experts: 3).make("few"), options: LayerAudit.Options(estimators: [SIMPLE(sizes: 4...4)]))
+    #expect(throws: Unavailable("needs 4 experts that may be drawn")) { try few.entries[0].result.get() }
   }
 
   @Test("many experts: 128 of them, and pairs of twelve")
