@@ -54,7 +54,7 @@ struct UsageErrorTests {
     (["outcomes", "x.json", "y.json", "--estimator", "exact"], ["y.json"]),
     (["outcomes", "x.json", "--estimator", "nope"], ["unknown estimator 'nope'"]),
     (["order", "--mask", "none", "--threshold", "1"], ["'--threshold' does not go with '--mask none'"]),
-    (["estimators", "--format", "csv"], ["'csv'", "'table' and 'json'"]),
+    (["estimators", "--format", "csv"], ["'csv'", "'markdown'"]),
   ])
   func isOneLineAndStatus64(arguments: [String], parts: [String]) throws {
     let run = try Tool.run(arguments)
