@@ -31,6 +31,9 @@ extension ControlledRelaxation {
 
 /// Draws samples of a ``ControlledRelaxation`` on one problem.
 public struct ControlledSampler: GradientSampler {
+  /// The most experts that may be drawn for moments to be integrals; beyond that they are sampled.
+  package static let mostIntegrated = 3
+
   package let distribution: RoutingDistribution
   /// `log π`.
   package let logProbabilities: [Double]

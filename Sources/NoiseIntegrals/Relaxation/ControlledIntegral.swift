@@ -24,7 +24,7 @@ package struct ControlledIntegral: Sendable {
   private let covariance: Bool
 
   /// The most experts that may be drawn.
-  package static let largestSupport = 3
+  package static let largestSupport = ControlledSampler.mostIntegrated
   /// The evaluations of c after which an integral is given up.
   package static let largestEvaluations = 1_000_000
 

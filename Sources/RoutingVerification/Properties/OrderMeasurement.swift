@@ -53,8 +53,8 @@ package struct OrderMeasurement: Sendable {
 extension OrderMeasurement {
   /// h = 2^{−k/2}, from 4 down.
   private static let scales = (-4...44).map { exp2(-Double($0) / 2) }
-  /// Every so many of them where moments are integrals, to 1e-6, and claimed to be exact, which takes no slope to see.
-  private static let stride = 8
+  /// Every so many of them where moments are integrals, to 1e-5, and claimed to be exact, which takes no slope to see.
+  private static let stride = 16
   /// The points that are fitted, and the fewest that will do.
   private static let fitted = 9
   private static let fewest = 6
@@ -66,6 +66,13 @@ extension OrderMeasurement {
   private static func measure(_ estimator: any GradientEstimator, on problem: RoutedProblem) -> Outcome {
     var usable: [(scale: Double, bias: Double)] = []
     let isIntegrated = estimator.integrated != nil
+    let sampled = Outcome.undetermined("has moments that are sampled, which show no order")
+    // Seen before anything is fitted or drawn.
+    if estimator is any ControlledRelaxation,
+      problem.distribution.support.count > ControlledSampler.mostIntegrated
+    {
+      return sampled
+    }
     let step = isIntegrated && estimator.claims.exactness == .all ? stride : 1
     for scale in Swift.stride(from: 0, to: scales.count, by: step).map({ scales[$0] }) {
       do {
@@ -73,10 +80,8 @@ extension OrderMeasurement {
         let assessment = try Assessment(
           of: estimator, on: scaled,
           options: AssessmentOptions(
-            target: estimator.claims.target, integration: IntegrationOptions(tolerance: 1e-6, samples: 2)))
-        guard assessment.estimate.method != .monteCarlo else {
-          return .undetermined("has moments that are sampled, which show no order")
-        }
+            target: estimator.claims.target, integration: IntegrationOptions(tolerance: 1e-5, samples: 2)))
+        guard assessment.estimate.method != .monteCarlo else { return sampled }
         guard let bias = assessment.biasNorm else { return .undetermined("the target is not defined") }
         // An integral's own error is no bias.
         let floor = clearance * (try assessment.roundingFloor(on: scaled))
