@@ -21,6 +21,9 @@ public struct TrainingRouter: Sendable {
   /// What the gradient of a token's logits is a sample of.
   let law: GradientLaw
 
+  /// Whether no gradient of the loss reaches its logits.
+  package var getsNothing: Bool { tokenRouter is LossFreeRouter }
+
   /// What stands for the output of an expert that was not chosen.
   enum Contrast: Sendable, Equatable {
     /// Zero.
