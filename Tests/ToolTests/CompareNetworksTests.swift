@@ -41,7 +41,7 @@ struct CompareNetworksTests {
       let whole = try Tool.run(arguments + ["--runs", "whole", "--threads", "1"], in: folder)
       #expect(whole.status == 0 && whole.error == "", "\(whole.error)")
       let parts = [
-        "This task ", "sparsemixer: mean log loss at 0.002: ", "speed-up", "blocks.1",
+        "This task ", "sparsemixer: mean log loss at 0.001: ", "speed-up", "blocks.1",
         "language-model  20 steps, 2 seeds",
       ]
       for part in parts { #expect(whole.output.contains(part), "\(part)") }

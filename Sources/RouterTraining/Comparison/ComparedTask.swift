@@ -50,7 +50,7 @@ package struct ComparedTask: Sendable {
     plan = TrainingPlan()
     routers = Self.deepRouters
     (seeds, tuningSeeds) = (6, 2)
-    rates = [0.002, 0.003, 0.005]
+    rates = [0.001, 0.002, 0.003]
     tuned = nil
   }
 

@@ -145,7 +145,8 @@ extension TransformerShape {
 
   package init(_ fields: JSONFields) throws(InvalidInput) {
     try fields.requireOnly([
-      "width", "heads", "layers", "hidden", "experts", "expertsEvery", "loadBalance", "zLoss", "capacityFactor", "dropout",
+      "width", "heads", "layers", "hidden", "experts", "expertsEvery", "loadBalance", "zLoss",
+      "capacityFactor", "dropout",
     ])
     width = try fields.integer("width")
     heads = try fields.integer("heads")
