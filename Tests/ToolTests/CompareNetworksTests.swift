@@ -178,6 +178,10 @@ struct CompareNetworksTests {
     (["--text", "text", "--shard", "3/2", "--runs", "runs"], 64, "'--shard': expected i/n"),
     (["--text", "text", "--shard", "1/2", "--runs", "runs", "--output", "o"], 64, "'--shard' makes no report"),
     (["--text", "text", "--audit-every", "0", "--audit-tokens", "-1"], 64, "'--audit-tokens': expected"),
+    (
+      ["--text", "text", "--seeds", "10000", "--tune-seeds", "10000"], 64,
+      "'--seeds': expected a grid and seeds of at most 100000 runs"
+    ),
     (["--status", "missing"], 66, "missing/sweep.json: cannot be read"),
     (["--status", "x", "--tune"], 64, "'--status' trains"),
     (["--text", "text", "--runs", "/proc/x"], 73, "/proc/x"),

@@ -21,6 +21,8 @@ extension Sweep {
     ]
   }
 
+  package var text: String { JSONWriter.indented(json) }
+
   private static func json(_ seeds: Range<UInt64>) -> JSONValue {
     ["first": .string("\(seeds.lowerBound)"), "count": JSONValue(seeds.count)]
   }
@@ -28,7 +30,7 @@ extension Sweep {
   /// Writes the file, so that others know what is to be trained.
   func save(in folder: String) throws(Refusal) {
     try RunFiles.makeFolder(folder)
-    try RunFiles.replace(Self.fileName, in: folder, with: Array(JSONWriter.indented(json).utf8))
+    try RunFiles.replace(Self.fileName, in: folder, with: Array(text.utf8))
   }
 
   /// The sweep that a folder is of; nil if it says of none.
@@ -108,6 +110,7 @@ extension Sweep {
       guard case .string(let text) = item else { throw InvalidInput("notes[\(k)]", "expected a string") }
       notes.append(text)
     }
+    try validate()
   }
 
   private static func items(_ key: String, _ fields: JSONFields) throws(InvalidInput) -> [JSONValue] {

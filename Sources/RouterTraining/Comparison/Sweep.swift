@@ -38,6 +38,20 @@ package struct Sweep: Sendable {
   }
 }
 
+extension Sweep {
+  /// The most runs that a sweep may begin with; more is a slip of the keyboard.
+  static let runsLimit = Limit<Int>("a grid and seeds of at most 100000 runs") { $0 <= 100_000 }
+
+  /// - Throws: `InvalidInput` about `seeds` if it is too large, or about `routers` if one does not go with the task.
+  package func validate() throws(InvalidInput) {
+    let tuned = grid.map { grid in
+      grid.seeds.count * grid.rates.count * (grid.loadBalances?.count ?? 1) * (grid.zLosses?.count ?? 1)
+    }
+    try Self.runsLimit.require("seeds", routers.count * (seeds.count + (tuned ?? 0)))
+    for router in routers { try settings.validate(router) }
+  }
+}
+
 // MARK: - What there is to train
 
 extension Sweep {

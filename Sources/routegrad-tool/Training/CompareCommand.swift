@@ -219,9 +219,8 @@ struct CompareCommand: ParsableCommand {
     let routers = try TrainingRouter.routers(list: routers ?? task.routers)
     do throws(InvalidInput) {
       try plan.validate()
-      for router in routers { try task.settings.validate(router) }
     } catch {
-      throw Refusal(option: error.path == "router" ? InvalidInput("routers", error.expectation) : error)
+      throw Refusal(option: error)
     }
     for (k, router) in routers.enumerated() where routers[..<k].contains(where: { $0.label == router.label }) {
       throw Refusal(.wrongUsage, "'--routers': '\(router.label)' is there twice")
@@ -245,9 +244,15 @@ struct CompareCommand: ParsableCommand {
         notes.append("The learning rates were tuned on \(given.model), not on \(task.settings.id).")
       }
     }
-    return Sweep(
+    let sweep = Sweep(
       settings: task.settings, plan: plan, routers: routers, seeds: seeds, grid: grid, points: points, notes: notes,
       version: routeGradVersion, commit: TrainingSession.commit)
+    do throws(InvalidInput) {
+      try sweep.validate()
+    } catch {
+      throw Refusal(option: error.path == "router" ? InvalidInput("routers", error.expectation) : error)
+    }
+    return sweep
   }
 
   private func point(

@@ -178,6 +178,7 @@ struct SweepTests {
     ("\"zLoss\": 0", "\"zLoss\": -1", "points[0].weights.zLoss"),
     ("\"steps\": 10", "\"steps\": 0", "plan.steps"), ("\"notes\": []", "\"notes\": [1]", "notes[0]"),
     ("\"grid\": null", "\"grid\": {}", "grid"), ("\"none:", "\"switch:", "routers[1]"), ("{", "", "JSON"),
+    ("\"count\": 3", "\"count\": 100000", "seeds"),
   ])
   func damagedFilesAreRefused(old: String, new: String, path: String) throws {
     try SmallRun.inFolder { folder in
