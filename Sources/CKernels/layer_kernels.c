@@ -135,50 +135,64 @@ typedef double lanes_d __attribute__((ext_vector_type(16)));
 DEFINE_LAYER_KERNELS(float, f, erff, expf)
 DEFINE_LAYER_KERNELS(double, d, erf, exp)
 
-// Rows are few and short enough for the first cache; a block of lanes stays in registers while it is put together.
+// A block of lanes stays in registers while it is put together.
+typedef double wide_d __attribute__((ext_vector_type(32)));
+
 CLONES void rg_add_combination(
-    size_t count, size_t terms, const size_t *rows, const double *factors, const double *matrix, double *y) {
+    size_t count, size_t terms, const size_t *rows, const double *factors, const double *const *table, double *y) {
   size_t j = 0;
-  for (; j + 16 <= count; j += 16) {
-    lanes_d sum, x;
+  for (; j + 32 <= count; j += 32) {
+    wide_d sum, x;
     memcpy(&sum, y + j, sizeof sum);
     for (size_t r = 0; r < terms; r++) {
-      memcpy(&x, matrix + rows[r] * count + j, sizeof x);
+      memcpy(&x, table[rows[r]] + j, sizeof x);
       sum += factors[r] * x;
     }
     memcpy(y + j, &sum, sizeof sum);
   }
   for (; j < count; j++)
-    for (size_t r = 0; r < terms; r++) y[j] += factors[r] * matrix[rows[r] * count + j];
+    for (size_t r = 0; r < terms; r++) y[j] += factors[r] * table[rows[r]][j];
 }
 
 // Sums of the same rows with other factors are taken together, so that the rows are loaded once for all of them.
-CLONES double rg_combination_distance(
+static ALWAYS_INLINE double combination_distance(
     size_t count, size_t terms, const size_t *rows, size_t sums, const double *factors, const double *weights,
-    const double *matrix, const double *centre) {
-  lanes_d part = (lanes_d)(0);
+    const double *const *table, const double *centre) {
+  wide_d part = (wide_d)(0);
   size_t j = 0;
-  for (; j + 16 <= count; j += 16) {
-    lanes_d middle, x;
+  for (; j + 32 <= count; j += 32) {
+    wide_d middle, x;
     memcpy(&middle, centre + j, sizeof middle);
     for (size_t s = 0; s < sums; s++) {
-      lanes_d deviation = -middle;
+      wide_d deviation = -middle;
       for (size_t r = 0; r < terms; r++) {
-        memcpy(&x, matrix + rows[r] * count + j, sizeof x);
+        memcpy(&x, table[rows[r]] + j, sizeof x);
         deviation += factors[s * terms + r] * x;
       }
       part += weights[s] * deviation * deviation;
     }
   }
   double sum = 0;
-  for (size_t l = 0; l < 16; l++) sum += part[l];
+  for (size_t l = 0; l < 32; l++) sum += part[l];
   for (; j < count; j++)
     for (size_t s = 0; s < sums; s++) {
       double deviation = -centre[j];
-      for (size_t r = 0; r < terms; r++) deviation += factors[s * terms + r] * matrix[rows[r] * count + j];
+      for (size_t r = 0; r < terms; r++) deviation += factors[s * terms + r] * table[rows[r]][j];
       sum += weights[s] * deviation * deviation;
     }
   return sum;
+}
+
+// Of so few terms the loop over them is unrolled.
+CLONES double rg_combination_distance(
+    size_t count, size_t terms, const size_t *rows, size_t sums, const double *factors, const double *weights,
+    const double *const *table, const double *centre) {
+  switch (terms) {
+  case 1: return combination_distance(count, 1, rows, sums, factors, weights, table, centre);
+  case 2: return combination_distance(count, 2, rows, sums, factors, weights, table, centre);
+  case 3: return combination_distance(count, 3, rows, sums, factors, weights, table, centre);
+  default: return combination_distance(count, terms, rows, sums, factors, weights, table, centre);
+  }
 }
 
 CLONES double rg_squared_error(

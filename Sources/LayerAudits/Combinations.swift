@@ -1,7 +1,15 @@
 import LayerTensors
 
-/// Sums of a few rows of a matrix, `Σ_r factor_r row_r`.
+/// Sums of a few rows of a table, `Σ_r factor_r row_r`.
 struct Combinations: Sendable {
+  /// Where rows of the same length are.
+  typealias Table = [UnsafePointer<Double>?]
+
+  /// A table of the rows of a matrix.
+  static func table(_ matrix: UnsafePointer<Double>, rows: Int, length: Int) -> Table {
+    (0..<rows).map { matrix + $0 * length }
+  }
+
   private var rows: [Int] = []
   private var factors: [Double] = []
   /// Where each sum's terms end.
@@ -19,11 +27,11 @@ struct Combinations: Sendable {
   /// Ends that sum.
   mutating func end() { ends.append(rows.count) }
 
-  /// Forgets all sums.
-  mutating func removeAll() {
-    rows.removeAll(keepingCapacity: true)
-    factors.removeAll(keepingCapacity: true)
-    ends.removeAll(keepingCapacity: true)
+  /// Makes room for sums, with terms in all.
+  mutating func reserve(_ sums: Int, terms: Int) {
+    rows.reserveCapacity(terms)
+    factors.reserveCapacity(terms)
+    ends.reserveCapacity(sums)
   }
 
   private func terms(of k: Int) -> Range<Int> { (k == 0 ? 0 : ends[k - 1])..<ends[k] }
@@ -38,12 +46,12 @@ struct Combinations: Sendable {
   }
 
   /// Adds sums of rows of `length` numbers, each to its place.
-  func add(from matrix: UnsafePointer<Double>, length: Int, to place: (Int) -> UnsafeMutablePointer<Double>) {
+  func add(from table: Table, length: Int, to place: (Int) -> UnsafeMutablePointer<Double>) {
     withTerms { rows, factors in
       for k in 0..<count {
         let terms = terms(of: k)
         Double.addCombination(
-          of: matrix, rows: rows + terms.lowerBound, factors: factors + terms.lowerBound, terms: terms.count,
+          of: table, rows: rows + terms.lowerBound, factors: factors + terms.lowerBound, terms: terms.count,
           to: place(k), count: length)
       }
     }
@@ -52,35 +60,32 @@ struct Combinations: Sendable {
   /// The moments of the sums of rows of `length` numbers, with weights that sum to `total`.
   ///
   /// *Numerics*: a sum of squared deviations.
-  func moments(of matrix: [Double], length: Int, weights: [Double], total: Double) -> WeightedMoments {
+  func moments(of table: Table, length: Int, weights: [Double], total: Double) -> WeightedMoments {
     var mean = [Double](repeating: 0, count: length)
     var variance = 0.0
     let weights = weights.map { $0 / total }
     // How much of each row is in the mean.
-    var shares = [Double](repeating: 0, count: matrix.count / length)
+    var shares = [Double](repeating: 0, count: table.count)
     for k in 0..<count {
       for term in terms(of: k) { shares[rows[term]] += weights[k] * factors[term] }
     }
-    matrix.withUnsafeBufferPointer { matrix in
-      guard let matrix = matrix.baseAddress else { return }
-      for (row, share) in shares.enumerated() where share != 0 {
-        Double.addScaled(matrix + row * length, factor: share, scale: nil, to: &mean, count: length)
-      }
-      weights.withUnsafeBufferPointer { weights in
-        guard let weights = weights.baseAddress else { return }
-        withTerms { rows, factors in
-          var k = 0
-          while k < count {
-            // Sums of the same rows follow on each other where they are sides of the same coins.
-            let terms = terms(of: k)
-            var next = k + 1
-            while next < count, hasRows(next, of: terms, rows) { next += 1 }
-            variance += Double.squaredDistance(
-              of: matrix, rows: rows + terms.lowerBound, factors: factors + terms.lowerBound, terms: terms.count,
-              weights: weights + k, sums: next - k,
-              from: mean, count: length)
-            k = next
-          }
+    let used = shares.indices.filter { shares[$0] != 0 }
+    Double.addCombination(
+      of: table, rows: used, factors: used.map { shares[$0] }, terms: used.count, to: &mean, count: length)
+    weights.withUnsafeBufferPointer { weights in
+      guard let weights = weights.baseAddress else { return }
+      withTerms { rows, factors in
+        var k = 0
+        while k < count {
+          // Sums of the same rows follow on each other where they are sides of the same coins.
+          let terms = terms(of: k)
+          var next = k + 1
+          while next < count, hasRows(next, of: terms, rows) { next += 1 }
+          variance += Double.squaredDistance(
+            of: table, rows: rows + terms.lowerBound, factors: factors + terms.lowerBound, terms: terms.count,
+            weights: weights + k, sums: next - k,
+            from: mean, count: length)
+          k = next
         }
       }
     }

@@ -70,28 +70,38 @@ struct BackwardUnits: Sendable {
   /// The way back of some rows.
   ///
   /// - Parameters:
-  ///   - pulled: `W₂ᵀ v`, `[rows, hidden]`.
+  ///   - pulled: `W₂ᵀ v`, `[rows, hidden]`; its memory is used again where there is one linear map.
   ///   - units: the expert's, of some tokens.
   ///   - place: of each row, the place of its token among those.
-  init(pulled: [Double], _ units: Hidden, hidden h: Int, place: (Int) -> Int) {
+  init(pulled: consuming [Double], _ units: Hidden, hidden h: Int, place: (Int) -> Int) {
     hidden = h
     let rows = pulled.count / h
-    let slopes = units.upSlopes.isEmpty ? [units.slopes] : [units.slopes, units.upSlopes]
-    let width = slopes.count * h
-    self.width = width
-    values = [Double](unsafeUninitializedCapacity: rows * width) { values, count in
-      count = rows * width
-      guard let values = values.baseAddress else { return }
-      for (part, slopes) in slopes.enumerated() {
-        pulled.withUnsafeBufferPointer { pulled in
-          slopes.withUnsafeBufferPointer { slopes in
-            guard let pulled = pulled.baseAddress, let slopes = slopes.baseAddress else { return }
-            for r in 0..<rows {
-              let (to, from, slope) = (values + r * width + part * h, pulled + r * h, slopes + place(r) * h)
-              for k in 0..<h { to[k] = from[k] * slope[k] }
-            }
-          }
+    func multiply(
+      _ from: UnsafePointer<Double>, by slopes: [Double], to: UnsafeMutablePointer<Double>, stride: Int
+    ) {
+      slopes.withUnsafeBufferPointer { slopes in
+        guard let slopes = slopes.baseAddress else { return }
+        for r in 0..<rows {
+          let (to, from, slope) = (to + r * stride, from + r * h, slopes + place(r) * h)
+          for k in 0..<h { to[k] = from[k] * slope[k] }
         }
+      }
+    }
+    guard !units.upSlopes.isEmpty else {
+      width = h
+      pulled.withUnsafeMutableBufferPointer { rows in
+        if let rows = rows.baseAddress { multiply(rows, by: units.slopes, to: rows, stride: h) }
+      }
+      values = pulled
+      return
+    }
+    width = 2 * h
+    values = [Double](unsafeUninitializedCapacity: rows * 2 * h) { values, count in
+      count = rows * 2 * h
+      pulled.withUnsafeBufferPointer { pulled in
+        guard let values = values.baseAddress, let pulled = pulled.baseAddress else { return }
+        multiply(pulled, by: units.slopes, to: values, stride: 2 * h)
+        multiply(pulled, by: units.upSlopes, to: values + h, stride: 2 * h)
       }
     }
   }

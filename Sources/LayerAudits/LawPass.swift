@@ -140,6 +140,12 @@ extension LawPass {
     return size <= e && size <= law.size(experts: n).slots + 1
   }
 
+  /// Whether what an expert is sent is put together from the outputs of all that take part in any event.
+  var spansAll: Bool {
+    isSpanned && context.layer.loss.slope != 0
+      && law.size(experts: context.shape.experts).slots >= context.shape.experts
+  }
+
   /// Whether the gradients of its events are found after experts were asked.
   var comesBack: Bool { isSpanned && law.isOfPairs }
 

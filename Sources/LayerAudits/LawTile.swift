@@ -246,7 +246,7 @@ struct LawTile {
 
   /// Adds what became of a token's v at the hidden units and, `[rows, inputs]`, at the input of an expert.
   mutating func add(
-    _ group: SentRows.Group, of rows: SentRows, _ units: BackwardUnits, inputs: [Double], expert i: Int
+    _ group: SentRows.Group, of rows: SentRows, _ units: BackwardUnits, inputs: UnsafePointer<Double>, expert i: Int
   ) {
     let d = shape.inputs
     if !comesBack {
@@ -289,33 +289,30 @@ struct LawTile {
       Array(paths[own.path * d..<(own.path + own.list.count) * d]))
   }
 
-  /// Finds the gradients of the k-th token's events after one first draw at a time.
+  /// Finds the moments of the gradients of the k-th token's events after one first draw at a time.
   private mutating func comeBack(to k: Int, _ inputs: [SpannedInputs]) throws(Unavailable) {
-    let (d, list) = (shape.inputs, events[k].list)
-    // By expert, what becomes of the slots of these events.
-    var combinations = inputs.map { _ in (sums: Combinations(), rows: [Int]()) }
-    for range in list.byFirstSlot() {
-      var (gradients, paths) = gradients(of: k, range)
-      if pass.goesThroughExperts {
-        for i in combinations.indices {
-          combinations[i].sums.removeAll()
-          combinations[i].rows.removeAll(keepingCapacity: true)
-        }
-        for slot in list.slots(of: range) {
-          inputs[slot.expert].spans[k]?.add(slot, of: list, to: &combinations[slot.expert].sums)
-          combinations[slot.expert].rows.append(slot.event - range.lowerBound)
-        }
-        paths.withUnsafeMutableBufferPointer { paths in
-          guard let paths = paths.baseAddress else { return }
-          for (i, own) in combinations.enumerated() where own.sums.count > 0 {
-            inputs[i].rows.withUnsafeBufferPointer { rows in
-              guard let rows = rows.baseAddress else { return }
-              own.sums.add(from: rows, length: d) { paths + own.rows[$0] * d }
-            }
-          }
-        }
+    let (own, isAsked) = (events[k], pass.subjects.contains(where: \.isOfPairs))
+    guard let pairs = own.token.pairs, isAsked || context.layer.parameters.scale != nil else { return }
+    let slopes = PairSlopes(own.token.problem, context.losses[own.token.index])
+    let paths = PairPaths(pass, own, pairs, chunk, inputs, at: k)
+    for range in own.list.byFirstSlot() {
+      var gradients: [Double] = []
+      if slopes == nil || (pass.goesThroughExperts && context.layer.parameters.scale != nil) {
+        let found = lossGradients(own, range)
+        if pass.goesThroughExperts, let scale = found.scale { tallies[k].addScale(scale) }
+        gradients = found.gradients
       }
-      try addPairs(k, range, gradients, paths)
+      guard isAsked else { continue }
+      let found =
+        if let slopes {
+          try PairGradients(own.token.problem, pairs, own.list, range, slope: slopes.slope(_:along:))
+        } else {
+          try PairGradients(own.token.problem, pairs, own.list, range, gradients: gradients)
+        }
+      let input = paths.moments(found, range, weight: pass.weight(of: own.list, range))
+      for s in pass.subjects.indices where pass.subjects[s].isOfPairs {
+        tallies[k].addPairs(RouterFigures(router: found.moments, input: input), subject: s)
+      }
     }
   }
 

@@ -23,38 +23,49 @@ struct PairGradients {
     gradients: [Double]
   ) throws(Unavailable) {
     let directions = try problem.computableMixture().directions
-    let (n, e, p) = (problem.experts, directions.columns, pairs.first.probabilities)
+    let e = directions.columns
+    try self.init(problem, pairs, events, range) { slots, i in
+      let first = (slots[slots.startIndex].event - range.lowerBound) * e
+      return gradients.withUnsafeBufferPointer { gradients in
+        directions.elements.withUnsafeBufferPointer { rows in
+          guard let gradients = gradients.baseAddress, let rows = rows.baseAddress else { return 0 }
+          return Double.dot(gradients + first, rows + i * e, scale: nil, count: e)
+        }
+      }
+    }
+  }
+
+  /// - Parameters:
+  ///   - range: which events, whole first draws.
+  ///   - slope: `G'·r_i` where some slots take part, given those and i.
+  init(
+    _ problem: RoutedProblem, _ pairs: PairDistribution, _ events: ForwardEvents, _ range: Range<Int>,
+    slope: (_ slots: ArraySlice<ForwardEvents.Slot>, _ expert: Int) -> Double
+  ) throws(Unavailable) {
+    let (n, p) = (problem.experts, pairs.first.probabilities)
     start = range.lowerBound
     moments = WeightedMoments(weight: 0, mean: [Double](repeating: 0, count: n), variance: 0)
     first.reserveCapacity(range.count)
     second.reserveCapacity(range.count)
-    directions.elements.withUnsafeBufferPointer { buffer in
-      gradients.withUnsafeBufferPointer { gradients in
-        guard let rows = buffer.baseAddress, let gradients = gradients.baseAddress else { return }
-        for part in events.byFirstSlot(range) {
-          let i = events.slots[events.events[part.lowerBound].slots.lowerBound].expert
-          draws.append((i, part.lowerBound - start..<part.upperBound - start))
-          let follow = pairs.second[i]?.probabilities ?? [Double](repeating: 0, count: n)
-          for k in part {
-            let j = events.slots[events.events[k].slots.lowerBound + 1].expert
-            let gradient = gradients + (k - start) * e
-            first.append(p[i] * Double.dot(gradient, rows + i * e, scale: nil, count: e))
-            second.append(follow[j] * Double.dot(gradient, rows + j * e, scale: nil, count: e))
-          }
-        }
+    var list: [PairMoments.Event] = []
+    for part in events.byFirstSlot(range) {
+      let i = events.slots[events.events[part.lowerBound].slots.lowerBound].expert
+      draws.append((i, part.lowerBound - start..<part.upperBound - start))
+      guard let follow = pairs.second[i] else { preconditionFailure("expected a second draw after \(i)") }
+      list.removeAll(keepingCapacity: true)
+      var weight = 0.0
+      for event in events.events[part] {
+        let slots = events.slots[event.slots]
+        let j = slots[slots.startIndex + 1].expert
+        let (s, t) = (p[i] * slope(slots, i), follow.probabilities[j] * slope(slots, j))
+        first.append(s)
+        second.append(t)
+        list.append((j, event.probability, s, t))
+        weight += event.probability
       }
-    }
-    for draw in draws {
-      guard let follow = pairs.second[draw.first] else { continue }
-      let weight = draw.places.reduce(0) { $0 + events.events[start + $1].probability }
       // Where it is 0, nothing is drawn.
       guard weight > 0 else { continue }
-      let given = PairMoments(
-        after: draw.first, of: pairs.first, then: follow,
-        draw.places.lazy.map { [first, second, start] k in
-          let event = events.events[start + k]
-          return (events.slots[event.slots.lowerBound + 1].expert, event.probability, first[k], second[k])
-        })
+      let given = PairMoments(after: i, of: pairs.first, then: follow, list)
       moments.add(WeightedMoments(weight: weight, mean: given.mean, variance: given.variance.reduce(0, +)))
     }
   }

@@ -20,32 +20,37 @@ extension SentRows {
     switch group.basis {
     case .mean, .events: rowMoments(of: group, rows, length: length)
     case .span:
-      group.combinations.moments(of: rows, length: length, weights: group.probabilities, total: group.share)
+      rows.withUnsafeBufferPointer { rows in
+        group.combinations.moments(
+          of: rows.baseAddress.map { Combinations.table($0, rows: count, length: length) } ?? [], length: length,
+          weights: group.probabilities, total: group.share)
+      }
     case .units: unitMoments(of: group, rows, length: length)
     }
   }
 
   /// Adds what became of every event to its place, `[paths, length]`; of a mean, to the first.
-  func add(_ group: Group, _ rows: [Double], length: Int, to paths: UnsafeMutablePointer<Double>) {
-    rows.withUnsafeBufferPointer { buffer in
-      guard let rows = buffer.baseAddress else { return }
-      func add(_ row: UnsafePointer<Double>, _ path: Int) {
-        Double.addScaled(row, factor: 1, scale: nil, to: paths + path * length, count: length)
+  func add(
+    _ group: Group, _ rows: UnsafePointer<Double>, length: Int, to paths: UnsafeMutablePointer<Double>
+  ) {
+    func add(_ row: UnsafePointer<Double>, _ path: Int) {
+      Double.addScaled(row, factor: 1, scale: nil, to: paths + path * length, count: length)
+    }
+    switch group.basis {
+    case .mean: add(rows + group.rows.lowerBound * length, 0)
+    case .events: for (row, slot) in zip(group.rows, group.slots) { add(rows + row * length, slot.event) }
+    case .span:
+      group.combinations.add(from: Combinations.table(rows, rows: count, length: length), length: length) {
+        paths + group.slots[$0].event * length
       }
-      switch group.basis {
-      case .mean: add(rows + group.rows.lowerBound * length, 0)
-      case .events: for (row, slot) in zip(group.rows, group.slots) { add(rows + row * length, slot.event) }
-      case .span:
-        group.combinations.add(from: rows, length: length) { paths + group.slots[$0].event * length }
-      case .units:
-        var own = [Double](repeating: 0, count: group.slots.count * length)
-        MatrixFactor.multiply(
-          .rows(group.sent, stride: width), .memory(rows + group.rows.lowerBound * length, stride: length),
-          rows: group.slots.count, columns: length, depth: width, into: &own)
-        own.withUnsafeBufferPointer { own in
-          guard let own = own.baseAddress else { return }
-          for (k, slot) in group.slots.enumerated() { add(own + k * length, slot.event) }
-        }
+    case .units:
+      var own = [Double](repeating: 0, count: group.slots.count * length)
+      MatrixFactor.multiply(
+        .rows(group.sent, stride: width), .memory(rows + group.rows.lowerBound * length, stride: length),
+        rows: group.slots.count, columns: length, depth: width, into: &own)
+      own.withUnsafeBufferPointer { own in
+        guard let own = own.baseAddress else { return }
+        for (k, slot) in group.slots.enumerated() { add(own + k * length, slot.event) }
       }
     }
   }

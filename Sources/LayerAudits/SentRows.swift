@@ -40,7 +40,7 @@ struct SentRows {
     var share: Double { basis == .mean ? 1 : probabilities.reduce(0, +) }
   }
 
-  private let expert: Int
+  private var expert: Int
   private let scale: Tensor<Double>?
   let width: Int
   private(set) var groups: [Group] = []
@@ -59,6 +59,25 @@ struct SentRows {
     width = context.shape.outputs
     scale = context.layer.parameters.scale
     spans = Array(repeating: nil, count: tokens)
+  }
+
+  /// Whole spans of some tokens, the same for every expert.
+  init(spansOf tokens: Range<Int>, _ context: AuditContext) {
+    self.init(expert: 0, tokens: tokens.count, context: context)
+    vectors.reserveCapacity(tokens.count * (context.shape.experts + 1) * width)
+    for (place, index) in tokens.enumerated() {
+      let span = SentSpan(whole: context.losses[index], experts: context.shape.experts, row: count)
+      append(span.constant, times: 1, place)
+      for i in 0..<context.shape.experts { append(context.outputs[index].row(i), times: 2, place) }
+      spans[place] = span
+    }
+  }
+
+  /// The same rows for an expert.
+  func with(expert: Int) -> SentRows {
+    var rows = self
+    rows.expert = expert
+    return rows
   }
 
   /// Collects a token's events under a law.
@@ -93,13 +112,17 @@ struct SentRows {
         vectors.reserveCapacity((count + context.shape.experts + 1) * width)
         append(span.constant, times: 1, token)
       }
-      for slot in slots {
-        for other in events.list.slots[events.list.events[slot.event].slots]
-        where other.forward != 0 && span.needs(other.expert) {
-          span.place(other.expert, row: count)
-          append(context.outputs[index].row(other.expert), times: 2, token)
+      group.combinations.reserve(slots.count, terms: slots.count * 3)
+      events.list.slots.withUnsafeBufferPointer { all in
+        for slot in slots {
+          let together = UnsafeBufferPointer(rebasing: all[events.list.events[slot.event].slots])
+          for other in together where !span.isWhole && other.forward != 0 && span.needs(other.expert) {
+            span.place(other.expert, row: count)
+            append(context.outputs[index].row(other.expert), times: 2, token)
+          }
+          span.add(slot, with: together, to: &group.combinations)
+          group.combinations.end()
         }
-        span.add(slot, of: events.list, to: &group.combinations)
       }
       spans[token] = span
     case .units:

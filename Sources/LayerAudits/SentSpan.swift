@@ -15,6 +15,9 @@ struct SentSpan: Sendable {
   /// The row of each expert's `ω² ⊙ f_j`; −1 if it has none.
   private var rows: [Int]
 
+  /// Whether every expert has a row, so that there is no need to ask.
+  private(set) var isWhole = false
+
   /// Begins with the constant.
   ///
   /// - Precondition: the loss's gradient is affine.
@@ -25,20 +28,33 @@ struct SentSpan: Sendable {
     rows = Array(repeating: -1, count: experts)
   }
 
+  /// All experts' rows, which follow on the constant's.
+  init(whole loss: TokenLoss, experts: Int, row: Int) {
+    self.init(loss, experts: experts, row: row)
+    for i in 0..<experts { rows[i] = row + 1 + i }
+    isWhole = true
+  }
+
   /// Whether an expert that takes part still has no row and must have one.
   func needs(_ expert: Int) -> Bool { slope != 0 && rows[expert] < 0 }
 
   /// Gives an expert its row.
   mutating func place(_ expert: Int, row: Int) { rows[expert] = row }
 
-  /// Adds what a slot is sent to combinations.
-  func add(_ slot: ForwardEvents.Slot, of events: ForwardEvents, to combinations: inout Combinations) {
-    combinations.add(row: constantRow, factor: slot.backward)
+  /// Adds what a slot is sent to the combination that is being put together.
+  ///
+  /// - Parameters:
+  ///   - together: all slots of its event.
+  ///   - first: the place of the span's first row among those combined.
+  func add(
+    _ slot: ForwardEvents.Slot, with together: some Sequence<ForwardEvents.Slot>, from first: Int = 0,
+    to combinations: inout Combinations
+  ) {
+    combinations.add(row: first + constantRow, factor: slot.backward)
     if slope != 0 {
-      for other in events.slots[events.events[slot.event].slots] where other.forward != 0 {
-        combinations.add(row: rows[other.expert], factor: slope * slot.backward * other.forward)
+      for other in together where other.forward != 0 {
+        combinations.add(row: first + rows[other.expert], factor: slope * slot.backward * other.forward)
       }
     }
-    combinations.end()
   }
 }

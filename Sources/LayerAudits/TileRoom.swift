@@ -20,10 +20,14 @@ struct TileRoom: Sendable {
       let vectors = min(slots, e)
       // An event with its two experts is 16 numbers; what goes back through one expert is there at its outputs, its hidden
       // units and its input.
-      if pass.comesBack || pass.isAveraged {
+      if pass.comesBack {
+        // The terms of combinations are there one first draw at a time, and so is a gradient that the scale gets.
+        draw += 16 * events
+        token += events * (24 + (shape.scale ? 2 * e : 0)) + (3 * n + 1) * d + n * n
+      } else if pass.isAveraged {
         // Gradients are there one first draw at a time.
         if pass.law.isOfPairs { draw += 16 * events } else { token += 16 * events }
-        token += events * (d + e) + (pass.isAveraged ? n * e : 0)
+        token += events * (d + e) + n * e
       } else if pass.law.isOfPairs {
         draw += events * (16 + e + d) + vectors * (e + shape.units + d)
       } else {

@@ -38,10 +38,10 @@ struct LayerLosses: Sendable {
     }
     switch layer.loss {
     case .squaredError:
-      let values = (0..<count).map { p in
-        var sum = 0.0
-        for j in 0..<e { sum += shifted[p * e + j] * shifted[p * e + j] }
-        return 0.5 * sum
+      let values = shifted.withUnsafeBufferPointer { shifted in
+        (0..<count).map { p in
+          shifted.baseAddress.map { 0.5 * Double.dot($0 + p * e, $0 + p * e, scale: nil, count: e) } ?? 0
+        }
       }
       return (values, shifted)
     case .crossEntropy(let unembedding, let labels):

@@ -129,23 +129,23 @@ extension Double: LayerScalar {
 // MARK: - Combinations of rows
 
 extension Double {
-  /// `sum += Σ_r factors_r · matrix[rows_r]`; the matrix has rows of `count` numbers.
+  /// `sum += Σ_r factors_r · table[rows_r]`; the table says where rows of `count` numbers are.
   package static func addCombination(
-    of matrix: UnsafePointer<Double>, rows: UnsafePointer<Int>, factors: UnsafePointer<Double>, terms: Int,
+    of table: UnsafePointer<UnsafePointer<Double>?>, rows: UnsafePointer<Int>, factors: UnsafePointer<Double>, terms: Int,
     to sum: UnsafeMutablePointer<Double>, count: Int
-  ) { rg_add_combination(count, terms, rows, factors, matrix, sum) }
+  ) { rg_add_combination(count, terms, rows, factors, table, sum) }
 
-  /// `Σ_s weights_s ‖Σ_r factors_sr · matrix[rows_r] − centre‖²`, likewise; the factors are `[sums, terms]`.
+  /// `Σ_s weights_s ‖Σ_r factors_sr · table[rows_r] − centre‖²`, likewise; the factors are `[sums, terms]`.
   package static func squaredDistance(
-    of matrix: UnsafePointer<Double>, rows: UnsafePointer<Int>, factors: UnsafePointer<Double>, terms: Int,
+    of table: UnsafePointer<UnsafePointer<Double>?>, rows: UnsafePointer<Int>, factors: UnsafePointer<Double>, terms: Int,
     weights: UnsafePointer<Double>, sums: Int, from centre: UnsafePointer<Double>, count: Int
-  ) -> Double { rg_combination_distance(count, terms, rows, sums, factors, weights, matrix, centre) }
+  ) -> Double { rg_combination_distance(count, terms, rows, sums, factors, weights, table, centre) }
 
   /// `‖x − centre‖²`.
   package static func squaredDistance(
     _ x: UnsafePointer<Double>, from centre: UnsafePointer<Double>, count: Int
   ) -> Double {
-    var (row, factor, weight) = (0, 1.0, 1.0)
-    return rg_combination_distance(count, 1, &row, 1, &factor, &weight, x, centre)
+    var (row, factor, weight, table) = (0, 1.0, 1.0, Optional(x))
+    return rg_combination_distance(count, 1, &row, 1, &factor, &weight, &table, centre)
   }
 }

@@ -1,3 +1,5 @@
+import CKernels
+
 /// A running sum that carries its own rounding error (Neumaier's variant of Kahan summation).
 ///
 /// The value is within one rounding of the exact sum of the terms, plus `n² ε²` times the sum of their
@@ -55,29 +57,13 @@ package func dot(_ a: some Collection<Double>, _ b: some Collection<Double>) -> 
   return sum.value
 }
 
-/// The same of long vectors, eight compensated sums side by side: in each `total − next` and `term` find the rounding error without
-/// asking which is larger (Knuth's TwoSum).
+/// The same of long vectors: many compensated sums side by side, in vectors.
 @usableFromInline
 func longDot(_ a: UnsafeBufferPointer<Double>, _ b: UnsafeBufferPointer<Double>) -> Double {
-  var (totals, corrections) = (SIMD8<Double>.zero, SIMD8<Double>.zero)
-  let whole = a.count / 8 * 8
-  for j in stride(from: 0, to: whole, by: 8) {
-    let x = UnsafeRawPointer(a.baseAddress! + j).loadUnaligned(as: SIMD8<Double>.self)
-    let y = UnsafeRawPointer(b.baseAddress! + j).loadUnaligned(as: SIMD8<Double>.self)
-    let term = x * y
-    let next = totals + term
-    let part = next - totals
-    corrections += (totals - (next - part)) + (term - part)
-    totals = next
-  }
-  var sum = CompensatedSum()
-  for lane in 0..<8 {
-    sum += totals[lane]
-    // Of a total that is infinite, or NaN, there is no correction.
-    if totals[lane].isFinite { sum += corrections[lane] }
-  }
-  for j in whole..<a.count { sum += a[j] * b[j] }
-  return sum.value
+  var (total, correction) = (0.0, 0.0)
+  rg_compensated_dot(a.count, a.baseAddress, b.baseAddress, &total, &correction)
+  // Of a total that is infinite, or NaN, there is no correction.
+  return total.isFinite ? total + correction : total
 }
 
 /// The Euclidean norm `‖v‖`, scaled by the largest magnitude so that squares neither overflow nor underflow.

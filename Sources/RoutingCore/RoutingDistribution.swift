@@ -101,6 +101,18 @@ extension RoutingDistribution {
     return (roots[i] * x) * roots[i]
   }
 
+  /// `π_i v`, likewise.
+  package func share(_ i: Int, of vector: ArraySlice<Double>) -> [Double] {
+    let isPlain = roots == nil || probabilities[i] >= Self.smallestPlain
+    let (p, root) = (probabilities[i], roots?[i] ?? 1)
+    return vector.withUnsafeBufferPointer { vector in
+      [Double](unsafeUninitializedCapacity: vector.count) { shares, count in
+        count = vector.count
+        for k in vector.indices { shares[k] = isPlain ? p * vector[k] : (root * vector[k]) * root }
+      }
+    }
+  }
+
   /// `π_i x / y`, likewise.
   package func share(_ i: Int, of x: Double, over y: Double) -> Double {
     guard let roots, probabilities[i] < Self.smallestPlain else { return probabilities[i] * x / y }

@@ -38,7 +38,7 @@ extension GradientTarget {
       // By linearity the slopes of the mean gradient: Σ_D π_D G'(π_D f_D)·f_i.
       let (_, loss, directions) = try problem.computableMixture()
       let gradients = (0..<problem.experts).map { i in
-        loss.gradient(at: directions.row(i).map { distribution.share(i, of: $0) })[...]
+        loss.gradient(at: distribution.share(i, of: directions.row(i)))[...]
       }
       let mean = distribution.mean(of: gradients)
       return distribution.jacobianProduct((0..<problem.experts).map { dot(mean, directions.row($0)) })
@@ -62,10 +62,13 @@ extension GradientTarget {
       guard let second = pairs.second[i] else { continue }
       var inner = [Double](repeating: 0, count: problem.experts)
       var conditional = CompensatedSum()
-      let points = second.support.flatMap { j in
-        return zip(directions.row(i), directions.row(j)).map {
-          pairs.first.share(i, of: $0) + second.share(j, of: $1)
-        }
+      let own = pairs.first.share(i, of: directions.row(i))
+      var points: [Double] = []
+      points.reserveCapacity(second.support.count * loss.dimension)
+      for j in second.support {
+        var point = second.share(j, of: directions.row(j))
+        for k in point.indices { point[k] += own[k] }
+        points += point
       }
       let (values, gradients) = loss.evaluate(points, count: second.support.count)
       for (k, j) in second.support.enumerated() {

@@ -22,6 +22,9 @@ void rg_log_cosh_rays(
 /// rounding errors of differences and quotients are carried along, q is the sum of the others where it is small.
 size_t rg_softmax(size_t count, const double *logits, double temperature, double *p, double *q);
 
+/// `sum_j a_j b_j` as a rounded total and what rounding took from the sum: add the two, where the total is finite.
+void rg_compensated_dot(size_t count, const double *a, const double *b, double *total, double *correction);
+
 /// The moments of `s (I_D - p)`, D ~ p, for each row of means a and variances v of s given D; q = 1 - p. a, v, mean and
 /// variance are `[rows][experts]`, row-major; the total variances `[rows]`.
 void rg_score_moments(
@@ -136,13 +139,13 @@ double rg_dot_d(size_t count, const double *scale, const double *x, const double
 void rg_widen_d(size_t count, const double *from, double *to);
 void rg_narrow_d(size_t count, const double *from, double *to);
 
-/// `y += sum_r factors[r] matrix[rows[r]]`; the matrix has rows of `count` numbers.
+/// `y += sum_r factors[r] table[rows[r]]`; the table says where rows of `count` numbers are.
 void rg_add_combination(
-    size_t count, size_t terms, const size_t *rows, const double *factors, const double *matrix, double *y);
-/// `sum_s weights[s] |sum_r factors[s][r] matrix[rows[r]] - centre|^2`, a sum of squared differences; factors `[sums, terms]`.
+    size_t count, size_t terms, const size_t *rows, const double *factors, const double *const *table, double *y);
+/// `sum_s weights[s] |sum_r factors[s][r] table[rows[r]] - centre|^2`, a sum of squared differences; factors `[sums, terms]`.
 double rg_combination_distance(
     size_t count, size_t terms, const size_t *rows, size_t sums, const double *factors, const double *weights,
-    const double *matrix, const double *centre);
+    const double *const *table, const double *centre);
 
 /// `sum (output - target)^2` in Float64, and `gradient = factor (output - target)`.
 double rg_squared_error(

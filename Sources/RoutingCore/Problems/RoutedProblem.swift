@@ -130,7 +130,7 @@ extension RoutedProblem {
   /// `[G'(π_i f_i)·f_j]_j`, `[experts]`: the loss's slope along every expert's output when expert i was drawn.
   public func denseSlopes(at i: Int) throws(Unavailable) -> [Double] {
     let (_, loss, directions) = try computableMixture()
-    let gradient = loss.gradient(at: directions.row(i).map { distribution.share(i, of: $0) })
+    let gradient = loss.gradient(at: distribution.share(i, of: directions.row(i)))
     return (0..<experts).map { dot(gradient, directions.row($0)) }
   }
 
