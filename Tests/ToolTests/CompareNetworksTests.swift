@@ -106,6 +106,45 @@ struct CompareNetworksTests {
     }
   }
 
+  /// A checkpoint that finds no room, and a second program in the same folder: both are refused, and nothing is lost.
+  @Test func noRoomAndNoSecondProgram() throws {
+    try Self.inFolder { folder in
+      let arguments =
+        Self.language + [
+          "--steps", "200", "--routers", "switch", "--learning-rate", "0.01", "--threads", "1", "--quiet",
+        ]
+      let whole = try Tool.run(arguments + ["--runs", "whole"], in: folder)
+      #expect(whole.status == 0, "\(whole.error)")
+      func expectTheSame(_ name: String) throws {
+        let end = try Tool.run(arguments + ["--runs", name], in: folder)
+        #expect(end.status == 0 && end.output == whole.output, "\(end.error)")
+        #expect(try Self.contents(folder.appending(path: "whole")) == Self.contents(folder.appending(path: name)))
+      }
+      // 3 KiB: more than manifests have, less than 20 lines of metrics.
+      let full = try Tool.run(
+        arguments + ["--runs", "full"], in: folder,
+        under: #"exec 3>&1; { (ulimit -f 6; exec "$@") 2>&1 >&3 | cat >&2; } ; exit 73"#)
+      #expect(full.error.contains("metrics.jsonl: cannot be written: File too large"), "\(full.error)")
+      try expectTheSame("full")
+      let processes = try (0..<2).map { k in
+        let error = folder.appending(path: "error-\(k)").path
+        try Data().write(to: URL(filePath: error))
+        return try Tool.start(
+          arguments + ["--runs", "shared"], output: .file("/dev/null"), error: .file(error), in: folder)
+      }
+      let ends = try processes.map { try Tool.wait(for: $0) }
+      // The one that comes second is refused, unless the first is done by then.
+      #expect(ends.contains(0) && ends.allSatisfy { $0 == 0 || $0 == 73 }, "\(ends)")
+      for (k, end) in ends.enumerated() where end == 73 {
+        let message = try String(contentsOf: folder.appending(path: "error-\(k)"), encoding: .utf8)
+        #expect(
+          message.contains("another program is training in this folder") || message.contains("holds a run already"),
+          "\(message)")
+      }
+      try expectTheSame("shared")
+    }
+  }
+
   /// With the weights of the auxiliary losses in the grid; and the rates that come of it.
   @Test func translationsAndWeights() throws {
     try Self.inFolder { folder in

@@ -90,6 +90,17 @@ struct ComparisonReportTests {
     }
   }
 
+  /// A router may lose to the control as well.
+  @Test func slowerThanTheControlIsSaid() throws {
+    let low = Self.slow.map { 0.7 * $0 }
+    let reading = try Self.report(["switch": Self.base, "none": Self.slow, "exact": low, "sparsemixer": Self.slow])
+      .reading
+    #expect(reading.count == 3 && reading[0].hasPrefix("This task separates"))
+    #expect(reading[1].hasPrefix("sparsemixer is slower than switch here, 0.5") && reading[1].hasSuffix("]."))
+    #expect(reading[2].hasPrefix("exact is slower than switch here, 0.3"), "\(reading[2])")
+    #expect(reading[2].contains(", and slower than none, 0.70× [0."), "\(reading[2])")
+  }
+
   /// Of a network it is said that nothing is known, of the mixture tasks nothing.
   @Test func withoutTheControlNothingIsKnown() throws {
     let routers = ["switch": Self.base, "sparsemixer": Self.fast]

@@ -31,14 +31,15 @@ package struct ComparedTask: Sendable {
   package init(_ settings: LanguageSettings) {
     self.init(deep: settings)
     (plan.steps, plan.warmUp, plan.beta2, plan.clip) = (600, 60, 0.99, 1)
-    (plan.evaluateEvery, plan.auditEvery, plan.checkpointEvery) = (50, 300, 200)
+    // An interrupt saves whatever the step; of shorter runs nothing else is worth saving.
+    (plan.evaluateEvery, plan.auditEvery, plan.checkpointEvery) = (50, 300, 1000)
   }
 
   /// A translation.
   package init(_ settings: TranslationSettings) {
     self.init(deep: settings)
     (plan.steps, plan.warmUp, plan.schedule, plan.clip) = (600, 100, .inverseSquareRoot, 1)
-    (plan.evaluateEvery, plan.auditEvery, plan.checkpointEvery) = (50, 300, 200)
+    (plan.evaluateEvery, plan.auditEvery, plan.checkpointEvery) = (50, 300, 1000)
     if settings.training == nil {
       // Enough for the made corpus.
       (plan.steps, plan.warmUp, plan.evaluateEvery, plan.auditEvery) = (200, 50, 25, 200)

@@ -27,10 +27,17 @@ extension Sweep {
     ["first": .string("\(seeds.lowerBound)"), "count": JSONValue(seeds.count)]
   }
 
-  /// Writes the file, so that others know what is to be trained.
+  /// Writes the file, so that others know what is to be trained. Any number of programs may do so at once, on any machines.
   func save(in folder: String) throws(Refusal) {
     try RunFiles.makeFolder(folder)
-    try RunFiles.replace(Self.fileName, in: folder, with: Array(text.utf8))
+    let bytes = Array(text.utf8)
+    let path = "\(folder)/\(Self.fileName)"
+    if let there = try? FileReading.bytes(of: path), there == bytes { return }
+    // No two write to one file on the way.
+    let file = try AtomicFile(
+      replacing: path, through: .suffix("-\(UInt64.random(in: 0...UInt64.max))\(RunFiles.temporarySuffix)"))
+    try file.write(bytes)
+    try file.finish()
   }
 
   /// The sweep that a folder is of; nil if it says of none.

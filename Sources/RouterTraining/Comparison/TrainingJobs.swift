@@ -69,8 +69,9 @@ package enum TrainingJobs {
     let folder =
       try job.hasBegun() ? RunFolder(opening: job.folder) : RunFolder(creating: job.folder, job.manifest)
     // Where the plan has none a run takes a second, and one that is not complete begins anew.
-    let outcome = try Trainer(folder, keepsCheckpoints: job.manifest.plan.checkpointEvery != nil).run(
-      threads: 1, onProgress: onProgress, isInterrupted: isInterrupted)
+    let trainer = try Trainer(folder, keepsCheckpoints: job.manifest.plan.checkpointEvery != nil)
+    trainer.keepsLast = false
+    let outcome = try trainer.run(threads: 1, onProgress: onProgress, isInterrupted: isInterrupted)
     // Nobody goes on from here.
     if outcome != .interrupted { folder.removeCheckpoints() }
   }

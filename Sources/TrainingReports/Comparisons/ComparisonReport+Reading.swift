@@ -60,9 +60,16 @@ extension ComparisonReport {
     guard let verdict = speedUp.verdict else { return "\(entry.label): one seed shows nothing, \(figures)." }
     switch verdict {
     case .faster: return "\(entry.label) beats \(base) here, \(figures)\(explanation(entry))."
-    case .slower: return "\(entry.label) is slower than \(base) here, \(figures)."
+    case .slower: return "\(entry.label) is slower than \(base) here, \(figures)\(belowControl(entry))."
     case .open: return "\(entry.label) and \(base) are not told apart, \(figures)."
     }
+  }
+
+  /// Whether a router is slower than one that gets nothing of the loss, too.
+  private func belowControl(_ entry: Comparison.Entry) -> String {
+    guard let control, let over = comparison.speedUp(of: entry.label, over: control.label), over.verdict == .slower
+    else { return "" }
+    return ", and slower than \(control.label), \(Self.times(over))"
   }
 
   /// Whether the mask explains a SparseMixer's gain.

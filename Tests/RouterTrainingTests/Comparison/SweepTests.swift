@@ -1,6 +1,7 @@
 import FileFormats
 import Foundation
 import RoutingCore
+import Synchronization
 import Testing
 
 @testable import RouterTraining
@@ -155,6 +156,27 @@ struct SweepTests {
   }
 
   // MARK: - Its file
+
+  /// Shards begin at once, and each writes the file.
+  @Test func manyMayWriteTheFileAtOnce() throws {
+    try SmallRun.inFolder { folder in
+      let sweeps = try (0..<4).map { try Self.sweep(seeds: 0..<1 + UInt64($0)) }
+      for round in 0..<10 {
+        let failures = Mutex<[Refusal]>([])
+        concurrently(16, threads: 8) { k in
+          do throws(Refusal) {
+            try sweeps[(round + k) % 4].save(in: folder)
+          } catch {
+            failures.withLock { $0.append(error) }
+          }
+        }
+        #expect(failures.withLock { $0.map(\.description) } == [])
+      }
+      let read = try #require(try Sweep(in: folder))
+      #expect((1...4).contains(read.seeds.count))
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == [Sweep.fileName])
+    }
+  }
 
   @Test func theFileReadsBack() throws {
     try SmallRun.inFolder { folder in
