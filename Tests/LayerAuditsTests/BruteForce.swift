@@ -25,11 +25,14 @@ struct SmallLayer {
   var tokens = 3
   var experts = 3
   var width = 3
+  /// Without the residual; 2 unless told otherwise.
+  var outputs = 2
 
   func make(_ name: String) -> DumpedLayer {
     var random = TestSeed.generator(name)
     let shape = LayerShape(
-      experts: experts, inputs: width, hidden: 4, outputs: residual ? width : 2, activation: activation, gated: isGated,
+      experts: experts, inputs: width, hidden: 4, outputs: residual ? width : outputs, activation: activation,
+      gated: isGated,
       routerBias: hasRouterBias, hiddenBias: hasHiddenBias, outputBias: hasOutputBias, scale: hasScale,
       shared: shared == 0
         ? nil

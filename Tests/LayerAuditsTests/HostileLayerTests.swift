@@ -36,7 +36,10 @@ import _TestSupport
     let names = SmallLayer().make("names").parameters.all.map(\.name) + ["input"]
     for name in names {
       for onlyFirst in [false, true] {
-        let layer = SmallLayer(activation: .silu, isCrossEntropy: isCrossEntropy, tokens: 2).make("hostile")
+        // Of a squared error so many outputs that vectors are combinations of the experts'.
+        let layer = SmallLayer(
+          activation: .silu, isCrossEntropy: isCrossEntropy, tokens: 2, width: isCrossEntropy ? 3 : 4
+        ).make("hostile")
         let tensor = layer.parameters.all.first { $0.name == name }?.tensor ?? layer.input
         for k in 0..<(onlyFirst ? 1 : tensor.count) { tensor.elements[k] = tensor.elements[k] < 0 ? -size : size }
         requireNumbersOrRefusal(layer, "\(name) of \(size), \(onlyFirst ? "one entry" : "all")")

@@ -131,6 +131,21 @@ import _TestSupport
     }
   }
 
+  @Test(
+    "with more outputs than experts what goes back is spanned by the experts' outputs, for all laws of a batch together",
+    arguments: 0..<24)
+  func spans(_ index: Int) throws {
+    let small = SmallLayer(
+      hasRouterBias: index & 1 != 0, hasOutputBias: index % 3 != 0, hasScale: index & 2 != 0, residual: index & 4 != 0,
+      activation: .silu, isUpstream: index % 5 == 4, isGated: index & 8 != 0, shared: index % 3, tokens: 2, experts: 4,
+      width: 6, outputs: 5)
+    for (mask, room) in zip(Self.masks, [20_000_000, 3_000, 20_000_000]) {
+      var options = LayerAudit.Options(estimators: Self.estimators, mask: mask, threads: 1 + index % 2)
+      options.room = room
+      try compare(small.make("spans \(index)"), options, "\(small), \(mask)")
+    }
+  }
+
   @Test("a layer with many experts and few outputs takes unit vectors", arguments: [1, 2, 3])
   func unitVectors(_ width: Int) throws {
     let small = SmallLayer(activation: .silu, tokens: 2, experts: 20, width: width)

@@ -47,6 +47,37 @@ import _TestSupport
     }
   }
 
+  @Test("slopes from products of directions are those of the gradients, and are not to be had where products overflow")
+  func slopes() throws {
+    let layer = SmallLayer(tokens: 1, experts: 3, width: 4).make("slopes")
+    func problem(_ context: AuditContext) throws -> (PairSlopes?, ForwardEvents, Matrix, TokenLoss) {
+      let (problem, loss) = (context.problems[0], context.losses[0])
+      let events = try ForwardEvents(
+        SparseMixerV2Top2().forwardLaw, on: problem, pairs: try PairDistribution(problem), firsts: 0..<3, outcomes: nil)
+      return (PairSlopes(problem, loss), events, try problem.computableMixture().directions, loss)
+    }
+    let options = LayerAudit.Options(estimators: [SparseMixerV2Top2()])
+    let (found, events, directions, loss) = try problem(try AuditContext(layer, options))
+    let slopes = try #require(found)
+    #expect(events.count >= 6)
+    for event in events.events {
+      var z = [Double](repeating: 0, count: directions.columns)
+      for slot in events.slots[event.slots] {
+        for (j, value) in directions.row(slot.expert).enumerated() { z[j] += slot.forward * value }
+      }
+      let gradient = loss.gradient(at: z)
+      for i in 0..<3 {
+        expectClose(
+          slopes.slope(events.slots[event.slots], along: i), dot(gradient, directions.row(i)),
+          within: 1e-14 * norm(gradient) * norm(Array(directions.row(i))))
+      }
+    }
+    if let bias = layer.parameters.all.first(where: { $0.name.hasSuffix("b2") })?.tensor {
+      for k in 0..<bias.count { bias.elements[k] = 1e160 }
+    }
+    #expect(try problem(try AuditContext(layer, options)).0 == nil)
+  }
+
   @Test("Wᵀ(I − π) keeps its digits where one expert has nearly all of π")
   func scores() {
     let router = Tensor<Double>(rows: 3, columns: 2, [1, 2, 4, -3, 0.5, 7])

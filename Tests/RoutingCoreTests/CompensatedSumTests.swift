@@ -44,6 +44,20 @@ import _TestSupport
     #expect(dot([Double](), [Double]()) == 0)
   }
 
+  @Test("long inner products keep their digits, whatever their length", arguments: 32...70)
+  func longInnerProduct(_ count: Int) {
+    var generator = TestSeed.generator("long \(count)")
+    let values = generator.normals(count)
+    #expect(dot(values + values.reversed(), values + values.reversed().map { -$0 }).magnitude <= 1e-15)
+    var large = [Double](repeating: 1, count: count)
+    (large[3], large[count - 1]) = (1e100, -1e100)
+    #expect(dot(large, [Double](repeating: 1, count: count)) == Double(count - 2))
+    large[3] = .greatestFiniteMagnitude
+    #expect(dot(large, large) == .infinity)
+    large[5] = .nan
+    #expect(dot(large, large).isNaN)
+  }
+
   @Test func innerProductNeedsOneLength() async {
     await #expect(processExitsWith: .failure) { _ = dot([1, 2], [1]) }
   }
