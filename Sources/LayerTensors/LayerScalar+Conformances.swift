@@ -131,14 +131,14 @@ extension Double: LayerScalar {
 extension Double {
   /// `sum += Σ_r factors_r · table[rows_r]`; the table says where rows of `count` numbers are.
   package static func addCombination(
-    of table: UnsafePointer<UnsafePointer<Double>?>, rows: UnsafePointer<Int>, factors: UnsafePointer<Double>, terms: Int,
-    to sum: UnsafeMutablePointer<Double>, count: Int
+    of table: UnsafePointer<UnsafePointer<Double>?>, rows: UnsafePointer<Int>, factors: UnsafePointer<Double>,
+    terms: Int, to sum: UnsafeMutablePointer<Double>, count: Int
   ) { rg_add_combination(count, terms, rows, factors, table, sum) }
 
   /// `Σ_s weights_s ‖Σ_r factors_sr · table[rows_r] − centre‖²`, likewise; the factors are `[sums, terms]`.
   package static func squaredDistance(
-    of table: UnsafePointer<UnsafePointer<Double>?>, rows: UnsafePointer<Int>, factors: UnsafePointer<Double>, terms: Int,
-    weights: UnsafePointer<Double>, sums: Int, from centre: UnsafePointer<Double>, count: Int
+    of table: UnsafePointer<UnsafePointer<Double>?>, rows: UnsafePointer<Int>, factors: UnsafePointer<Double>,
+    terms: Int, weights: UnsafePointer<Double>, sums: Int, from centre: UnsafePointer<Double>, count: Int
   ) -> Double { rg_combination_distance(count, terms, rows, sums, factors, weights, table, centre) }
 
   /// `‖x − centre‖²`.

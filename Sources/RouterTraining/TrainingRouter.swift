@@ -21,6 +21,9 @@ public struct TrainingRouter: Sendable {
   /// What the gradient of a token's logits is a sample of.
   let law: GradientLaw
 
+  /// Whether no gradient of the loss reaches its logits.
+  package var getsNothing: Bool { tokenRouter is LossFreeRouter }
+
   /// What stands for the output of an expert that was not chosen.
   enum Contrast: Sendable, Equatable {
     /// Zero.
@@ -95,6 +98,12 @@ extension TrainingRouter {
     Kind(id: "switch", parameters: [jitter, jitterKind]) {
       Parts(tokenRouter: SwitchRouter(jitter: noise($0)), law: jitteredLaw($0, .none))
     },
+    // The controls: a task on which the first loses nothing cannot tell estimators apart.
+    Kind(id: "none", parameters: [jitter, jitterKind]) {
+      Parts(tokenRouter: LossFreeRouter(jitter: noise($0)), law: .silent)
+    },
+    // Its expected loss has gates of 1, which no target here is of: no law.
+    Kind(id: "gate-one", parameters: [jitter, jitterKind]) { Parts(tokenRouter: GateOneRouter(jitter: noise($0))) },
     Kind(id: "masked-switch", parameters: [jitter, jitterKind, mask, threshold]) {
       Parts(tokenRouter: MaskedSwitchRouter(jitter: noise($0), mask: mask(of: $0)), law: jitteredLaw($0, mask(of: $0)))
     },

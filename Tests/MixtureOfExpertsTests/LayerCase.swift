@@ -109,6 +109,7 @@ enum Routers {
     SparseMixerV2Router(), SparseMixerV2Router(mask: .none, argmaxRule: false, referenceConstants: true),
     SparseMixerV2Top2Router(), SparseMixerV2Top2Router(mask: .none), ReinforceRouter(), ReinforceRouter(baseline: 0.7),
     DenseBackwardRouter(), ExactRouter(), ExactRouter(mask: .paper(threshold: 0.4)),
+    LossFreeRouter(), LossFreeRouter(jitter: .input(0.1)), GateOneRouter(), GateOneRouter(jitter: .input(0.1)),
   ]
   static let all = jointlyDeterministic + sampled
 }

@@ -176,6 +176,30 @@ def test_runs(tmp_path, model):
     assert (compared["routers"][0]["audit"] is None) == (model == "mixture-classification")
 
 
+def test_sweeps(tmp_path):
+    """Tuned networks, weights of auxiliary losses in the grid: reports, rates, manifests, the sweep and how far it is."""
+    text, rates, runs = tmp_path / "text", tmp_path / "rates.json", tmp_path / "runs"
+    text.write_text("the cat sat on the mat. " * 40)
+    compare = ["compare", "--task", "language-model", "--text", str(text), *MODEL, "--batch", "2", "--steps", "4", "--evaluate-every", "2",
+               "--routers", "switch,none", "--seeds", "2", "--tune-seeds", "1", "--runs", str(runs), "--rates", str(rates)]
+    compared = json.loads(program(*compare, "--tune", "--tune-load-balance", "0,0.5", "--tune-z-loss", "0.01", "--format", "json"))
+    check("comparison-1", compared)
+    assert json.loads(program("compare", "--from", str(runs), "--format", "json")) == compared
+    check("rates-1", json.loads(rates.read_text()))
+    check("sweep-1", json.loads((runs / "sweep.json").read_text()))
+    manifest = next((runs / "runs").rglob("manifest.json"))
+    check("run-1", json.loads(manifest.read_text()))
+    assert json.loads(manifest.read_text())["settings"]["shape"]["zLoss"] == 0.01
+    status = json.loads(program("compare", "--status", str(runs), "--format", "json"))
+    check("sweep-status-1", status)
+    assert status["complete"] and [router["runs"]["complete"] for router in status["routers"]] == [2, 2]
+    program("compare", "--batch", "4", "--steps", "2", "--seeds", "1", "--routers", "switch", "--z-loss", "0.1", "--audit-every", "0",
+            "--runs", str(tmp_path / "mixture"))
+    check("sweep-1", json.loads((tmp_path / "mixture" / "sweep.json").read_text()))
+    check("run-1", json.loads(next((tmp_path / "mixture" / "runs").rglob("manifest.json")).read_text()))
+    check("sweep-status-1", json.loads(program("compare", "--status", str(tmp_path / "mixture"), "--format", "json")))
+
+
 def test_comparisons(tmp_path):
     rates = tmp_path / "rates.json"
     rates.write_text(json.dumps(

@@ -36,6 +36,8 @@ struct FormatTests {
     Result(arguments: ["assess", "samples.csv", "--problem", "p.json", "--estimators", "all"]),
     Result(arguments: ["assess", "outcomes.jsonl", "--problem", "p.json", "--estimators", "reinforce"]),
     Result(arguments: ["compare", "--from", "mixtures"]), Result(arguments: ["compare", "--from", "runs"]),
+    Result(arguments: ["compare", "--from", "weighed"]),
+    Result(arguments: ["compare", "--status", "weighed"], hasPage: false),
     Result(
       arguments: ["verify", "samples.csv", "--problem", "p.json", "--estimator", "reinforce"], table: "text",
       hasCSV: false),
@@ -220,6 +222,17 @@ struct FormatTests {
           ] + (router == "exact" ? [] : ["--audit-every", "2"]), in: folder)
         #expect(run.status == 0, "\(run.error)")
       }
+    }
+    if result.arguments.contains("weighed") {
+      try file("text", String(repeating: "the cat sat on the mat. ", count: 40))
+      let run = try Tool.run(
+        [
+          "compare", "--task", "language-model", "--text", "text", "--routers", "switch,none", "--steps", "2",
+          "--seeds",
+          "2", "--tune-seeds", "1", "--tune-load-balance", "0,0.5", "--tune-z-loss", "0,0.25", "--batch", "2",
+        ]
+          + small + ["--runs", "weighed", "--quiet"], in: folder)
+      #expect(run.status == 0, "\(run.error)")
     }
     if result.arguments.contains("runs") {
       try file("text", String(repeating: "the cat sat on the mat. ", count: 40))

@@ -59,6 +59,8 @@ struct HelpTests {
         "--task", "--shared", "--routers", "--seeds", "--first-seed", "--steps", "--batch", "--experts",
         "--load-balance",
         "--learning-rate", "--rates", "--tune", "--tune-seeds", "--audit-every", "--runs", "--from", "--baseline",
+        "--text", "--source", "--valid-target", "--z-loss", "--tune-load-balance", "--tune-z-loss", "--shard",
+        "--status",
         "--format",
         "--output",
         "--threads", "--quiet",

@@ -25,8 +25,8 @@ export TMPDIR=$folder/temporary
 
 # The layers are wide enough for the matrix products that use a buffer of the library's.
 layers=(--width 64 --hidden 64 --heads 2 --layers 2 --context 64)
-names=("train mixture-regression" "train mixture-classification" "train language-model" "train translation" "compare" "audit-layer"
-  "report" "verify")
+names=("train mixture-regression" "train mixture-classification" "train language-model" "train translation" "compare" "compare networks"
+  "audit-layer" "report" "verify")
 
 # The arguments of a command, which writes into the folder OUTPUT.
 arguments() {
@@ -41,10 +41,12 @@ arguments() {
       --audit-every 8 --audit-tokens 1
       --bleu-sentences 2 --output "$2/run") ;;
     4) arguments=(compare --routers switch,sparsemixer --seeds 2 --steps 40 --audit-every 0 --runs "$2/runs" --output "$2/table") ;;
-    5) arguments=(audit-layer "$root/Fixtures/layers/switch-block.safetensors" --gradients "$2/means" --output "$2/table") ;;
-    6) arguments=(report "$root/Fixtures/problems/mixtures-8.json" --method monte-carlo --estimators gumbel-softmax-st,reinmax
+    5) arguments=(compare --task language-model --text text "${layers[@]}" --experts 2 --batch 4 --steps 12 --evaluate-every 6 --audit-every 0
+      --routers switch,none --seeds 2 --learning-rate 0.01 --runs "$2/runs" --output "$2/table") ;;
+    6) arguments=(audit-layer "$root/Fixtures/layers/switch-block.safetensors" --gradients "$2/means" --output "$2/table") ;;
+    7) arguments=(report "$root/Fixtures/problems/mixtures-8.json" --method monte-carlo --estimators gumbel-softmax-st,reinmax
       --samples 40000 --output "$2/table") ;;
-    7) arguments=(verify - --problem even.json --bounds=-2,2 --detectable-bias 0.003 --format json) ;;
+    8) arguments=(verify - --problem even.json --bounds=-2,2 --detectable-bias 0.003 --format json) ;;
   esac
 }
 
@@ -52,7 +54,7 @@ arguments() {
 start() {
   arguments "$1" "$2"
   [ -e "$2/run/manifest.json" ] && arguments=(train resume "$2/run")
-  if [ "$1" = 7 ]; then
+  if [ "$1" = 8 ]; then
     "$program" "${arguments[@]}" --threads "$3" > "$2/verdict" 2> error < <(yes $'1,-1,0\n-1,1,0' 2> /dev/null) &
   else
     "$program" "${arguments[@]}" --threads "$3" > "$2.said" 2> error &
@@ -74,7 +76,7 @@ finish() {
 declare -a duration
 declare -i done=0 tries=0
 while ((done < interrupts)); do
-  k=$((tries % 8)) threads=$(((tries + tries / 8) % 2 + 1))
+  k=$((tries % 9)) threads=$(((tries + tries / 9) % 2 + 1))
   tries+=1
   what="${names[k]}, $threads thread(s)"
   if [ ! -e "whole$k" ]; then
@@ -111,7 +113,7 @@ while ((done < interrupts)); do
       [ -n "$step" ] || fail "interrupted after $moment ms, it did not say what it saved"
       [ -e "part/run/checkpoint-$(printf %08d "$step").safetensors" ] || fail "the state after $step steps was not saved"
     fi
-  elif ((k == 4)); then
+  elif ((k == 4 || k == 5)); then
     [ -z "$said" ] || [ "$said" = "routegrad: interrupted; complete runs are in part/runs, the same command goes on" ] ||
       fail "interrupted after $moment ms, it said something else"
   else

@@ -15,7 +15,7 @@ import RoutingExpectations
 /// within units whatever τ is; ranges reach as far as π_l and τ are small. Steps are refined until the difference from the step before, half as long again, meets the tolerance. The error falls like
 /// `e^{−c/h}` for smooth f, and like a power of h where f has kinks.
 ///
-/// **Errors** are the largest differences, what the ranges leave out, and a floor for rounding; relative to the largest `E|integrand|` of the mean, and to the
+/// **Errors** are four times the largest differences, what the ranges leave out, and a floor for rounding; relative to the largest `E|integrand|` of the mean, and to the
 /// largest second moment.
 ///
 /// *Source*: derived for this library.
@@ -31,6 +31,8 @@ package struct ControlledIntegral: Sendable {
   /// h to begin with, what it is divided by, and the rounding error allowed for.
   private static let firstStep = 0.5
   private static let stepRatio = 1.5
+  /// By how much differences are multiplied: where f has kinks the error falls so slowly that it may be as large.
+  private static let caution = 4.0
   private static let roundingFloor = 0x1p-45
   /// Densities below e to the minus this are not summed with all their digits.
   private static let largestDepth = 690.0
@@ -63,8 +65,9 @@ package struct ControlledIntegral: Sendable {
       step /= Self.stepRatio
       let fine = try evaluate(step, depth, threads, &evaluations, continuing)
       let share = Self.roundingFloor + exp(-share) * depth * depth
-      let meanError = Self.distance(fine.mean, coarse.mean) + share * fine.meanScale
-      let varianceError = Self.distance(fine.matrix.elements, coarse.matrix.elements) + share * fine.squareScale
+      let meanError = Self.caution * Self.distance(fine.mean, coarse.mean) + share * fine.meanScale
+      let varianceError =
+        Self.caution * Self.distance(fine.matrix.elements, coarse.matrix.elements) + share * fine.squareScale
       func ratio(_ error: Double, _ scale: Double) -> Double { error == 0 ? 0 : error / scale }
       let isFinite = (fine.mean + fine.matrix.elements).allSatisfy(\.isFinite)
       let reached = max(ratio(meanError, fine.meanScale), ratio(varianceError, fine.squareScale))

@@ -47,6 +47,7 @@ extension GradientLaw {
     case .reinforce(let baseline, let mask): .reinforce(baseline: baseline, mask)
     case .estimator(let estimator, _): estimator is DenseBackward ? .dense : nil
     case .jitteredArgmax(_, let hasCoin, let mask): .drawn(isPlain: !hasCoin, mask)
+    case .silent: .drawn(isPlain: false, .none)
     case .detached, .unknown: nil
     }
   }

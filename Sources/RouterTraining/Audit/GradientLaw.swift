@@ -14,6 +14,8 @@ enum GradientLaw: Sendable {
   case jitteredArgmax(r: Double, hasCoin: Bool, Mask)
   /// `J(p) a`: an argmax of jittered logits says at which expert a is exact; nil: at every one, whatever is chosen.
   case detached(r: Double?)
+  /// Zero, whatever is drawn.
+  case silent
   /// None: routing is joint over the batch, has its own expected loss, or moves with the batch.
   case unknown
 }

@@ -44,6 +44,8 @@ struct TokenGradient: Sendable {
     case .jitteredArgmax(let r, let hasCoin, let mask):
       try self.init(problem, r: r, hasCoin: hasCoin, mask: mask, continuing: continuing)
     case .detached(let r): try self.init(problem, detached: r)
+    case .silent:
+      self.init(target: try Self.target(problem.routed(.none)))
     case .unknown: throw Unavailable("has no law for each token")
     }
   }
@@ -54,6 +56,9 @@ struct TokenGradient: Sendable {
     totalVariance = moments.totalVariance
     self.target = target
   }
+
+  /// Zero.
+  private init(target: [Double]) { (mean, totalVariance, self.target) = (target.map { _ in 0 }, 0, target) }
 
   private static func target(_ problem: RoutedProblem) throws(Unavailable) -> [Double] {
     try GradientTarget.expectedLoss.gradient(of: problem)

@@ -11,6 +11,8 @@ public struct Comparison: Sendable {
     public var label: String
     public var router: TrainingRouter
     public var learningRate: Double
+    /// The weights of the auxiliary losses that it was trained with.
+    package var weights: AuxiliaryWeights
     /// By seed, in order.
     public var runs: [RunRecord]
     /// The final losses of those that did not diverge.
@@ -56,11 +58,12 @@ public struct Comparison: Sendable {
     settings = first.manifest.settings
     plan = first.manifest.plan
     unfinished = runs.unfinished
-    for run in runs.records where run.manifest.commonPart != first.manifest.commonPart {
+    let common = first.manifest.commonPart(withWeights: false)
+    for run in runs.records where run.manifest.commonPart(withWeights: false) != common {
       throw Refusal(
         .wrongData,
-        "\(run.path): expected the task and the plan of \(first.path); runs differ in router, seed and learning rate only"
-      )
+        "\(run.path): expected the task and the plan of \(first.path); runs differ in router, seed, learning rate and weights of "
+          + "auxiliary losses only")
     }
     let groups = try Self.groups(runs.records)
     let chosen = baseline ?? groups.first?.label ?? ""
@@ -74,12 +77,15 @@ public struct Comparison: Sendable {
 
   /// The runs of each router, the routers in the order of ``TrainingRouter/standardList``, then by name.
   private static func groups(_ runs: [RunRecord]) throws(Refusal) -> [(label: String, runs: [RunRecord])] {
-    var rates: [String: Set<Double>] = [:]
-    for run in runs { rates[run.manifest.router.label, default: []].insert(run.manifest.plan.learningRate) }
+    var points: [String: Set<TunedPoint>] = [:]
+    for run in runs { points[run.manifest.router.label, default: []].insert(run.manifest.point) }
     var groups: [String: [RunRecord]] = [:]
     for run in runs {
-      let (label, rate) = (run.manifest.router.label, run.manifest.plan.learningRate)
-      let key = (rates[label]?.count ?? 0) > 1 ? "\(label) at \(rate)" : label
+      let (label, point) = (run.manifest.router.label, run.manifest.point)
+      let others = points[label] ?? []
+      var key = label
+      if others.contains(where: { $0.rate != point.rate }) { key += " at \(point.rate)" }
+      if others.contains(where: { $0.weights != point.weights }) { key += " with \(point.weights.text)" }
       groups[key, default: []].append(run)
     }
     let standard = Specification.split(TrainingRouter.standardList)
@@ -104,7 +110,8 @@ public struct Comparison: Sendable {
     let speedUps = pairs.compactMap { pair in pair.own.speedUp(over: pair.base).map { (seed: pair.seed, value: $0) } }
     let audits = runs.flatMap { $0.metrics.lines.compactMap(\.audit) }
     return Entry(
-      label: label, router: runs[0].manifest.router, learningRate: runs[0].manifest.plan.learningRate, runs: runs,
+      label: label, router: runs[0].manifest.router, learningRate: runs[0].manifest.plan.learningRate,
+      weights: runs[0].manifest.settings.auxiliary, runs: runs,
       finalLosses: runs.compactMap { $0.curve?.final },
       difference: differences.isEmpty ? nil : PairedDifference(differences),
       speedUp: speedUps.isEmpty ? nil : GeometricMean(speedUps.map(\.value)), speedUps: speedUps,
@@ -124,6 +131,9 @@ public struct Comparison: Sendable {
     }
   }
 
+  /// Whether the routers were trained with different weights of the auxiliary losses.
+  package var hasOwnWeights: Bool { entries.contains { $0.weights != entries[0].weights } }
+
   /// The speed-up of one entry over another, over seeds that both have.
   package func speedUp(of label: String, over other: String) -> GeometricMean? {
     guard let own = entries.first(where: { $0.label == label }), let base = entries.first(where: { $0.label == other })
@@ -134,9 +144,15 @@ public struct Comparison: Sendable {
 }
 
 extension RunManifest {
+  /// What was tuned.
+  fileprivate var point: TunedPoint { TunedPoint(rate: plan.learningRate, weights: settings.auxiliary) }
+
   /// What runs that are compared have in common, as text.
-  var commonPart: String {
-    var plan = plan
+  ///
+  /// - Parameter withWeights: whether the weights of the auxiliary losses are.
+  func commonPart(withWeights: Bool = true) -> String {
+    var (settings, plan) = (settings, plan)
+    if !withWeights { settings.auxiliary = AuxiliaryWeights(loadBalance: 0, zLoss: 0) }
     plan.learningRate = 0
     // What does not touch the losses.
     (plan.auditEvery, plan.auditTokens, plan.checkpointEvery) = (nil, 0, nil)

@@ -45,7 +45,7 @@ public struct RunCollection: Sendable {
   private mutating func collect(_ folder: String, depth: Int) throws(Refusal) {
     guard depth < 6, let names = RunFiles.names(in: folder) else { return }
     guard names.contains("manifest.json") else {
-      for name in names where name != RateSearch.folderName { try collect("\(folder)/\(name)", depth: depth + 1) }
+      for name in names where name != Sweep.tuningName { try collect("\(folder)/\(name)", depth: depth + 1) }
       return
     }
     try add(folder)

@@ -9,10 +9,32 @@ package enum TrainingJobs {
     package var manifest: RunManifest
     package var folder: String
 
-    package init(_ manifest: RunManifest, below folder: String) {
+    /// - Parameter weights: those of the auxiliary losses, where they are not the task's own.
+    package init(_ manifest: RunManifest, below folder: String, weights: AuxiliaryWeights? = nil) {
       self.manifest = manifest
-      self.folder =
-        "\(folder)/\(manifest.router.label)/rate-\(manifest.plan.learningRate)/seed-\(manifest.seed)"
+      let point =
+        "rate-\(manifest.plan.learningRate)"
+        + (weights.map { ",load-balance-\($0.loadBalance),z-loss-\($0.zLoss)" } ?? "")
+      self.folder = "\(folder)/\(manifest.router.label)/\(point)/seed-\(manifest.seed)"
+    }
+
+    /// Whether the run has begun.
+    ///
+    /// - Throws: ``Refusal`` if the folder holds another one.
+    package func hasBegun() throws(Refusal) -> Bool {
+      guard RunFiles.names(in: folder)?.contains("manifest.json") ?? false else { return false }
+      guard try RunFolder.manifest(of: folder).commonPart() == manifest.commonPart() else {
+        throw Refusal(.wrongUsage, "\(folder): holds a run of another task or plan")
+      }
+      return true
+    }
+
+    /// The metrics of the run; nil while it is not complete.
+    package func metrics() throws(Refusal) -> RunMetrics? {
+      guard try hasBegun(), let metrics = try? RunFolder.metrics(of: folder, manifest.plan),
+        metrics.isComplete(manifest.plan)
+      else { return nil }
+      return metrics
     }
   }
 
@@ -43,20 +65,14 @@ package enum TrainingJobs {
   private static func run(
     _ job: Job, onProgress: (Trainer.Progress) -> Void, isInterrupted: () -> Bool
   ) throws(Refusal) {
-    let folder: RunFolder
-    if RunFiles.names(in: job.folder)?.contains("manifest.json") ?? false {
-      let manifest = try RunFolder.manifest(of: job.folder)
-      guard manifest.commonPart == job.manifest.commonPart else {
-        throw Refusal(.wrongUsage, "\(job.folder): holds a run of another task or plan")
-      }
-      if let metrics = try? RunFolder.metrics(of: job.folder, manifest.plan), metrics.isComplete(manifest.plan) {
-        return
-      }
-      folder = try RunFolder(opening: job.folder)
-    } else {
-      folder = try RunFolder(creating: job.folder, job.manifest)
-    }
-    _ = try Trainer(folder, keepsCheckpoints: false).run(
-      threads: 1, onProgress: onProgress, isInterrupted: isInterrupted)
+    guard try job.metrics() == nil else { return }
+    let folder =
+      try job.hasBegun() ? RunFolder(opening: job.folder) : RunFolder(creating: job.folder, job.manifest)
+    // Where the plan has none a run takes a second, and one that is not complete begins anew.
+    let trainer = try Trainer(folder, keepsCheckpoints: job.manifest.plan.checkpointEvery != nil)
+    trainer.keepsLast = false
+    let outcome = try trainer.run(threads: 1, onProgress: onProgress, isInterrupted: isInterrupted)
+    // Nobody goes on from here.
+    if outcome != .interrupted { folder.removeCheckpoints() }
   }
 }

@@ -24,7 +24,7 @@ package final class MixtureModel: TrainableModel {
     heldOut = task.heldOut(tokens: settings.heldOut)
     unit = settings.kind == .regression ? heldOut.targetVariance : 1
     network = MixtureNetwork(
-      settings.kind, router: router, shape: settings.shape(router), loadBalance: settings.loadBalance,
+      settings.kind, router: router, shape: settings.shape(router), auxiliary: settings.auxiliary,
       tokens: max(settings.batch, settings.heldOut))
     network.parameters.initialise(seed: seed)
     parameters = zip(network.parameters.all, network.gradients.all).map { value, gradient in

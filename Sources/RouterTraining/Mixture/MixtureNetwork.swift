@@ -91,7 +91,8 @@ final class MixtureNetwork<Scalar: LayerScalar> {
   private let downstream: Downstream<Scalar>?
 
   init(
-    _ kind: MixtureTask.Kind, router: TrainingRouter, shape: MixtureNetworkShape, loadBalance: Double, tokens: Int
+    _ kind: MixtureTask.Kind, router: TrainingRouter, shape: MixtureNetworkShape, auxiliary: AuxiliaryWeights,
+    tokens: Int
   ) {
     self.kind = kind
     self.router = router
@@ -100,7 +101,9 @@ final class MixtureNetwork<Scalar: LayerScalar> {
     let width = shape.width
     parameters = MixtureNetworkParameters(shape, students: router.studentRank)
     gradients = MixtureNetworkParameters(shape, students: router.studentRank)
-    layer = MixtureLayer(shape.layer, router: router.tokenRouter, options: LayerOptions(loadBalance: loadBalance))
+    layer = MixtureLayer(
+      shape.layer, router: router.tokenRouter,
+      options: LayerOptions(loadBalance: auxiliary.loadBalance, zLoss: auxiliary.zLoss))
     workspace = LayerWorkspace(layer, maximumTokens: tokens)
     func tensor(_ columns: Int) -> Tensor<Scalar> { Tensor(rows: tokens, columns: columns) }
     x = tensor(MixtureTask.inputs)

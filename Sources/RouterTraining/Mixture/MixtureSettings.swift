@@ -22,6 +22,8 @@ public struct MixtureSettings: Sendable, Equatable {
   package var hidden = 32
   /// α of the load-balancing loss.
   public var loadBalance = 0.01
+  /// β of the z-loss.
+  package var zLoss = 0.0
 
   /// The default task.
   public init() {}
@@ -31,17 +33,25 @@ extension MixtureSettings: ModelSettings {
   package static let ids = MixtureTask.Kind.allCases.map(\.rawValue)
   package var id: String { kind.rawValue }
 
+  package var auxiliary: AuxiliaryWeights {
+    get { AuxiliaryWeights(loadBalance: loadBalance, zLoss: zLoss) }
+    set { (loadBalance, zLoss) = (newValue.loadBalance, newValue.zLoss) }
+  }
+
   package var json: JSONValue {
-    [
-      "shared": JSONValue(shared), "batch": JSONValue(batch), "heldOut": JSONValue(heldOut),
-      "audited": JSONValue(audited),
-      "experts": JSONValue(experts), "width": JSONValue(width), "hidden": JSONValue(hidden),
-      "loadBalance": JSONValue(loadBalance),
-    ]
+    .object(
+      [
+        .init(key: "shared", value: JSONValue(shared)), .init(key: "batch", value: JSONValue(batch)),
+        .init(key: "heldOut", value: JSONValue(heldOut)), .init(key: "audited", value: JSONValue(audited)),
+        .init(key: "experts", value: JSONValue(experts)), .init(key: "width", value: JSONValue(width)),
+        .init(key: "hidden", value: JSONValue(hidden)), .init(key: "loadBalance", value: JSONValue(loadBalance)),
+      ] + AuxiliaryWeights.members(zLoss: zLoss))
   }
 
   package init(id: String, _ fields: JSONFields) throws(InvalidInput) {
-    try fields.requireOnly(["shared", "batch", "heldOut", "audited", "experts", "width", "hidden", "loadBalance"])
+    try fields.requireOnly([
+      "shared", "batch", "heldOut", "audited", "experts", "width", "hidden", "loadBalance", "zLoss",
+    ])
     kind = MixtureTask.Kind(rawValue: id) ?? .regression
     shared = try fields.number("shared")
     batch = try fields.integer("batch")
@@ -51,6 +61,7 @@ extension MixtureSettings: ModelSettings {
     width = try fields.integer("width")
     hidden = try fields.integer("hidden")
     loadBalance = try fields.number("loadBalance")
+    zLoss = try fields.zLoss()
     try validate()
   }
 
@@ -64,7 +75,7 @@ extension MixtureSettings: ModelSettings {
   /// - Throws: `InvalidInput` for the first setting that is out of range.
   package func validate() throws(InvalidInput) {
     try Self.sharedLimit.require("shared", shared)
-    try Limit.notNegative.require("loadBalance", loadBalance)
+    try auxiliary.validate()
     try Self.batchLimit.require("batch", batch)
     try Self.heldOutLimit.require("heldOut", heldOut)
     try Limit.whole(1...heldOut).require("audited", audited)

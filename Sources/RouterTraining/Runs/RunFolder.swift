@@ -218,6 +218,13 @@ extension RunFolder {
   }
 }
 
+extension RunFolder {
+  /// Removes what a run would be gone on with from.
+  func removeCheckpoints() {
+    for name in Self.checkpoints(in: path) { RunFiles.remove("\(path)/\(name)") }
+  }
+}
+
 // MARK: - To look at
 
 extension RunFolder {

@@ -12,6 +12,8 @@ package protocol ModelSettings: Sendable {
   var id: String { get }
   /// All settings, an object.
   var json: JSONValue { get }
+  /// The weights of the auxiliary losses of the routers, which are among them.
+  var auxiliary: AuxiliaryWeights { get set }
   /// Reads settings.
   init(id: String, _ fields: JSONFields) throws(InvalidInput)
   /// - Throws: `InvalidInput` for the first setting that is out of range.

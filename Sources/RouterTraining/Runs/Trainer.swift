@@ -12,6 +12,8 @@ public final class Trainer {
   private let plan: TrainingPlan
   private let optimiser: AdamOptimiser
   private let keepsCheckpoints: Bool
+  /// Whether there is a checkpoint of the end, too.
+  package var keepsLast = true
   /// The number of steps done.
   public private(set) var step = 0
   private var metrics: RunMetrics
@@ -105,7 +107,7 @@ public final class Trainer {
       onProgress(Progress(step: step, steps: plan.steps, loss: metrics.lines.last?.loss))
     }
     if metrics.lines.last?.stopped == .diverged { return .diverged }
-    return try save() ? .finished : .diverged
+    return try keepsLast ? (save() ? .finished : .diverged) : .finished
   }
 
   /// Saves a checkpoint, unless a step has just made numbers of it that are not finite: the next step will say so, and what was

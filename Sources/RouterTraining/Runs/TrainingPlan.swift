@@ -95,7 +95,7 @@ extension TrainingPlan {
   static let warmUpLimit = Limit.whole(0...1 << 30)
   static let beta2Limit = Limit.number(0..<1)
   static let clipLimit = Limit<Double>.positive
-  static let auditTokensLimit = Limit.whole(0...1 << 20)
+  package static let auditTokensLimit = Limit.whole(0...1 << 20)
 
   /// - Throws: `InvalidInput` for the first setting that is out of range.
   package func validate() throws(InvalidInput) {

@@ -41,7 +41,7 @@ extension SwitchLanguageModel {
       tokens: windows.flatMap { text[$0..<$0 + length] }, targets: windows.flatMap { text[$0 + 1..<$0 + length + 1] },
       plan: SequencePlan(lengths: Array(repeating: length, count: count)))
     var shape = shape
-    shape.loadBalance = 0
+    shape.auxiliary = AuxiliaryWeights(loadBalance: 0, zLoss: 0)
     let auditor = NetworkAuditor<LanguageNetwork<Double>>(
       router: router, law: law, batch: batch, seed: settings.seed,
       make: { [vocabulary] router, isAlone in

@@ -28,6 +28,11 @@ extension LanguageSettings: ModelSettings {
   package static let ids = ["language-model"]
   package var id: String { Self.ids[0] }
 
+  package var auxiliary: AuxiliaryWeights {
+    get { shape.auxiliary }
+    set { shape.auxiliary = newValue }
+  }
+
   package var json: JSONValue {
     [
       "text": .string(text), "fingerprint": .string(fingerprint), "tokens": .string(tokens.rawValue),
@@ -126,16 +131,22 @@ extension LanguageSettings: ModelSettings {
 extension TransformerShape {
   /// All but ω, which is the router's affair.
   package var json: JSONValue {
-    [
-      "width": JSONValue(width), "heads": JSONValue(heads), "layers": JSONValue(layers), "hidden": JSONValue(hidden),
-      "experts": JSONValue(experts), "expertsEvery": JSONValue(expertsEvery), "loadBalance": JSONValue(loadBalance),
-      "capacityFactor": JSONValue(capacityFactor), "dropout": JSONValue(dropout),
-    ]
+    .object(
+      [
+        .init(key: "width", value: JSONValue(width)), .init(key: "heads", value: JSONValue(heads)),
+        .init(key: "layers", value: JSONValue(layers)), .init(key: "hidden", value: JSONValue(hidden)),
+        .init(key: "experts", value: JSONValue(experts)), .init(key: "expertsEvery", value: JSONValue(expertsEvery)),
+        .init(key: "loadBalance", value: JSONValue(loadBalance)),
+      ] + AuxiliaryWeights.members(zLoss: zLoss) + [
+        .init(key: "capacityFactor", value: JSONValue(capacityFactor)),
+        .init(key: "dropout", value: JSONValue(dropout)),
+      ])
   }
 
   package init(_ fields: JSONFields) throws(InvalidInput) {
     try fields.requireOnly([
-      "width", "heads", "layers", "hidden", "experts", "expertsEvery", "loadBalance", "capacityFactor", "dropout",
+      "width", "heads", "layers", "hidden", "experts", "expertsEvery", "loadBalance", "zLoss",
+      "capacityFactor", "dropout",
     ])
     width = try fields.integer("width")
     heads = try fields.integer("heads")
@@ -144,6 +155,7 @@ extension TransformerShape {
     experts = try fields.integer("experts")
     expertsEvery = try fields.integer("expertsEvery")
     loadBalance = try fields.number("loadBalance")
+    zLoss = try fields.zLoss()
     capacityFactor = try fields.optionalNumber("capacityFactor")
     dropout = try fields.number("dropout")
   }

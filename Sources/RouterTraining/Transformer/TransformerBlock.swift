@@ -58,7 +58,7 @@ final class TransformerBlock<Scalar: TransformerScalar> {
       hidden = nil
       let mixture = MixtureLayer<Scalar>(
         parameters.shape, router: router,
-        options: LayerOptions(capacityFactor: shape.capacityFactor, loadBalance: shape.loadBalance))
+        options: LayerOptions(capacityFactor: shape.capacityFactor, loadBalance: shape.loadBalance, zLoss: shape.zLoss))
       experts = (mixture, LayerWorkspace(mixture, maximumTokens: rows), layer)
     }
     dropout = Dropout(shape.dropout, rows: rows, width: d, site: site)

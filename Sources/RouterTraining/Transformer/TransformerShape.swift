@@ -18,12 +18,19 @@ package struct TransformerShape: Sendable, Equatable {
   package var scale = false
   /// α of the load-balancing loss.
   package var loadBalance = 0.01
+  /// β of the z-loss.
+  package var zLoss = 0.0
   /// An expert takes at most this many times an even share of the tokens; nil: no limit.
   package var capacityFactor: Double?
   /// The probability of dropping an output of a sublayer, or a number of an embedding, in training.
   package var dropout = 0.0
 
   package init() {}
+
+  package var auxiliary: AuxiliaryWeights {
+    get { AuxiliaryWeights(loadBalance: loadBalance, zLoss: zLoss) }
+    set { (loadBalance, zLoss) = (newValue.loadBalance, newValue.zLoss) }
+  }
 
   /// Whether the feed-forward layer of block `k` (from 0) is a Switch layer.
   func hasExperts(_ k: Int) -> Bool { expertsEvery > 0 && (k + 1).isMultiple(of: expertsEvery) }
@@ -46,7 +53,7 @@ package struct TransformerShape: Sendable, Equatable {
     try Limit.whole((expertsEvery > 0 ? 1 : 0)...1 << 10).require("experts", experts)
     try Self.weightLimit.require("layers", layers * width * (4 * width + 2 * hidden * (expertsEvery > 0 ? experts : 1)))
     try Self.dropoutLimit.require("dropout", dropout)
-    try Limit.notNegative.require("loadBalance", loadBalance)
+    try auxiliary.validate()
     try Limit.positive.require("capacityFactor", capacityFactor)
   }
 }

@@ -45,7 +45,7 @@ extension TranslationModel {
     let batch = TranslationAuditBatch(pairs)
     let rows = max(batch.batch.encoderPlan.rows, batch.batch.decoderPlan.rows)
     var shape = shape
-    shape.loadBalance = 0
+    shape.auxiliary = AuxiliaryWeights(loadBalance: 0, zLoss: 0)
     let auditor = NetworkAuditor<TranslationNetwork<Double>>(
       router: router, law: law, batch: batch, seed: settings.seed,
       make: { [vocabulary, settings] router, isAlone in

@@ -131,6 +131,11 @@ extension TranslationSettings: ModelSettings {
   package static let ids = ["translation"]
   package var id: String { Self.ids[0] }
 
+  package var auxiliary: AuxiliaryWeights {
+    get { shape.auxiliary }
+    set { shape.auxiliary = newValue }
+  }
+
   package var json: JSONValue {
     [
       "training": training?.json ?? .null, "heldOut": heldOut?.json ?? .null, "tokens": .string(unit.rawValue),

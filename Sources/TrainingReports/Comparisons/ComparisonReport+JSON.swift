@@ -10,7 +10,7 @@ extension ComparisonReport {
     JSONWriter.indented([
       "schema": .string(Self.schema), "version": .string(routeGradVersion), "model": .string(comparison.settings.id),
       "settings": comparison.settings.json, "plan": plan, "baseline": .string(comparison.baseline),
-      "routers": .array(comparison.entries.map(Self.json)), "reading": .array(reading.map { .string($0) }),
+      "routers": .array(comparison.entries.map(json)), "reading": .array(reading.map { .string($0) }),
       "notes": .array(notes.map { .string($0) }),
     ])
   }
@@ -19,6 +19,15 @@ extension ComparisonReport {
   private var plan: JSONValue {
     guard case .object(let members) = comparison.plan.json else { return .null }
     return .object(members.filter { $0.key != "learningRate" })
+  }
+
+  private func json(_ entry: Comparison.Entry) -> JSONValue {
+    let members = Self.json(entry)
+    // Where all have the same, the settings say them.
+    guard comparison.hasOwnWeights, case .object(var fields) = members else { return members }
+    let place = (fields.firstIndex { $0.key == "learningRate" } ?? 0) + 1
+    fields.insert(.init(key: "weights", value: entry.weights.json), at: place)
+    return .object(fields)
   }
 
   private static func json(_ entry: Comparison.Entry) -> JSONValue {
@@ -63,6 +72,7 @@ extension ComparisonReport {
       "speed_up", "speed_up_low", "speed_up_high", "wins", "pairs", "cosine", "relative_bias",
       "relative_standard_deviation", "target_norm", "specification", "model", "baseline",
     ]
+    let weights = comparison.hasOwnWeights
     let task = comparison.settings.json.scalars("settings") + plan.scalars("plan")
     let layers = comparison.entries.map { $0.networkAudit?.figures ?? [] }
     var layerColumns: [String] = []
@@ -81,8 +91,10 @@ extension ComparisonReport {
           CSV.number(entry.audit?.targetNorm), entry.router.specification, comparison.settings.id, comparison.baseline,
         ]
         + task.map(\.value) + layerColumns.map { name in layers.first { $0.name == name }?.value }
+        + (weights ? [CSV.number(entry.weights.loadBalance), CSV.number(entry.weights.zLoss)] : [])
     }
-    return CSV(header: header + task.map(\.name) + layerColumns, rows: rows).text
+    let columns = header + task.map(\.name) + layerColumns
+    return CSV(header: columns + (weights ? ["weights.loadBalance", "weights.zLoss"] : []), rows: rows).text
   }
 }
 

@@ -15,6 +15,21 @@ public struct ComparisonReport: Sendable {
     self.notes = notes
   }
 
+  /// A comparison of the runs below a folder, with what is known there of their tuning.
+  ///
+  /// - Parameters:
+  ///   - folder: what `compare --runs` made, or any folder of runs.
+  ///   - baseline: as of ``Comparison``.
+  /// - Throws: ``Refusal`` about the runs, or about the file that says of their tuning.
+  package init(of folder: String, baseline: String? = nil) throws(Refusal) {
+    let comparison = try Comparison(RunCollection(below: folder), baseline: baseline)
+    guard let sweep = try Sweep(in: folder) else {
+      self.init(comparison)
+      return
+    }
+    self.init(comparison, notes: sweep.notes(try sweep.state(in: folder)))
+  }
+
   /// The report in a format.
   public func rendered(as format: OutputFormat, style: TextStyle = .plain) -> String {
     switch format {
@@ -59,7 +74,7 @@ public struct ComparisonReport: Sendable {
 
   private var sections: [TextSection] {
     var sections = [TextSection(title: title, facts: facts, table: table)]
-    sections += [winsSection, auditSection].compactMap { $0 } + networkSections
+    sections += [weightsSection, winsSection, auditSection].compactMap { $0 } + networkSections
     sections.append(TextSection(title: "Reading", notes: reading))
     var legend = [
       "loss: the geometric mean of the final held-out losses. difference: of log final loss from \(comparison.baseline)'s, with "
@@ -107,6 +122,19 @@ public struct ComparisonReport: Sendable {
       table.rows.append(.init(cells: cells))
     }
     return table
+  }
+
+  /// The weights of the auxiliary losses, where they are not the same for all.
+  private var weightsSection: TextSection? {
+    guard comparison.hasOwnWeights else { return nil }
+    var table = TextTable(columns: [
+      .init(title: "weights of auxiliary losses", isText: true), .init(title: "load balance"), .init(title: "z-loss"),
+    ])
+    for entry in comparison.entries {
+      let weights = [entry.weights.loadBalance, entry.weights.zLoss].map { Figures.significant($0) }
+      table.rows.append(.init(cells: [entry.label] + weights))
+    }
+    return TextSection(table: table)
   }
 
   /// Speed-ups seed by seed.

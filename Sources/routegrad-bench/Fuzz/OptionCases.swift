@@ -17,7 +17,7 @@ enum OptionCases {
   static func make(_ damage: Damage, _ runs: RunSamples, _ dice: inout Dice) -> FuzzCase {
     var fuzzCase = FuzzCase(.options)
     var options = common
-    switch dice.below(10) {
+    switch dice.below(11) {
     case 0, 1, 2:
       problem(&fuzzCase)
       fuzzCase += ["report", "problem.json", "--format", "json"]
@@ -65,6 +65,18 @@ enum OptionCases {
           ("--batch-tokens", .size), ("--label-smoothing", .number), ("--bleu-sentences", .size), ("--beam", .size),
           ("--length-penalty", .number), ("--source", .path), ("--valid-source", .path),
         ]
+    case 9:
+      fuzzCase.files = [.init("text.txt", RunSamples.text)]
+      fuzzCase += ["compare", "--task", "language-model", "--text", "text.txt", "--batch", "2", "--context", "4"]
+      fuzzCase += ["--steps", "2", "--seeds", "1", "--routers", "switch,none", "--learning-rate", "0.01"]
+      fuzzCase += ["--width", "4", "--heads", "2", "--layers", "2", "--hidden", "4", "--experts", "2"]
+      options +=
+        transformer + [
+          ("--text", .path), ("--tokens", .word), ("--held-out", .size), ("--batch", .size), ("--seeds", .size),
+          ("--first-seed", .size), ("--routers", .word), ("--learning-rate", .number), ("--z-loss", .number),
+          ("--tune-z-loss", .word), ("--shard", .word), ("--runs", .path), ("--status", .path), ("--warm-up", .size),
+          ("--evaluate-every", .size), ("--audit-every", .size), ("--task", .word), ("--source", .path),
+        ]
     default:
       fuzzCase.files = runs.comparison.map { file in
         var file = file
@@ -96,7 +108,8 @@ enum OptionCases {
     for k in fuzzCase.arguments.indices.dropFirst() {
       let name = String(decoding: fuzzCase.arguments[k - 1], as: UTF8.self)
       let value = String(decoding: fuzzCase.arguments[k], as: UTF8.self)
-      guard ["--steps", "--samples", "--audit-tokens"].contains(name), let number = Double(value), number > 50,
+      guard ["--steps", "--samples", "--audit-tokens", "--seeds"].contains(name), let number = Double(value),
+        number > 50,
         number < 9.2e18
       else { continue }
       fuzzCase.arguments[k] = [UInt8(ascii: "2")]

@@ -7,11 +7,12 @@ enum RunCases {
     switch format {
     case .comparison:
       fuzzCase.files = folder("runs", runs.comparison, damage, &dice)
-      fuzzCase += ["compare", "--from", "runs"]
+      let isStatus = dice.percent(25)
+      fuzzCase += ["compare", isStatus ? "--status" : "--from", "runs"]
       let form = dice.one(of: ["json", "table", "csv", "markdown"])
       fuzzCase += ["--format", form]
       if form == "json" { fuzzCase.result = .json }
-      if dice.percent(20) { fuzzCase += ["--baseline", dice.one(of: ["exact", "switch", "none"])] }
+      if !isStatus, dice.percent(20) { fuzzCase += ["--baseline", dice.one(of: ["exact", "switch", "none"])] }
     case .translate:
       let isInputDamaged = dice.percent(40)
       fuzzCase.files = folder("run", runs.translation, isInputDamaged ? .none : damage, &dice)

@@ -12,7 +12,7 @@ struct RunSamples: Sendable {
   var mixture: Folder
   var language: Folder
   var translation: Folder
-  /// Four runs, two routers on two seeds, without checkpoints, as `compare` keeps them.
+  /// Four runs, two routers on two seeds, without checkpoints, as `compare` keeps them, and the file of a sweep.
   var comparison: Folder
 
   /// The text that the language model's run began with.
@@ -70,5 +70,13 @@ struct RunSamples: Sendable {
         }
       }
     }
+    var plan = TrainingPlan()
+    (plan.steps, plan.evaluateEvery) = (4, 2)
+    let sweep = Sweep(
+      settings: mixture, plan: plan, routers: [try TrainingRouter("switch"), try TrainingRouter("exact")], seeds: 0..<2,
+      grid: TuningGrid(
+        seeds: TuningGrid.firstSeed..<TuningGrid.firstSeed + 1, rates: [0.01, 0.02], loadBalances: [0, 0.1],
+        zLosses: [0, 0.001]), points: [], notes: ["a remark"], version: "0.1.0", commit: nil)
+    comparison.append(.init(Sweep.fileName, Array(sweep.text.utf8)))
   }
 }

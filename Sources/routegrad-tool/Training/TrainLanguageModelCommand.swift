@@ -79,6 +79,9 @@ struct TransformerOptions: ParsableArguments {
   @Option(parsing: .unconditional, help: ArgumentHelp("The weight of the load-balancing loss.", valueName: "alpha"))
   var loadBalance = 0.01
 
+  @Option(parsing: .unconditional, help: ArgumentHelp("The weight of the router z-loss.", valueName: "beta"))
+  var zLoss = 0.0
+
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp("An expert takes at most this many times an even share. (default: no limit)", valueName: "x"))
@@ -99,7 +102,7 @@ struct TransformerOptions: ParsableArguments {
     var shape = TransformerShape()
     (shape.width, shape.heads, shape.layers, shape.hidden) = (width, heads, layers, hidden)
     (shape.experts, shape.expertsEvery, shape.loadBalance) = (experts, expertsEvery, loadBalance)
-    (shape.capacityFactor, shape.dropout) = (capacityFactor, dropout)
+    (shape.zLoss, shape.capacityFactor, shape.dropout) = (zLoss, capacityFactor, dropout)
     return shape
   }
 }

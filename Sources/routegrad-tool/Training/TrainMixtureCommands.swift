@@ -49,12 +49,15 @@ struct MixtureOptions: ParsableArguments {
   @Option(parsing: .unconditional, help: ArgumentHelp("The weight of the load-balancing loss.", valueName: "alpha"))
   var loadBalance = 0.01
 
+  @Option(parsing: .unconditional, help: ArgumentHelp("The weight of the router z-loss.", valueName: "beta"))
+  var zLoss = 0.0
+
   func settings(_ kind: MixtureTask.Kind) -> MixtureSettings {
     var settings = MixtureSettings()
     settings.kind = kind
     settings.batch = batch
     settings.experts = experts
-    settings.loadBalance = loadBalance
+    (settings.loadBalance, settings.zLoss) = (loadBalance, zLoss)
     return settings
   }
 }

@@ -57,7 +57,10 @@ struct TrainTranslationCommand: ParsableCommand {
   @OptionGroup var training: TrainingOptions
   @OptionGroup var runOptions: RunOptions
 
-  func validate() throws {
+  func validate() throws { try Self.validate(source, target, validSource, validTarget) }
+
+  /// What goes together of a translation's files.
+  static func validate(_ source: String?, _ target: String?, _ validSource: String?, _ validTarget: String?) throws {
     guard (source == nil) == (target == nil), (validSource == nil) == (validTarget == nil) else {
       throw ValidationError("'--source' and '--target', '--valid-source' and '--valid-target' go together")
     }

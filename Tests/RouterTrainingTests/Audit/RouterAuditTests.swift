@@ -13,7 +13,7 @@ struct RouterAuditTests {
     "sparsemixer-v2-top2",
     "argmax-midpoint", "null-contrast", "surrogate-experts:rank=3", "surrogate-experts:rank=3,top=1",
     "exact:expert=sample",
-    "exact", "reinforce:baseline=0.01", "dense-backward",
+    "exact", "reinforce:baseline=0.01", "dense-backward", "none",
   ]
 
   private static func settings(_ kind: MixtureTask.Kind) -> MixtureSettings {
@@ -122,7 +122,8 @@ struct RouterAuditTests {
   }
 
   @Test(arguments: [
-    "top-k", "gshard", "base", "default-moe", "switch:jitter=input", "sparsemixer-v2-top2:argmax-rule=false",
+    "top-k", "gshard", "base", "default-moe", "gate-one", "switch:jitter=input",
+    "sparsemixer-v2-top2:argmax-rule=false",
   ])
   func routersWithoutALawHaveNoAudit(router: String) throws {
     #expect(try Self.model(router, .regression).auditRouter(threads: 1) == nil)

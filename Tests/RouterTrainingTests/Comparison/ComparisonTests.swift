@@ -93,8 +93,15 @@ struct ComparisonTests {
     let jittered = rates.rate(of: try TrainingRouter("switch:r=0.2"))
     #expect(jittered?.rate == 0.03 && jittered?.isOwn == false)
     #expect(rates.rate(of: try TrainingRouter("exact")) == nil)
+    // Weights of auxiliary losses come with the rate that they were tuned with.
+    var weighed = rates
+    let weights = AuxiliaryWeights(loadBalance: 0.1, zLoss: 0.001)
+    weighed.weights = [("switch", weights)]
+    #expect(try TunedRates(Array(weighed.text.utf8)) == weighed && weighed != rates)
+    #expect(weighed.rate(of: try TrainingRouter("switch:r=0.2"))?.weights == weights && jittered?.weights == nil)
     for text in [
-      "{}", "{\"schema\": \"routegrad.rates/1\", \"model\": \"x\", \"shared\": null, \"rates\": {\"a\": 0}}",
+      weighed.text.replacing("0.001", with: "-1"), weighed.text.replacing("zLoss", with: "z"), "{}",
+      "{\"schema\": \"routegrad.rates/1\", \"model\": \"x\", \"shared\": null, \"rates\": {\"a\": 0}}",
     ] {
       #expect(throws: (any Error).self) { try TunedRates(Array(text.utf8)) }
     }

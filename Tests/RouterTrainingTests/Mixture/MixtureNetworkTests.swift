@@ -12,7 +12,8 @@ struct MixtureNetworkTests {
   func gradientsAreThoseOfCentralDifferences(kind: MixtureTask.Kind) throws {
     let shape = MixtureNetworkShape(experts: 3, width: 5, hidden: 4)
     let network = MixtureNetwork<Double>(
-      kind, router: try TrainingRouter("switch:jitter=none"), shape: shape, loadBalance: 0.01, tokens: 6)
+      kind, router: try TrainingRouter("switch:jitter=none"), shape: shape,
+      auxiliary: AuxiliaryWeights(loadBalance: 0.01, zLoss: 0.02), tokens: 6)
     network.parameters.initialise(seed: 5)
     let batch = MixtureTask(kind, shared: 0.5, seed: 5).batch(1, tokens: 6)
     func loss(isTraining: Bool = false) throws -> Double {

@@ -12,7 +12,7 @@ struct LanguageNetworkTests {
   ) -> LanguageNetwork<S> {
     var shape = TransformerShape()
     (shape.width, shape.heads, shape.layers, shape.hidden, shape.experts) = (12, 3, 2, 10, 3)
-    (shape.expertsEvery, shape.dropout, shape.scale) = (expertsEvery, dropout, true)
+    (shape.expertsEvery, shape.dropout, shape.scale, shape.zLoss) = (expertsEvery, dropout, true, 0.05)
     let network = LanguageNetwork<S>(shape, vocabulary: 11, context: 8, router: router, maximumSequences: 3)
     network.initialise(seed: 3)
     // Larger than what training begins with, so that attention is far from uniform and no gradient is small.
