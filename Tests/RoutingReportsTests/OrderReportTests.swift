@@ -56,7 +56,8 @@ struct OrderReportTests {
           logits: [0, 1], source: .table(values: [0, 1], gradients: [[0, 1], [1, 0]]))),
       file: "f.json")
     let report = try OrderReport(on: [problem])
-    #expect(report.rendered(as: .table).contains("Not available: reinforce, unordered-set, rebar, relax, straight-through"))
+    let missing = "Not available: reinforce, unordered-set, rebar, relax, straight-through"
+    #expect(report.rendered(as: .table).contains(missing))
     #expect(
       report.json.contains(#""unavailable": "needs the objective as a function, which a table is not""#))
   }
