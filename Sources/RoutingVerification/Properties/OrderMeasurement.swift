@@ -68,7 +68,7 @@ extension OrderMeasurement {
     let isIntegrated = estimator.integrated != nil
     let sampled = Outcome.undetermined("has moments that are sampled, which show no order")
     // Seen before anything is fitted or drawn.
-    if estimator is any ControlledRelaxation,
+    if estimator is any ControlledRelaxation, (try? problem.scaled(by: 1)) != nil,
       problem.distribution.support.count > ControlledSampler.mostIntegrated
     {
       return sampled
