@@ -32,21 +32,18 @@ extension Sweep {
     try RunFiles.makeFolder(folder)
     let bytes = Array(text.utf8)
     let path = "\(folder)/\(Self.fileName)"
-    func isThere() -> Bool { (try? FileReading.bytes(of: path)) == bytes }
-    if !isThere() {
-      do throws(Refusal) {
-        // No two write to one file on the way.
-        let file = try AtomicFile(
-          replacing: path, through: .suffix("-\(UInt64.random(in: 0...UInt64.max))\(RunFiles.temporarySuffix)"))
-        try file.write(bytes)
-        try file.finish()
-      } catch {
-        // Another program has written the same, and taken this one's file for what one that was killed has left.
-        guard isThere() else { throw error }
-      }
-    }
+    if let there = try? FileReading.bytes(of: path), there == bytes { return }
+    // No two write to one file on the way.
+    let file = try AtomicFile(
+      replacing: path, through: .suffix("-\(UInt64.random(in: 0...UInt64.max))\(RunFiles.temporarySuffix)"))
+    try file.write(bytes)
+    try file.finish()
+  }
+
+  /// Removes what writers that were killed have left, once all is trained, when nobody writes any more.
+  package static func removeLeftovers(in folder: String) {
     for name in RunFiles.names(in: folder) ?? []
-    where name.hasPrefix("\(Self.fileName)-") && name.hasSuffix(RunFiles.temporarySuffix) {
+    where name.hasPrefix("\(fileName)-") && name.hasSuffix(RunFiles.temporarySuffix) {
       RunFiles.remove("\(folder)/\(name)")
     }
   }

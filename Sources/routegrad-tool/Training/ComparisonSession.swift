@@ -75,6 +75,7 @@ struct ComparisonSession {
         ? "nothing was kept" : "complete runs are in \(folder), the same command goes on"
       throw Refusal(.interrupted, "interrupted; \(advice)")
     }
+    if result.state.isComplete { Sweep.removeLeftovers(in: folder) }
     return result
   }
 
