@@ -153,8 +153,7 @@ let package = Package(
       name: "NoiseIntegralsTests",
       dependencies: [
         "CStandardLibrary", "RoutingCore", "RoutingEstimators", "RoutingExpectations", "NoiseIntegrals", "GSLNumerics",
-        "CKernels",
-        "_TestSupport",
+        "RoutingVerification", "CKernels", "_TestSupport",
       ]),
     .testTarget(
       name: "RouterSpecificationsTests",
