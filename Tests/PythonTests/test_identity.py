@@ -27,7 +27,7 @@ def test_reports(path):
     # The continuous ones take 15 s on the 32 tokens of real-router.
     which = [] if path.stem == "real-router" else ["--estimators", "all"]
     problems = routegrad.problems(path)
-    for problem, reported in zip(problems, report(str(path), *which), strict=True):
+    for place, (problem, reported) in enumerate(zip(problems, report(str(path), *which), strict=True)):
         assert problem.kind == reported["kind"] and problem.experts == reported["experts"]
         if reported["mask"]["rule"] != "none":
             problem = problem.masked((reported["mask"]["rule"], reported["mask"]["threshold"]))
@@ -39,6 +39,9 @@ def test_reports(path):
                 assert routegrad.target(problem, target).tolist() == gradient
         for entry in reported["estimators"]:
             if "unavailable" in entry:
+                continue
+            # Their samples take a second for each of three calls: one problem of a file is enough.
+            if place > 0 and entry["id"] in ("rebar", "relax") and entry["method"] == "monte-carlo":
                 continue
             assessment = routegrad.assess(problem, specification(entry))
             moments = routegrad.moments(problem, specification(entry))
