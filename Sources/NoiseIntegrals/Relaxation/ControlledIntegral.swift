@@ -57,7 +57,8 @@ package struct ControlledIntegral: Sendable {
     }
     let share = tolerance > 0 ? min(max(10 - log(tolerance), 25), 46) : 46
     let depth = share - min(rare, 0)
-    guard depth < Self.largestDepth else { return nil }
+    // No refinement gets below what rounding is allowed for.
+    guard depth < Self.largestDepth, tolerance > Self.roundingFloor else { return nil }
     var evaluations = 0
     var step = Self.firstStep
     var coarse = try evaluate(step, depth, threads, &evaluations, continuing)
