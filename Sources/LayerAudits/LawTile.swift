@@ -305,14 +305,11 @@ struct LawTile {
       guard isAsked else { continue }
       let found =
         if let slopes {
-          try PairGradients(own.token.problem, pairs, own.list, range, slope: slopes.slope(_:along:))
+          PairGradients(own.token.problem, pairs, own.list, range, slope: slopes.slope(_:along:))
         } else {
           try PairGradients(own.token.problem, pairs, own.list, range, gradients: gradients)
         }
-      let input = paths.moments(found, range, weight: pass.weight(of: own.list, range))
-      for s in pass.subjects.indices where pass.subjects[s].isOfPairs {
-        tallies[k].addPairs(RouterFigures(router: found.moments, input: input), subject: s)
-      }
+      tally(k, found, input: paths.moments(found, range, weight: pass.weight(of: own.list, range)))
     }
   }
 
@@ -326,14 +323,17 @@ struct LawTile {
   ) throws(Unavailable) {
     let own = events[k]
     guard let pairs = own.token.pairs else { return }
-    let d = shape.inputs
+    let found = try PairGradients(own.token.problem, pairs, own.list, range, gradients: gradients)
+    var rows = paths
+    found.addPaths(
+      to: &rows, own.list, pairs, scores: chunk.scores[own.token.place], router: context.layer.parameters.router)
+    tally(k, found, input: moments(of: rows, width: shape.inputs, own.list, range))
+  }
+
+  /// Adds to the tally of the k-th token's pairs, the same for all estimators of them.
+  private mutating func tally(_ k: Int, _ found: PairGradients, input: WeightedMoments) {
     for s in pass.subjects.indices where pass.subjects[s].isOfPairs {
-      let found = try PairGradients(own.token.problem, pairs, own.list, range, gradients: gradients)
-      var rows = paths
-      found.addPaths(
-        to: &rows, own.list, pairs, scores: chunk.scores[own.token.place], router: context.layer.parameters.router)
-      tallies[k].addPairs(
-        RouterFigures(router: found.moments, input: moments(of: rows, width: d, own.list, range)), subject: s)
+      tallies[k].addPairs(RouterFigures(router: found.moments, input: input), subject: s)
     }
   }
 

@@ -24,7 +24,7 @@ struct PairGradients {
   ) throws(Unavailable) {
     let directions = try problem.computableMixture().directions
     let e = directions.columns
-    try self.init(problem, pairs, events, range) { slots, i in
+    self.init(problem, pairs, events, range) { slots, i in
       let first = (slots[slots.startIndex].event - range.lowerBound) * e
       return gradients.withUnsafeBufferPointer { gradients in
         directions.elements.withUnsafeBufferPointer { rows in
@@ -41,7 +41,7 @@ struct PairGradients {
   init(
     _ problem: RoutedProblem, _ pairs: PairDistribution, _ events: ForwardEvents, _ range: Range<Int>,
     slope: (_ slots: ArraySlice<ForwardEvents.Slot>, _ expert: Int) -> Double
-  ) throws(Unavailable) {
+  ) {
     let (n, p) = (problem.experts, pairs.first.probabilities)
     start = range.lowerBound
     moments = WeightedMoments(weight: 0, mean: [Double](repeating: 0, count: n), variance: 0)

@@ -99,26 +99,27 @@ struct PairPaths {
   ///
   /// - Parameter gradients: the router's gradients of these events.
   func moments(_ gradients: PairGradients, _ range: Range<Int>, weight: Double) -> WeightedMoments {
+    // There is room for the scores of one second draw.
+    guard gradients.draws.count == 1, let draw = gradients.draws.first, let follow = pairs.second[draw.first] else {
+      preconditionFailure("expected the events after one first draw, got \(gradients.draws.count)")
+    }
+    TokenChunk.setScores(follow, through: router, to: own.row(2 * experts + 1))
     var sums = Combinations()
-    for draw in gradients.draws {
-      guard let follow = pairs.second[draw.first] else { continue }
-      TokenChunk.setScores(follow, through: router, to: own.row(2 * experts + 1))
-      sums.reserve(draw.places.count, terms: draw.places.count * 11)
-      events.slots.withUnsafeBufferPointer { all in
-        for k in draw.places {
-          let slots = UnsafeBufferPointer(rebasing: all[events.events[range.lowerBound + k].slots])
-          if hasPast {
-            sums.add(row: 0, factor: 1)
-            for slot in slots where slot.forward != 0 { sums.add(row: 1 + slot.expert, factor: slot.forward) }
-          }
-          for slot in slots {
-            guard !spans.isEmpty, let (span, first) = spans[slot.expert] else { continue }
-            span.add(slot, with: slots, from: first, to: &sums)
-          }
-          sums.add(row: experts + 1 + draw.first, factor: gradients.first[k])
-          sums.add(row: 2 * experts + 1 + slots[1].expert, factor: gradients.second[k])
-          sums.end()
+    sums.reserve(range.count, terms: range.count * 11)
+    events.slots.withUnsafeBufferPointer { all in
+      for k in draw.places {
+        let slots = UnsafeBufferPointer(rebasing: all[events.events[range.lowerBound + k].slots])
+        if hasPast {
+          sums.add(row: 0, factor: 1)
+          for slot in slots where slot.forward != 0 { sums.add(row: 1 + slot.expert, factor: slot.forward) }
         }
+        for slot in slots {
+          guard !spans.isEmpty, let (span, first) = spans[slot.expert] else { continue }
+          span.add(slot, with: slots, from: first, to: &sums)
+        }
+        sums.add(row: experts + 1 + draw.first, factor: gradients.first[k])
+        sums.add(row: 2 * experts + 1 + slots[1].expert, factor: gradients.second[k])
+        sums.end()
       }
     }
     return sums.moments(

@@ -116,7 +116,7 @@ struct SentRows {
       events.list.slots.withUnsafeBufferPointer { all in
         for slot in slots {
           let together = UnsafeBufferPointer(rebasing: all[events.list.events[slot.event].slots])
-          for other in together where !span.isWhole && other.forward != 0 && span.needs(other.expert) {
+          for other in together where other.forward != 0 && span.needs(other.expert) {
             span.place(other.expert, row: count)
             append(context.outputs[index].row(other.expert), times: 2, token)
           }

@@ -15,9 +15,6 @@ struct SentSpan: Sendable {
   /// The row of each expert's `ω² ⊙ f_j`; −1 if it has none.
   private var rows: [Int]
 
-  /// Whether every expert has a row, so that there is no need to ask.
-  private(set) var isWhole = false
-
   /// Begins with the constant.
   ///
   /// - Precondition: the loss's gradient is affine.
@@ -32,7 +29,6 @@ struct SentSpan: Sendable {
   init(whole loss: TokenLoss, experts: Int, row: Int) {
     self.init(loss, experts: experts, row: row)
     for i in 0..<experts { rows[i] = row + 1 + i }
-    isWhole = true
   }
 
   /// Whether an expert that takes part still has no row and must have one.

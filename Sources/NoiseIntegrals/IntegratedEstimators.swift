@@ -97,24 +97,21 @@ extension Integrals {
   ) throws(IntegrationError) -> Integrals {
     let sampler: ControlledSampler
     do throws(Unavailable) { sampler = try estimator.sampler(on: problem) } catch { throw .unavailable(error) }
-    var estimate: EstimatedMoments?
-    if problem.distribution.support.count <= ControlledIntegral.largestSupport {
-      estimate = try ControlledIntegral(sampler, covariance: covariance).moments(
+    let own = try? target.gradient(of: problem)
+    if problem.distribution.support.count <= ControlledSampler.mostIntegrated,
+      let exact = try ControlledIntegral(sampler, covariance: covariance).moments(
         tolerance: options.tolerance, threads: options.threads, continuing: continuing)
+    {
+      return Integrals(estimate: exact, target: own)
     }
-    if estimate == nil {
-      do throws(Unavailable) {
-        estimate =
-          try MonteCarlo.moments(
-            of: estimator, on: problem,
-            sampling: .init(samples: max(options.samples, 2), seed: options.seed, threads: options.threads),
-            covariance: covariance, continuing: continuing
-          ).estimate
-      } catch {
-        throw .unavailable(error)
-      }
+    do throws(Unavailable) {
+      let sampled = try MonteCarlo.moments(
+        of: estimator, on: problem,
+        sampling: .init(samples: max(options.samples, 2), seed: options.seed, threads: options.threads),
+        covariance: covariance, continuing: continuing)
+      return Integrals(estimate: sampled.estimate, target: own)
+    } catch {
+      throw .unavailable(error)
     }
-    guard let estimate else { preconditionFailure("neither an integral nor samples") }
-    return Integrals(estimate: estimate, target: try? target.gradient(of: problem))
   }
 }

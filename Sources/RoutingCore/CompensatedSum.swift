@@ -66,6 +66,14 @@ func longDot(_ a: UnsafeBufferPointer<Double>, _ b: UnsafeBufferPointer<Double>)
   return total.isFinite ? total + correction : total
 }
 
+/// `max_j |a_j − b_j|` over the common length; NaN if a difference is not a number.
+package func largestDifference(_ a: [Double], _ b: [Double]) -> Double {
+  zip(a, b).reduce(0) { largest, pair in
+    let difference = (pair.0 - pair.1).magnitude
+    return difference <= largest ? largest : difference
+  }
+}
+
 /// The Euclidean norm `‖v‖`, scaled by the largest magnitude so that squares neither overflow nor underflow.
 package func norm(_ v: [Double]) -> Double {
   let largest = v.reduce(0) { Swift.max($0, $1.magnitude) }

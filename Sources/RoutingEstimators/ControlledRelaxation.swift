@@ -147,13 +147,10 @@ public struct ControlledSampler: GradientSampler {
     var distances = [Double](repeating: 0, count: logits.count)
     let m = log(generator.nextExponential())
     for l in distribution.support where l != choice {
-      distances[l] = Self.distance(log(generator.nextExponential()) - logProbabilities[l] - m)
+      distances[l] = softplus(log(generator.nextExponential()) - logProbabilities[l] - m)
     }
     return distances
   }
-
-  /// `log(1 + e^t)`.
-  package static func distance(_ t: Double) -> Double { max(t, 0) + log1p(exp(-t.magnitude)) }
 
   public func sample(using generator: inout some RandomNumberGenerator) -> [Double] {
     let (choice, distances, conditional) = draw(using: &generator)

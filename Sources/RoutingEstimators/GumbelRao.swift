@@ -77,8 +77,7 @@ public struct GumbelRao: StraightThroughGumbel {
       for _ in 0..<draws {
         let m = log(generator.nextExponential())
         for l in support where l != choice {
-          let t = log(generator.nextExponential()) - logRates[l] - m
-          distances[l] = max(t, 0) + log1p(exp(-t.magnitude))
+          distances[l] = softplus(log(generator.nextExponential()) - logRates[l] - m)
         }
         distances[choice] = 0
         backward.add(weight / Double(draws), choice: choice, distances: distances, to: &sample)

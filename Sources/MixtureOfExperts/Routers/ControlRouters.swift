@@ -4,7 +4,7 @@ import RoutingCore
 /// only auxiliary losses (load balance, z-loss) train the router.
 ///
 /// Where training with it loses nothing, no estimator of the router's gradient can gain anything.
-package struct LossFreeRouter: TokenRouter {
+package struct LossFreeRouter: JitteredRouter {
   package static let id = "none"
 
   /// What the jitter multiplies, and by how much.
@@ -12,27 +12,15 @@ package struct LossFreeRouter: TokenRouter {
 
   package init(jitter: SwitchRouter.Jitter = .logits(0.1)) { self.jitter = jitter }
 
-  package var inputJitter: Double { if case .input(let r) = jitter { r } else { 0 } }
-
-  package func memory(experts: Int) -> Int { experts }
-
-  package func route(_ token: TokenRoute, _ random: inout Philox?) {
-    JitteredArgmax.route(token, jitter: jitter, mask: .none, &random)
-  }
-
   package func differentiate(_ token: TokenRoute) {
     token.slopes[0] = 0
     JitteredArgmax.differentiate(token)
-  }
-
-  package func differentiateDensely(_ token: TokenRoute, slopes: UnsafePointer<Double>) {
-    JitteredArgmax.differentiateDensely(token, slopes: slopes)
   }
 }
 
 /// A control: Switch whose gate has the value 1, `m = p_D / stop(p_D)`, so that no output is shortened: the logits get
 /// `(G'·f_D) (I_D − p) ⊙ u`, p the softmax of the jittered logits. What it gains on Switch is not the estimator's.
-package struct GateOneRouter: TokenRouter {
+package struct GateOneRouter: JitteredRouter {
   package static let id = "gate-one"
 
   /// What the jitter multiplies, and by how much.
@@ -40,12 +28,8 @@ package struct GateOneRouter: TokenRouter {
 
   package init(jitter: SwitchRouter.Jitter = .logits(0.1)) { self.jitter = jitter }
 
-  package var inputJitter: Double { if case .input(let r) = jitter { r } else { 0 } }
-
-  package func memory(experts: Int) -> Int { experts }
-
   package func route(_ token: TokenRoute, _ random: inout Philox?) {
-    JitteredArgmax.route(token, jitter: jitter, mask: .none, &random)
+    JitteredArgmax.route(token, jitter: jitter, mask: mask, &random)
     token.fill(0, expert: Int(token.choice[0]), multiplier: 1)
   }
 

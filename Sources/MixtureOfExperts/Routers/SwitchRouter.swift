@@ -7,7 +7,7 @@ import RoutingCore
 /// the layer applies it. With a mask (``MaskedSwitchRouter``) the softmax is over the experts kept.
 ///
 /// *Source*: arXiv 2101.03961.
-package struct SwitchRouter: TokenRouter {
+package struct SwitchRouter: JitteredRouter {
   package static let id = "switch"
 
   /// What the jitter multiplies.
@@ -21,25 +21,11 @@ package struct SwitchRouter: TokenRouter {
   package let jitter: Jitter
 
   package init(jitter: Jitter = .logits(0.1)) { self.jitter = jitter }
-
-  package var inputJitter: Double { if case .input(let r) = jitter { r } else { 0 } }
-
-  package func memory(experts: Int) -> Int { experts }
-
-  package func route(_ token: TokenRoute, _ random: inout Philox?) {
-    JitteredArgmax.route(token, jitter: jitter, mask: .none, &random)
-  }
-
-  package func differentiate(_ token: TokenRoute) { JitteredArgmax.differentiate(token) }
-
-  package func differentiateDensely(_ token: TokenRoute, slopes: UnsafePointer<Double>) {
-    JitteredArgmax.differentiateDensely(token, slopes: slopes)
-  }
 }
 
 /// Switch routing with SparseMixer's mask inside the softmax: argmax and jitter as before, automatic differentiation, the
 /// mask (of the logits without jitter) held constant.
-package struct MaskedSwitchRouter: TokenRouter {
+package struct MaskedSwitchRouter: JitteredRouter {
   package static let id = "masked-switch"
 
   /// What the jitter multiplies, and by how much.
@@ -51,6 +37,18 @@ package struct MaskedSwitchRouter: TokenRouter {
     self.jitter = jitter
     self.mask = mask
   }
+}
+
+/// A router by the argmax of jittered logits, with Switch's way there and back unless it has its own.
+package protocol JitteredRouter: TokenRouter {
+  /// What the jitter multiplies, and by how much.
+  var jitter: SwitchRouter.Jitter { get }
+  /// The mask inside the softmax.
+  var mask: Mask { get }
+}
+
+extension JitteredRouter {
+  package var mask: Mask { .none }
 
   package var inputJitter: Double { if case .input(let r) = jitter { r } else { 0 } }
 
@@ -67,7 +65,7 @@ package struct MaskedSwitchRouter: TokenRouter {
   }
 }
 
-/// What the two have in common; the memory holds u.
+/// What they have in common; the memory holds u.
 enum JitteredArgmax {
   static func route(
     _ token: TokenRoute, jitter: SwitchRouter.Jitter, mask: Mask, _ random: inout Philox?

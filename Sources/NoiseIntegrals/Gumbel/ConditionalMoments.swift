@@ -128,16 +128,10 @@ struct ConditionalMoments: Sendable {
     let own = moments
     let other = coarse.moments
     let secondScale = secondScale(own)
-    func distance(_ a: [Double], _ b: [Double]) -> Double {
-      zip(a, b).reduce(0) { largest, pair in
-        let difference = (pair.0 - pair.1).magnitude
-        return difference <= largest ? largest : difference  // NaN stays
-      }
-    }
-    let meanError = distance(own.mean, other.mean) + omissions.meanShare * meanScale + omissions.mean
-    var varianceError = distance(own.variance, other.variance)
+    let meanError = largestDifference(own.mean, other.mean) + omissions.meanShare * meanScale + omissions.mean
+    var varianceError = largestDifference(own.variance, other.variance)
     if let a = own.covariance, let b = other.covariance {
-      varianceError = max(varianceError, distance(a.elements, b.elements))
+      varianceError = max(varianceError, largestDifference(a.elements, b.elements))
     }
     varianceError += omissions.secondShare * secondScale + omissions.second
     func ratio(_ error: Double, _ scale: Double) -> Double { error == 0 ? 0 : error / scale }

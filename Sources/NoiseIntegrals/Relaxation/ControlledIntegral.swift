@@ -23,8 +23,6 @@ package struct ControlledIntegral: Sendable {
   private let sampler: ControlledSampler
   private let covariance: Bool
 
-  /// The most experts that may be drawn.
-  package static let largestSupport = ControlledSampler.mostIntegrated
   /// The evaluations of c after which an integral is given up.
   package static let largestEvaluations = 1_000_000
 
@@ -50,7 +48,7 @@ package struct ControlledIntegral: Sendable {
   package func moments(
     tolerance: Double, threads: Int, continuing: (_ evaluations: Int) -> Bool
   ) throws(IntegrationError) -> EstimatedMoments? {
-    precondition(support.count <= Self.largestSupport, "an integral over \(support.count - 1) variables")
+    precondition(support.count <= ControlledSampler.mostIntegrated, "an integral over \(support.count - 1) variables")
     // Near equal times a is up to 1/τ, within a share τ π_l of all ratios: what ranges leave out is relative to that.
     let rare = support.reduce(min(log(sampler.temperature), 0)) {
       min($0, log(sampler.temperature) + sampler.logProbabilities[$1])
@@ -66,9 +64,9 @@ package struct ControlledIntegral: Sendable {
       step /= Self.stepRatio
       let fine = try evaluate(step, depth, threads, &evaluations, continuing)
       let share = Self.roundingFloor + exp(-share) * depth * depth
-      let meanError = Self.caution * Self.distance(fine.mean, coarse.mean) + share * fine.meanScale
+      let meanError = Self.caution * largestDifference(fine.mean, coarse.mean) + share * fine.meanScale
       let varianceError =
-        Self.caution * Self.distance(fine.matrix.elements, coarse.matrix.elements) + share * fine.squareScale
+        Self.caution * largestDifference(fine.matrix.elements, coarse.matrix.elements) + share * fine.squareScale
       func ratio(_ error: Double, _ scale: Double) -> Double { error == 0 ? 0 : error / scale }
       let isFinite = (fine.mean + fine.matrix.elements).allSatisfy(\.isFinite)
       let reached = max(ratio(meanError, fine.meanScale), ratio(varianceError, fine.squareScale))
@@ -84,13 +82,6 @@ package struct ControlledIntegral: Sendable {
       let growth = support.count == 2 ? Self.stepRatio : Self.stepRatio * Self.stepRatio
       guard Double(evaluations) * growth <= Double(Self.largestEvaluations) else { return nil }
       coarse = fine
-    }
-  }
-
-  private static func distance(_ a: [Double], _ b: [Double]) -> Double {
-    zip(a, b).reduce(0) { largest, pair in
-      let difference = (pair.0 - pair.1).magnitude
-      return difference <= largest ? largest : difference  // NaN stays
     }
   }
 
@@ -181,7 +172,7 @@ package struct ControlledIntegral: Sendable {
     _ place: Int, _ x: Double, _ others: [Double], _ depth: Double, _ pivots: [[Double]], to sums: inout Sums
   ) {
     if support.count == 2 {
-      let density = exp(x - 2 * ControlledSampler.distance(x))
+      let density = exp(x - 2 * softplus(x))
       add(place, [x], density, pivots, to: &sums)
     } else {
       for y in others {
@@ -215,7 +206,7 @@ package struct ControlledIntegral: Sendable {
     var distances = [Double](repeating: 0, count: sampler.distribution.experts)
     var next = 0
     for (other, expert) in support.enumerated() where other != place {
-      distances[expert] = ControlledSampler.distance(x[next] - sampler.logProbabilities[expert])
+      distances[expert] = softplus(x[next] - sampler.logProbabilities[expert])
       next += 1
     }
     let (conditional, free) = sampler.conditionalPart(of: support[place], distances: distances)

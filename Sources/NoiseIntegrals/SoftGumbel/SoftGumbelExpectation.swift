@@ -141,16 +141,10 @@ extension SoftGumbelExpectation {
     var best = Double.infinity
     while true {
       let fine = try evaluate(step)
-      func distance(_ a: [Double], _ b: [Double]) -> Double {
-        zip(a, b).reduce(0) { largest, pair in
-          let difference = (pair.0 - pair.1).magnitude
-          return difference <= largest ? largest : difference  // NaN stays
-        }
-      }
-      let meanError = distance(fine.mean, coarse.mean) + roundingFloor * fine.meanScale + lost.mean
+      let meanError = largestDifference(fine.mean, coarse.mean) + roundingFloor * fine.meanScale + lost.mean
       let varianceError =
         integral.wantsSeconds
-        ? max(distance(fine.variance, coarse.variance), distance(fine.covariance, coarse.covariance))
+        ? max(largestDifference(fine.variance, coarse.variance), largestDifference(fine.covariance, coarse.covariance))
           + roundingFloor * fine.squareScale + lost.second : 0
       func ratio(_ error: Double, _ scale: Double) -> Double { error == 0 ? 0 : error / scale }
       let reached = max(ratio(meanError, fine.meanScale), ratio(varianceError, fine.squareScale))

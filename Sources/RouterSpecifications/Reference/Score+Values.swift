@@ -24,9 +24,6 @@ func softmax(_ z: [Double], over kept: [Int], temperature: Double = 1) -> Differ
 /// `1/(1 + e^{−x})`.
 func sigmoid(_ x: Double) -> Double { x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x)) }
 
-/// `log(1 + e^x)`.
-func softplus(_ x: Double) -> Double { max(x, 0) + log1p(exp(-x.magnitude)) }
-
 extension RouterSpecification.Score {
   /// s of the experts `open`, 0 of the others.
   func values(_ z: [Double], open: [Int]) -> Differentiated {

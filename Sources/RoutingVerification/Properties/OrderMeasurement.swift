@@ -67,16 +67,14 @@ extension OrderMeasurement {
     var usable: [(scale: Double, bias: Double)] = []
     let isIntegrated = estimator.integrated != nil
     let sampled = Outcome.undetermined("has moments that are sampled, which show no order")
-    // Seen before anything is fitted or drawn.
-    if estimator is any ControlledRelaxation, (try? problem.scaled(by: 1)) != nil,
-      problem.distribution.support.count > ControlledSampler.mostIntegrated
-    {
-      return sampled
-    }
     let step = isIntegrated && estimator.claims.exactness == .all ? stride : 1
     for scale in Swift.stride(from: 0, to: scales.count, by: step).map({ scales[$0] }) {
       do {
         let scaled = try problem.scaled(by: scale)
+        // Seen before anything is fitted or drawn.
+        if estimator is any ControlledRelaxation, scaled.distribution.support.count > ControlledSampler.mostIntegrated {
+          return sampled
+        }
         let assessment = try Assessment(
           of: estimator, on: scaled,
           options: AssessmentOptions(

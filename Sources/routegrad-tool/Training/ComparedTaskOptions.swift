@@ -40,11 +40,7 @@ struct ComparedTaskOptions: ParsableArguments {
   @Option(parsing: .unconditional, help: ArgumentHelp("The number of experts.", valueName: "n"))
   var experts = 8
 
-  @Option(parsing: .unconditional, help: ArgumentHelp("The weight of the load-balancing loss.", valueName: "alpha"))
-  var loadBalance = 0.01
-
-  @Option(parsing: .unconditional, help: ArgumentHelp("The weight of the router z-loss.", valueName: "beta"))
-  var zLoss = 0.0
+  @OptionGroup var auxiliary: AuxiliaryOptions
 
   @Option(help: ArgumentHelp("The text of a language model.", valueName: "file"), completion: .file())
   var text: String?
@@ -168,13 +164,13 @@ struct ComparedTaskOptions: ParsableArguments {
 
   /// The task as it was asked for, with the files as they are now.
   func compared() throws -> ComparedTask {
+    var compared: ComparedTask
     do throws(InvalidInput) {
-      let task = try unfiled()
-      try task.settings.validate()
+      compared = try unfiled()
+      try compared.settings.validate()
     } catch {
       throw Refusal(option: error)
     }
-    var compared = try unfiled()
     switch compared.settings {
     case let settings as LanguageSettings: compared.settings = try settings.withFingerprint()
     case let settings as TranslationSettings: compared.settings = try settings.withFingerprints()
@@ -191,7 +187,7 @@ struct ComparedTaskOptions: ParsableArguments {
       settings.kind = task == .regression ? .regression : .classification
       settings.shared = task == .regression ? shared ?? 0.75 : 0
       (settings.batch, settings.experts) = (batch ?? settings.batch, experts)
-      settings.auxiliary = auxiliary
+      settings.auxiliary = auxiliary.weights
       return ComparedTask(settings)
     case .languageModel:
       guard let text else { throw InvalidInput("text", "expected a file with the text to learn") }
@@ -215,14 +211,12 @@ struct ComparedTaskOptions: ParsableArguments {
     }
   }
 
-  private var auxiliary: AuxiliaryWeights { AuxiliaryWeights(loadBalance: loadBalance, zLoss: zLoss) }
-
   private func shape(_ standard: TransformerShape) -> TransformerShape {
     var shape = standard
     (shape.width, shape.heads) = (width ?? shape.width, heads ?? shape.heads)
     (shape.layers, shape.hidden) = (layers ?? shape.layers, hidden ?? shape.hidden)
     (shape.experts, shape.expertsEvery) = (experts, expertsEvery ?? shape.expertsEvery)
-    shape.auxiliary = auxiliary
+    shape.auxiliary = auxiliary.weights
     (shape.capacityFactor, shape.dropout) = (capacityFactor, dropout ?? shape.dropout)
     return shape
   }

@@ -76,11 +76,7 @@ struct TransformerOptions: ParsableArguments {
     help: ArgumentHelp("Every so many feed-forward layers one is a Switch layer; 0: none.", valueName: "n"))
   var expertsEvery = 2
 
-  @Option(parsing: .unconditional, help: ArgumentHelp("The weight of the load-balancing loss.", valueName: "alpha"))
-  var loadBalance = 0.01
-
-  @Option(parsing: .unconditional, help: ArgumentHelp("The weight of the router z-loss.", valueName: "beta"))
-  var zLoss = 0.0
+  @OptionGroup var auxiliary: AuxiliaryOptions
 
   @Option(
     parsing: .unconditional,
@@ -101,8 +97,8 @@ struct TransformerOptions: ParsableArguments {
   var shape: TransformerShape {
     var shape = TransformerShape()
     (shape.width, shape.heads, shape.layers, shape.hidden) = (width, heads, layers, hidden)
-    (shape.experts, shape.expertsEvery, shape.loadBalance) = (experts, expertsEvery, loadBalance)
-    (shape.zLoss, shape.capacityFactor, shape.dropout) = (zLoss, capacityFactor, dropout)
+    (shape.experts, shape.expertsEvery, shape.auxiliary) = (experts, expertsEvery, auxiliary.weights)
+    (shape.capacityFactor, shape.dropout) = (capacityFactor, dropout)
     return shape
   }
 }

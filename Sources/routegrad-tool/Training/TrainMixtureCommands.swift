@@ -38,6 +38,17 @@ struct TrainMixtureClassificationCommand: ParsableCommand {
   }
 }
 
+/// The weights of a router's auxiliary losses.
+struct AuxiliaryOptions: ParsableArguments {
+  @Option(parsing: .unconditional, help: ArgumentHelp("The weight of the load-balancing loss.", valueName: "alpha"))
+  var loadBalance = 0.01
+
+  @Option(parsing: .unconditional, help: ArgumentHelp("The weight of the router z-loss.", valueName: "beta"))
+  var zLoss = 0.0
+
+  var weights: AuxiliaryWeights { AuxiliaryWeights(loadBalance: loadBalance, zLoss: zLoss) }
+}
+
 /// The sizes of a mixture model.
 struct MixtureOptions: ParsableArguments {
   @Option(parsing: .unconditional, help: ArgumentHelp("The tokens of a step.", valueName: "n"))
@@ -46,18 +57,14 @@ struct MixtureOptions: ParsableArguments {
   @Option(parsing: .unconditional, help: ArgumentHelp("The number of experts.", valueName: "n"))
   var experts = 8
 
-  @Option(parsing: .unconditional, help: ArgumentHelp("The weight of the load-balancing loss.", valueName: "alpha"))
-  var loadBalance = 0.01
-
-  @Option(parsing: .unconditional, help: ArgumentHelp("The weight of the router z-loss.", valueName: "beta"))
-  var zLoss = 0.0
+  @OptionGroup var auxiliary: AuxiliaryOptions
 
   func settings(_ kind: MixtureTask.Kind) -> MixtureSettings {
     var settings = MixtureSettings()
     settings.kind = kind
     settings.batch = batch
     settings.experts = experts
-    (settings.loadBalance, settings.zLoss) = (loadBalance, zLoss)
+    settings.auxiliary = auxiliary.weights
     return settings
   }
 }
